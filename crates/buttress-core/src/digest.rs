@@ -1,0 +1,163 @@
+use std::{
+    fmt,
+    hash::{BuildHasher, Hasher, RandomState},
+};
+
+use siphasher::sip128::{Hash128, SipHasher13};
+
+use crate::{ExtractKey, Key, KeyWriter, MissingKey};
+
+/// A key, reduced to 128 bits by a keyed hash.
+///
+/// With 128 bits two of a million keys meet with a probability of about 10⁻²⁷, and without the
+/// [`DigestKey`] nobody can look for two that do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(u128);
+
+impl Digest {
+    /// A digest made elsewhere, such as one read back from a store.
+    #[must_use]
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// All 128 bits.
+    #[must_use]
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+
+    /// The upper half.
+    #[must_use]
+    pub const fn high(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    /// The lower half.
+    #[must_use]
+    pub const fn low(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl From<Hash128> for Digest {
+    fn from(hash: Hash128) -> Self {
+        Self((u128::from(hash.h1) << 64) | u128::from(hash.h2))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({:032x})", self.0)
+    }
+}
+
+/// The secret under which keys are hashed: SipHash-1-3 with 128 bits of output.
+///
+/// Keys are chosen by whoever sends requests, so the hash must be one that an attacker cannot steer
+/// into one bucket of a table. SipHash-1-3 is what Rust's own `HashMap` uses for that reason.
+#[derive(Clone, Copy)]
+pub struct DigestKey {
+    hasher: SipHasher13,
+}
+
+impl DigestKey {
+    /// A secret of this process, from the operating system's entropy.
+    #[must_use]
+    pub fn random() -> Self {
+        // `RandomState` is keyed by the operating system; its hash of two different words gives two
+        // words that nobody else can know, without a dependency on a source of entropy of our own.
+        let state = RandomState::new();
+        let word = |n: u8| {
+            let mut hasher = state.build_hasher();
+            hasher.write_u8(n);
+            hasher.finish()
+        };
+        Self::from_words(word(0), word(1))
+    }
+
+    /// A secret that several processes share, so that they agree on the digest of a key. Draw both
+    /// words from a source of entropy, and keep them.
+    #[must_use]
+    pub fn from_words(first: u64, second: u64) -> Self {
+        Self {
+            hasher: SipHasher13::new_with_keys(first, second),
+        }
+    }
+
+    /// The digest of `key`.
+    #[must_use]
+    #[inline]
+    pub fn digest<K: Key + ?Sized>(&self, key: &K) -> Digest {
+        KeyWriter::digest(&self.hasher, |writer| key.write(writer))
+    }
+
+    /// The digest of the key that `extractor` finds in `from`.
+    ///
+    /// # Errors
+    ///
+    /// What the extractor says where there is none.
+    #[inline]
+    pub fn digest_from<T: ?Sized>(
+        &self,
+        extractor: &(impl ExtractKey<T> + ?Sized),
+        from: &T,
+    ) -> Result<Digest, MissingKey> {
+        let mut found = Ok(());
+        let digest = KeyWriter::digest(&self.hasher, |writer| {
+            found = extractor.extract(from, writer)
+        });
+        found.map(|()| digest)
+    }
+}
+
+impl Default for DigestKey {
+    fn default() -> Self {
+        Self::random()
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever knows the words can choose keys that meet.
+        f.debug_struct("DigestKey").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differs_by_secret_and_agrees_under_one() {
+        let (one, same, other) = (
+            DigestKey::from_words(1, 2),
+            DigestKey::from_words(1, 2),
+            DigestKey::random(),
+        );
+        assert_eq!(one.digest("alice"), same.digest("alice"));
+        assert_ne!(one.digest("alice"), one.digest("bob"));
+        assert_ne!(one.digest("alice"), other.digest("alice"));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(
+            format!("{:?}", DigestKey::from_words(1, 2)),
+            "DigestKey { .. }"
+        );
+    }
+
+    #[test]
+    fn a_missing_key_has_no_digest() {
+        let extractor = |_: &str, key: &mut KeyWriter<'_>| {
+            key.text("half");
+            Err(MissingKey::new("it broke off"))
+        };
+        let key = DigestKey::random();
+        assert_eq!(
+            key.digest_from(&extractor, "x").map_err(|e| e.to_string()),
+            Err("no key: it broke off".into())
+        );
+    }
+}

@@ -1,0 +1,130 @@
+use std::{borrow::Cow, error::Error, fmt};
+
+use crate::{Key, KeyWriter};
+
+/// Takes a key from a request: whose quota, whose circuit, whose budget.
+///
+/// Writing into the [`KeyWriter`] hashes on the fly, so a key made of borrowed parts costs no
+/// allocation. A closure over `(&T, &mut KeyWriter)` is an extractor; [`key_from`] makes one of a
+/// closure that returns the key; a tuple of extractors writes one key after the other.
+///
+/// ```
+/// use buttress_core::{ExtractKey, KeyWriter, MissingKey, key_from};
+///
+/// struct Command { tenant: String, verb: &'static str }
+///
+/// let by_tenant = |command: &Command, key: &mut KeyWriter<'_>| {
+///     key.text(&command.tenant);
+///     Ok::<(), MissingKey>(())
+/// };
+/// let by_verb = key_from(|command: &Command| Some(command.verb));
+///
+/// let command = Command { tenant: "acme".into(), verb: "list" };
+/// let label = KeyWriter::label(|key| (by_tenant, by_verb).extract(&command, key));
+/// assert_eq!(label.as_deref(), Ok("acme/list"));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot take a key from `{T}`",
+    label = "not an extractor for `{T}`",
+    note = "an extractor is a closure `|from: &{T}, key: &mut KeyWriter<'_>| -> Result<(), MissingKey>`, `key_from(..)`, or a tuple of extractors"
+)]
+pub trait ExtractKey<T: ?Sized>: Send + Sync + 'static {
+    /// Writes the key of `from` into `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingKey`] where `from` has none: what happens then is the layer's user's choice.
+    fn extract(&self, from: &T, key: &mut KeyWriter<'_>) -> Result<(), MissingKey>;
+}
+
+impl<T: ?Sized, F> ExtractKey<T> for F
+where
+    F: Fn(&T, &mut KeyWriter<'_>) -> Result<(), MissingKey> + Send + Sync + 'static,
+{
+    fn extract(&self, from: &T, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
+        self(from, key)
+    }
+}
+
+macro_rules! tuple_of_extractors {
+    ($($name:ident)+) => {
+        impl<T: ?Sized, $($name: ExtractKey<T>),+> ExtractKey<T> for ($($name,)+) {
+            #[allow(non_snake_case, reason = "a type parameter names its value")]
+            fn extract(&self, from: &T, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
+                let ($($name,)+) = self;
+                $($name.extract(from, key)?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+tuple_of_extractors!(A B);
+tuple_of_extractors!(A B C);
+tuple_of_extractors!(A B C D);
+
+/// An extractor from a closure that returns the key, or `None` where there is none.
+pub fn key_from<T: ?Sized, K, F>(closure: F) -> KeyFrom<F>
+where
+    F: Fn(&T) -> Option<K> + Send + Sync + 'static,
+    K: Key,
+{
+    KeyFrom(closure)
+}
+
+/// The extractor that [`key_from`] makes.
+#[derive(Clone, Copy)]
+pub struct KeyFrom<F>(F);
+
+impl<T: ?Sized, K, F> ExtractKey<T> for KeyFrom<F>
+where
+    F: Fn(&T) -> Option<K> + Send + Sync + 'static,
+    K: Key,
+{
+    fn extract(&self, from: &T, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
+        let found = self.0(from).ok_or(MissingKey::new("the request has no such key"))?;
+        found.write(key);
+        Ok(())
+    }
+}
+
+impl<F> fmt::Debug for KeyFrom<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFrom").finish_non_exhaustive()
+    }
+}
+
+/// The request has no key of the kind that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingKey {
+    why: Cow<'static, str>,
+}
+
+impl MissingKey {
+    /// `why` completes the sentence "no key: …". It may be shown to the caller, so it holds nothing
+    /// secret.
+    pub const fn new(why: &'static str) -> Self {
+        Self {
+            why: Cow::Borrowed(why),
+        }
+    }
+
+    /// Like [`new`](Self::new), with a sentence made at run time.
+    pub fn because(why: impl Into<Cow<'static, str>>) -> Self {
+        Self { why: why.into() }
+    }
+
+    /// The reason alone.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+impl fmt::Display for MissingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no key: {}", self.why)
+    }
+}
+
+impl Error for MissingKey {}

@@ -1,0 +1,441 @@
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    hash::Hasher as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::Digest;
+
+/// Something that identifies a caller, a tenant, a route: what limits, circuits and budgets are kept by.
+///
+/// Its bytes are written in a stable encoding in which no two different keys are written alike:
+/// `("a", "bc")` is not `("ab", "c")`, the number 1 is not the text "1".
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a key",
+    note = "text, bytes, integers, IP addresses, tuples and options of these are keys; implement `Key` for a type of your own by writing its parts"
+)]
+pub trait Key {
+    /// Writes all parts of the key.
+    fn write(&self, writer: &mut KeyWriter<'_>);
+}
+
+/// Where a [`Key`] is written: into a digest or, on demand, into a label that a person can read.
+#[derive(Debug)]
+pub struct KeyWriter<'a> {
+    sink: Sink<'a>,
+}
+
+#[derive(Debug)]
+enum Sink<'a> {
+    Digest(Encoder<'a>),
+    Label(&'a mut String),
+}
+
+/// How one part is introduced, so that parts of different kinds cannot be mistaken for each other.
+#[derive(Clone, Copy)]
+enum Tag {
+    Text = 1,
+    Bytes = 2,
+    Unsigned = 3,
+    Signed = 4,
+    V4 = 5,
+    V6 = 6,
+    Absent = 7,
+    Present = 8,
+}
+
+impl KeyWriter<'_> {
+    /// The digest, under `secret`, of what `write` writes.
+    #[inline]
+    pub(crate) fn digest(secret: &SipHasher13, write: impl FnOnce(&mut KeyWriter<'_>)) -> Digest {
+        let mut writer = KeyWriter {
+            sink: Sink::Digest(Encoder::new(secret)),
+        };
+        write(&mut writer);
+        match writer.sink {
+            Sink::Digest(encoder) => encoder.finish(),
+            Sink::Label(_) => Digest::from_u128(0),
+        }
+    }
+
+    /// The label of what `write` writes: its parts, with `/` between them; secrets are redacted.
+    ///
+    /// For logs and metrics of single keys. It is not an identity: two keys may have the same label.
+    ///
+    /// # Errors
+    ///
+    /// What `write` returns.
+    pub fn label<E>(write: impl FnOnce(&mut KeyWriter<'_>) -> Result<(), E>) -> Result<String, E> {
+        let mut label = String::new();
+        write(&mut KeyWriter {
+            sink: Sink::Label(&mut label),
+        })?;
+        Ok(label)
+    }
+
+    /// Writes text.
+    #[inline]
+    pub fn text(&mut self, text: &str) {
+        match &mut self.sink {
+            Sink::Digest(encoder) => encoder.sized(Tag::Text, text.as_bytes()),
+            Sink::Label(label) => part(label).push_str(text),
+        }
+    }
+
+    /// Writes bytes, shown as hexadecimal digits.
+    #[inline]
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        match &mut self.sink {
+            Sink::Digest(encoder) => encoder.sized(Tag::Bytes, bytes),
+            Sink::Label(label) => hexadecimal(part(label), bytes),
+        }
+    }
+
+    /// Writes bytes that must not be shown: an API key, a bearer token. The label has `***` in their
+    /// place.
+    #[inline]
+    pub fn secret(&mut self, bytes: &[u8]) {
+        match &mut self.sink {
+            Sink::Digest(encoder) => encoder.sized(Tag::Bytes, bytes),
+            Sink::Label(label) => part(label).push_str("***"),
+        }
+    }
+
+    /// Writes an unsigned number.
+    #[inline]
+    pub fn unsigned(&mut self, number: u128) {
+        match &mut self.sink {
+            Sink::Digest(encoder) => encoder.fixed(Tag::Unsigned, number.to_le_bytes()),
+            Sink::Label(label) => show(label, number),
+        }
+    }
+
+    /// Writes a signed number.
+    #[inline]
+    pub fn signed(&mut self, number: i128) {
+        match &mut self.sink {
+            Sink::Digest(encoder) => encoder.fixed(Tag::Signed, number.to_le_bytes()),
+            Sink::Label(label) => show(label, number),
+        }
+    }
+
+    /// Writes an IP address as it is. Whether `::ffff:192.0.2.1` is the IPv4 address, and how many bits
+    /// of an IPv6 address make a caller, is decided by whoever extracts it.
+    #[inline]
+    pub fn ip(&mut self, address: IpAddr) {
+        match (&mut self.sink, address) {
+            (Sink::Digest(encoder), IpAddr::V4(v4)) => encoder.fixed(Tag::V4, v4.octets()),
+            (Sink::Digest(encoder), IpAddr::V6(v6)) => encoder.fixed(Tag::V6, v6.octets()),
+            (Sink::Label(label), address) => show(label, address),
+        }
+    }
+
+    fn presence(&mut self, present: bool) {
+        match &mut self.sink {
+            Sink::Digest(encoder) => {
+                encoder.fixed(if present { Tag::Present } else { Tag::Absent }, [])
+            }
+            Sink::Label(label) => {
+                if !present {
+                    part(label).push('-');
+                }
+            }
+        }
+    }
+}
+
+/// Begins a further part of a label.
+fn part(label: &mut String) -> &mut String {
+    if !label.is_empty() {
+        label.push('/');
+    }
+    label
+}
+
+fn show(label: &mut String, value: impl std::fmt::Display) {
+    // Writing into a `String` cannot fail.
+    let _ = write!(part(label), "{value}");
+}
+
+fn hexadecimal(label: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(label, "{byte:02x}");
+    }
+}
+
+/// Room for the usual key: an address, an API key, two short texts.
+const BUFFER: usize = 64;
+
+/// Gathers the parts of a short key into a buffer that is hashed in one go; a longer key is hashed in
+/// blocks. Both give the same digest.
+#[derive(Debug)]
+struct Encoder<'a> {
+    secret: &'a SipHasher13,
+    buffer: [u8; BUFFER],
+    filled: usize,
+    /// The hash of all full buffers before this one; `None` for a key that fits into one.
+    before: Option<SipHasher13>,
+}
+
+impl<'a> Encoder<'a> {
+    #[inline]
+    fn new(secret: &'a SipHasher13) -> Self {
+        Self {
+            secret,
+            buffer: [0; BUFFER],
+            filled: 0,
+            before: None,
+        }
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self, tag: Tag, bytes: [u8; N]) {
+        if let Some(room) = self.buffer[self.filled..].get_mut(..N + 1) {
+            room[0] = tag as u8;
+            room[1..].copy_from_slice(&bytes);
+            self.filled += N + 1;
+        } else {
+            self.spill(&[tag as u8]);
+            self.spill(&bytes);
+        }
+    }
+
+    #[inline]
+    fn sized(&mut self, tag: Tag, bytes: &[u8]) {
+        self.fixed(tag, (bytes.len() as u64).to_le_bytes());
+        if let Some(room) = self.buffer[self.filled..].get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.filled += bytes.len();
+        } else {
+            self.spill(bytes);
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        let before = self.before.get_or_insert(*self.secret);
+        before.write(&self.buffer[..self.filled]);
+        before.write(bytes);
+        self.filled = 0;
+    }
+
+    #[inline]
+    fn finish(self) -> Digest {
+        let rest = &self.buffer[..self.filled];
+        match self.before {
+            None => self.secret.hash(rest).into(),
+            Some(mut hasher) => {
+                hasher.write(rest);
+                hasher.finish128().into()
+            }
+        }
+    }
+}
+
+impl Key for str {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.text(self);
+    }
+}
+
+impl Key for [u8] {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.bytes(self);
+    }
+}
+
+impl Key for IpAddr {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.ip(*self);
+    }
+}
+
+impl Key for Ipv4Addr {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.ip(IpAddr::V4(*self));
+    }
+}
+
+impl Key for Ipv6Addr {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.ip(IpAddr::V6(*self));
+    }
+}
+
+/// Both the address and the port: every connection is a key of its own.
+impl Key for SocketAddr {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.ip(self.ip());
+        writer.unsigned(u128::from(self.port()));
+    }
+}
+
+impl Key for bool {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.unsigned(u128::from(*self));
+    }
+}
+
+macro_rules! key_by_number {
+    ($method:ident, $wide:ty: $($number:ty)+) => { $(
+        impl Key for $number {
+            #[inline]
+            fn write(&self, writer: &mut KeyWriter<'_>) {
+                writer.$method(*self as $wide);
+            }
+        }
+    )+ };
+}
+
+key_by_number!(unsigned, u128: u8 u16 u32 u64 u128 usize);
+key_by_number!(signed, i128: i8 i16 i32 i64 i128 isize);
+
+macro_rules! key_by_deref {
+    ($(($($generics:tt)*) $type:ty),+ $(,)?) => { $(
+        impl<$($generics)*> Key for $type {
+            #[inline]
+            fn write(&self, writer: &mut KeyWriter<'_>) {
+                (**self).write(writer);
+            }
+        }
+    )+ };
+}
+
+key_by_deref! {
+    (K: Key + ?Sized) &K,
+    (K: Key + ?Sized) Box<K>,
+    (K: Key + ?Sized) Arc<K>,
+    () String,
+    () Vec<u8>,
+    (K: Key + ToOwned + ?Sized) Cow<'_, K>,
+}
+
+impl<K: Key> Key for Option<K> {
+    #[inline]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.presence(self.is_some());
+        if let Some(key) = self {
+            key.write(writer);
+        }
+    }
+}
+
+/// The one key of what has no keys.
+impl Key for () {
+    #[inline]
+    fn write(&self, _writer: &mut KeyWriter<'_>) {}
+}
+
+macro_rules! key_by_parts {
+    ($($name:ident)+) => {
+        impl<$($name: Key),+> Key for ($($name,)+) {
+            #[allow(non_snake_case, reason = "a type parameter names its value")]
+            #[inline]
+            fn write(&self, writer: &mut KeyWriter<'_>) {
+                let ($($name,)+) = self;
+                $($name.write(writer);)+
+            }
+        }
+    };
+}
+
+key_by_parts!(A B);
+key_by_parts!(A B C);
+key_by_parts!(A B C D);
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::DigestKey;
+
+    fn label(key: impl Key) -> String {
+        KeyWriter::label(|writer| {
+            key.write(writer);
+            Ok::<_, Infallible>(())
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn different_keys_are_written_differently() {
+        let secret = DigestKey::from_words(1, 2);
+        let digests = [
+            secret.digest(&("a", "bc")),
+            secret.digest(&("ab", "c")),
+            secret.digest("abc"),
+            secret.digest(&b"abc"[..]),
+            secret.digest("1"),
+            secret.digest(&1_u8),
+            secret.digest(&1_i8),
+            secret.digest(&()),
+            secret.digest(&None::<&str>),
+            secret.digest(&Some("")),
+            secret.digest(""),
+            secret.digest(&Ipv4Addr::new(1, 2, 3, 4)),
+            secret.digest(&Ipv4Addr::new(1, 2, 3, 4).to_ipv6_mapped()),
+            secret.digest(&0x0403_0201_u32),
+        ];
+        for (n, one) in digests.iter().enumerate() {
+            assert!(!digests[..n].contains(one), "the key in place {n} collides");
+        }
+    }
+
+    #[test]
+    fn the_way_to_a_key_does_not_matter() {
+        let secret = DigestKey::from_words(1, 2);
+        let expected = secret.digest("alice");
+        assert_eq!(secret.digest(&"alice"), expected);
+        assert_eq!(secret.digest(&String::from("alice")), expected);
+        assert_eq!(secret.digest(&Arc::<str>::from("alice")), expected);
+        assert_eq!(secret.digest(&Cow::Borrowed("alice")), expected);
+        assert_eq!(secret.digest(&7_u8), secret.digest(&7_u64));
+    }
+
+    #[test]
+    fn labels_are_readable_and_hide_secrets() {
+        assert_eq!(
+            label(("acme", 7_u8, Ipv4Addr::LOCALHOST)),
+            "acme/7/127.0.0.1"
+        );
+        assert_eq!(label((&b"\x00\xff"[..], None::<u8>, -1_i32)), "00ff/-/-1");
+        let redacted = KeyWriter::label(|writer| {
+            writer.text("key");
+            writer.secret(b"sk-live-123");
+            Ok::<_, Infallible>(())
+        });
+        assert_eq!(redacted.as_deref(), Ok("key/***"));
+    }
+
+    proptest! {
+        /// However a long key straddles the buffer, it is hashed as the same bytes in a row would be.
+        #[test]
+        fn the_buffer_leaves_no_trace(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..5)) {
+            let secret = SipHasher13::new_with_keys(3, 4);
+            let mut plain = Vec::new();
+            let digest = KeyWriter::digest(&secret, |writer| {
+                for part in &parts {
+                    writer.bytes(part);
+                    plain.push(Tag::Bytes as u8);
+                    plain.extend_from_slice(&(part.len() as u64).to_le_bytes());
+                    plain.extend_from_slice(part);
+                }
+            });
+            prop_assert_eq!(digest, Digest::from(secret.hash(&plain)));
+        }
+    }
+}
