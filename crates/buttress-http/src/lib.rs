@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+pub mod client_ip;
+pub mod fields;
+pub mod grpc;
+
+mod body;
+mod classify;
+mod decimal;
+mod head;
+mod http_date;
+mod local_refusal;
+mod peer;
+mod problem;
+mod retry_after;
+
+pub use body::ResponseBody;
+pub use classify::{GrpcClassifier, HttpClassifier};
+pub use client_ip::{ClientIp, TrustedProxies};
+pub use fields::{FieldStyle, LimitItem, QuotaItem, QuotaUnit, RateLimitFields};
+pub use grpc::{GrpcCode, GrpcRefusal, Protocol, Pushback, RetryInfo, grpc_status};
+pub use head::Head;
+pub use local_refusal::LocalRefusal;
+pub use peer::{PeerAddr, peer_addr};
+pub use problem::{Problem, ProblemType};
+pub use retry_after::{RetryAfter, retry_after_seconds, retry_after_value};

@@ -1,0 +1,4 @@
+mod grpc;
+mod http;
+
+pub use self::{grpc::GrpcClassifier, http::HttpClassifier};

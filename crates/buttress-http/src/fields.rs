@@ -1,0 +1,102 @@
+//! The server's RateLimit fields: what a caller may still do, and for how long.
+//!
+//! | style | what is sent |
+//! |---|---|
+//! | [`FieldStyle::Draft11`] | `RateLimit-Policy: "burst";q=100;w=60` and `RateLimit: "burst";r=9;t=1`, all policies |
+//! | [`FieldStyle::Draft07`] | `RateLimit-Policy: 100;w=60` and `RateLimit: limit=100, remaining=9, reset=1` |
+//! | [`FieldStyle::Draft03`] | `RateLimit-Limit: 100`, `RateLimit-Remaining: 9`, `RateLimit-Reset: 1` |
+//! | [`FieldStyle::XRateLimit`] | the same three, each with `X-` before it |
+//! | [`FieldStyle::None`] | nothing |
+//!
+//! Those that have room for one policy tell of the one with the fewest calls left; of equals, the one
+//! with the longer reset. All resets are seconds from now, rounded up: with nothing remaining, until
+//! something is (what `Retry-After` says), else until the quota is whole again.
+//!
+//! The static part is made once, when the policies are known; a response costs one allocation per value
+//! that varies. Fields that are already there are replaced, since the innermost limiter is not the one
+//! that the caller meets first.
+
+mod draft07;
+mod draft11;
+mod item;
+mod style;
+mod three;
+
+use buttress_core::ConfigError;
+use http::HeaderMap;
+
+use self::{draft07::Draft07, draft11::Draft11, three::Three};
+pub use self::{
+    item::{LimitItem, QuotaItem, QuotaUnit},
+    style::FieldStyle,
+};
+
+/// Writes the fields of a fixed list of policies. Clones share what is static.
+///
+/// ```
+/// use std::time::Duration;
+/// use buttress_http::{FieldStyle, LimitItem, QuotaItem, RateLimitFields};
+///
+/// let policies = [QuotaItem::new("burst", 100, 60), QuotaItem::new("daily", 1_000, 86_400)];
+/// let fields = RateLimitFields::build(FieldStyle::Draft11, &policies)?;
+///
+/// let mut headers = http::HeaderMap::new();
+/// let burst = LimitItem {
+///     remaining: 9,
+///     retry_after: Duration::ZERO,
+///     reset_after: Duration::from_millis(54_600),
+/// };
+/// let daily = LimitItem {
+///     remaining: 0,
+///     retry_after: Duration::from_millis(86_000),
+///     reset_after: Duration::from_secs(86_400),
+/// };
+/// fields.write(&mut headers, &[burst, daily]);
+/// assert_eq!(headers["ratelimit-policy"], r#""burst";q=100;w=60, "daily";q=1000;w=86400"#);
+/// assert_eq!(headers["ratelimit"], r#""burst";r=9;t=55, "daily";r=0;t=86"#);
+/// # Ok::<(), buttress_core::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RateLimitFields {
+    dialect: Dialect,
+}
+
+#[derive(Clone, Debug)]
+enum Dialect {
+    Draft11(Draft11),
+    Draft07(Draft07),
+    Three(Three),
+    Silent,
+}
+
+impl RateLimitFields {
+    /// Prepares the fields of `policies`. Of none of them there is nothing to write.
+    ///
+    /// # Errors
+    ///
+    /// Where a name is empty, holds anything but printable ASCII, which is all that a String of RFC 9651
+    /// §3.3.3 can hold, or is another policy's; and where a window is zero.
+    pub fn build(style: FieldStyle, policies: &[QuotaItem<'_>]) -> Result<Self, ConfigError> {
+        item::validate(policies)?;
+        let dialect = match style {
+            _ if policies.is_empty() => Dialect::Silent,
+            FieldStyle::Draft11 => Dialect::Draft11(Draft11::build(policies)),
+            FieldStyle::Draft07 => Dialect::Draft07(Draft07::build(policies)),
+            FieldStyle::Draft03 => Dialect::Three(Three::build(&three::STANDARD, policies)),
+            FieldStyle::XRateLimit => Dialect::Three(Three::build(&three::PREFIXED, policies)),
+            FieldStyle::None => Dialect::Silent,
+        };
+        Ok(Self { dialect })
+    }
+
+    /// Writes the fields, in the place of any that `headers` holds under the same names. `items[i]`
+    /// tells of the `i`-th policy; what has no counterpart is left out.
+    pub fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        match &self.dialect {
+            Dialect::Draft11(dialect) => dialect.write(headers, items),
+            Dialect::Draft07(dialect) => dialect.write(headers, items),
+            Dialect::Three(dialect) => dialect.write(headers, items),
+            Dialect::Silent => {}
+        }
+    }
+}

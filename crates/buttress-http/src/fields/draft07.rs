@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+
+use super::{
+    draft11::{LIMIT, POLICY},
+    item::{LimitItem, QuotaItem, closest_to_exhaustion, integer},
+};
+use crate::decimal::Decimal;
+
+/// Draft 07: `100;w=60`, of all policies, and `limit=100, remaining=9, reset=1`, of one of them.
+#[derive(Clone, Debug)]
+pub(super) struct Draft07 {
+    policy: Option<HeaderValue>,
+    /// `limit=100, remaining=` of each policy.
+    openings: Arc<[Box<str>]>,
+}
+
+impl Draft07 {
+    pub(super) fn build(policies: &[QuotaItem<'_>]) -> Self {
+        let policy = policies
+            .iter()
+            .map(|policy| {
+                let (quota, window) = (integer(policy.quota), integer(policy.window_seconds));
+                format!("{quota};w={window}")
+            })
+            .collect::<Vec<_>>()
+            .join(", ");
+        let openings = policies.iter().map(|policy| {
+            let quota = integer(policy.quota);
+            format!("limit={quota}, remaining=").into_boxed_str()
+        });
+        Self {
+            policy: HeaderValue::try_from(policy).ok(),
+            openings: openings.collect(),
+        }
+    }
+
+    pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        let told = self.openings.iter().zip(items.iter().copied());
+        let Some((opening, item)) = closest_to_exhaustion(told) else {
+            return;
+        };
+        if let Some(policy) = &self.policy {
+            headers.insert(POLICY, policy.clone());
+        }
+        let (remaining, reset) = (Decimal::of(item.r()), Decimal::of(item.t()));
+        let limit = [
+            opening.as_bytes(),
+            remaining.as_bytes(),
+            b", reset=",
+            reset.as_bytes(),
+        ]
+        .concat();
+        if let Ok(limit) = HeaderValue::from_maybe_shared(Bytes::from(limit)) {
+            headers.insert(LIMIT, limit);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::item::{LimitItem, QuotaItem, QuotaUnit, integer};
+use crate::decimal::Decimal;
+
+pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(super) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// Draft 11: `"burst";q=100;w=60` and `"burst";r=9;t=1`, all policies in both lists.
+#[derive(Clone, Debug)]
+pub(super) struct Draft11 {
+    policy: Option<HeaderValue>,
+    /// `"burst";r=` of each policy; with `, ` before it but for the first.
+    openings: std::sync::Arc<[Box<str>]>,
+}
+
+impl Draft11 {
+    pub(super) fn build(policies: &[QuotaItem<'_>]) -> Self {
+        let policy = policies.iter().map(policy).collect::<Vec<_>>().join(", ");
+        let openings = policies.iter().enumerate().map(|(n, policy)| {
+            let comma = if n > 0 { ", " } else { "" };
+            format!("{comma}{};r=", string(policy.name)).into_boxed_str()
+        });
+        Self {
+            policy: value(policy.into_bytes()),
+            openings: openings.collect(),
+        }
+    }
+
+    pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        // The exact length, because a vector without spare room becomes a header's value as it is.
+        let length = self
+            .told(items)
+            .map(|(opening, r, t)| {
+                opening.len() + r.as_bytes().len() + T.len() + t.as_bytes().len()
+            })
+            .sum();
+        let mut limit = Vec::with_capacity(length);
+        for (opening, r, t) in self.told(items) {
+            for part in [opening.as_bytes(), r.as_bytes(), T, t.as_bytes()] {
+                limit.extend_from_slice(part);
+            }
+        }
+        if let Some(policy) = &self.policy {
+            headers.insert(POLICY, policy.clone());
+        }
+        match value(limit).filter(|limit| !limit.is_empty()) {
+            Some(limit) => headers.insert(LIMIT, limit),
+            None => headers.remove(LIMIT),
+        };
+    }
+
+    fn told<'a>(
+        &'a self,
+        items: &'a [LimitItem],
+    ) -> impl Iterator<Item = (&'a str, Decimal, Decimal)> {
+        self.openings
+            .iter()
+            .zip(items)
+            .map(|(opening, item)| (&**opening, Decimal::of(item.r()), Decimal::of(item.t())))
+    }
+}
+
+const T: &[u8] = b";t=";
+
+fn policy(policy: &QuotaItem<'_>) -> String {
+    let mut text = string(policy.name);
+    text.push_str(&format!(
+        ";q={};w={}",
+        integer(policy.quota),
+        integer(policy.window_seconds)
+    ));
+    if policy.unit != QuotaUnit::Requests {
+        text.push_str(&format!(";qu=\"{}\"", policy.unit.as_str()));
+    }
+    text
+}
+
+/// A String of RFC 9651 §4.1.6.
+fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `None` would take a character that `validate` let pass and a header does not: there is none.
+fn value(text: Vec<u8>) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
