@@ -117,3 +117,86 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+
+    /// Says more than it has, so that what is forwarded can be told from what is made up.
+    struct Odd(Vec<Result<Frame<Bytes>, &'static str>>);
+
+    impl Body for Odd {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            Poll::Ready(self.0.pop())
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.len() == 1
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(1_000 + self.0.len() as u64)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_inner_body_is_forwarded() {
+        let trailers = HeaderMap::from_iter([(http::header::ETAG, "\"a\"".parse().unwrap())]);
+        let mut body = ResponseBody::inner(Odd(vec![
+            Err("broken off"),
+            Ok(Frame::trailers(trailers.clone())),
+            Ok(Frame::data(Bytes::from_static(b"data"))),
+        ]));
+        assert_eq!(body.size_hint().exact(), Some(1_003));
+        assert!(!body.is_end_stream());
+
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "data");
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_trailers().unwrap(), trailers);
+        assert!(body.is_end_stream());
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), "broken off");
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_full_body_is_one_piece() {
+        let mut body = ResponseBody::<Full<Bytes>>::full("refused");
+        assert_eq!(body.size_hint().exact(), Some(7));
+        assert!(!body.is_end_stream());
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "refused");
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(body.frame().await.is_none());
+    }
+
+    /// Or a Trailers-Only response would not be one.
+    #[tokio::test]
+    async fn an_empty_body_is_at_its_end() {
+        for mut body in [
+            ResponseBody::<Full<Bytes>>::empty(),
+            ResponseBody::full(""),
+            ResponseBody::default(),
+        ] {
+            assert!(body.is_end_stream());
+            assert_eq!(body.size_hint().exact(), Some(0));
+            assert!(body.frame().await.is_none());
+        }
+    }
+
+    #[test]
+    fn is_unpin_where_the_inner_body_is() {
+        fn unpin<T: Unpin>() {}
+        unpin::<ResponseBody<Full<Bytes>>>();
+    }
+}

@@ -21,6 +21,8 @@
 mod forwarded;
 mod network;
 mod node;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod walk;
 mod x_forwarded_for;

@@ -20,6 +20,8 @@ mod draft07;
 mod draft11;
 mod item;
 mod style;
+#[cfg(test)]
+mod tests;
 mod three;
 
 use buttress_core::ConfigError;
@@ -90,8 +92,11 @@ impl RateLimitFields {
     }
 
     /// Writes the fields, in the place of any that `headers` holds under the same names. `items[i]`
-    /// tells of the `i`-th policy; what has no counterpart is left out.
+    /// tells of the `i`-th policy; what has no counterpart is left out. Of no items nothing is written.
     pub fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        if items.is_empty() {
+            return;
+        }
         match &self.dialect {
             Dialect::Draft11(dialect) => dialect.write(headers, items),
             Dialect::Draft07(dialect) => dialect.write(headers, items),

@@ -235,3 +235,91 @@ impl ProblemType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(problem: &Problem) -> Value {
+        serde_json::from_slice(&problem.to_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_bare_problem_has_a_status() {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(read(&problem), json!({ "status": 429 }));
+    }
+
+    #[test]
+    fn all_members_are_there() {
+        let problem = Problem::new(StatusCode::FORBIDDEN)
+            .type_uri("https://example.com/probs/out-of-credit")
+            .title("You do not have enough credit.")
+            .detail("Your current balance is 30, \"but\" that costs\n50.")
+            .instance("/account/12345/msgs/abc")
+            .extension("balance", 30)
+            .extension("accounts", json!(["/account/12345", "/account/67890"]));
+        assert_eq!(
+            read(&problem),
+            json!({
+                "type": "https://example.com/probs/out-of-credit",
+                "title": "You do not have enough credit.",
+                "status": 403,
+                "detail": "Your current balance is 30, \"but\" that costs\n50.",
+                "instance": "/account/12345/msgs/abc",
+                "balance": 30,
+                "accounts": ["/account/12345", "/account/67890"],
+            })
+        );
+    }
+
+    /// A JSON text with one name twice means different things to different readers.
+    #[test]
+    fn an_extension_cannot_take_a_standard_name() {
+        let problem = STANDARD_MEMBERS
+            .iter()
+            .fold(Problem::new(StatusCode::BAD_GATEWAY), |problem, name| {
+                problem.extension(*name, "taken")
+            });
+        assert_eq!(read(&problem), json!({ "status": 502 }));
+    }
+
+    #[test]
+    fn the_registered_types() {
+        let cases = [
+            (Problem::quota_exceeded(["a", "b"]), 429, "quota-exceeded"),
+            (
+                Problem::temporary_reduced_capacity(["a", "b"]),
+                503,
+                "temporary-reduced-capacity",
+            ),
+            (
+                Problem::abnormal_usage_detected(["a", "b"]),
+                429,
+                "abnormal-usage-detected",
+            ),
+        ];
+        for (problem, status, fragment) in cases {
+            let read = read(&problem);
+            let uri = format!("https://iana.org/assignments/http-problem-types#{fragment}");
+            assert_eq!(read["type"], json!(uri));
+            assert_eq!(read["status"], json!(status));
+            assert_eq!(read["violated-policies"], json!(["a", "b"]));
+            assert!(read["title"].is_string());
+            assert_eq!(problem.status().as_u16(), status);
+        }
+    }
+
+    #[test]
+    fn the_response_says_the_same() {
+        let response = Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+            .detail("ü")
+            .into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let length = response.body().len();
+        assert_eq!(response.headers()[CONTENT_LENGTH], length.to_string());
+    }
+}

@@ -126,3 +126,164 @@ pub(crate) fn seconds_up(span: Duration) -> u64 {
     span.as_secs()
         .saturating_add(u64::from(span.subsec_nanos() > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Thursday, 9 October 2025, 12:00:00.
+    const NOW: Duration = Duration::from_secs(1_760_011_200);
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + NOW
+    }
+
+    fn wait(value: &str) -> Option<Duration> {
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        RetryAfter::parse(&value, now()).map(|heard| heard.delay_from(now()))
+    }
+
+    #[test]
+    fn what_is_heard() {
+        let seconds = Duration::from_secs;
+        let cases = [
+            ("0", Some(seconds(0))),
+            ("120", Some(seconds(120))),
+            (" 120\t", Some(seconds(120))),
+            ("007", Some(seconds(7))),
+            // Shopify's, and others.
+            ("2.0", Some(seconds(2))),
+            ("0.25", Some(Duration::from_millis(250))),
+            ("0.0000000001", Some(Duration::from_nanos(1))),
+            ("0.9999999991", Some(seconds(1))),
+            ("1.999999999", Some(Duration::new(1, 999_999_999))),
+            ("Thu, 09 Oct 2025 12:00:30 GMT", Some(seconds(30))),
+            ("Thursday, 09-Oct-25 12:00:30 GMT", Some(seconds(30))),
+            ("Thu Oct  9 12:00:30 2025", Some(seconds(30))),
+            // Past, so now.
+            ("Thu, 09 Oct 2025 11:59:59 GMT", Some(seconds(0))),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(seconds(0))),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(seconds(0))),
+            // Ahead, although `httpdate` has it in 1970.
+            (
+                "Wednesday, 01-Jan-70 00:00:00 GMT",
+                Some(seconds(1_395_748_800)),
+            ),
+            // Absurd.
+            ("2147483648", Some(RetryAfter::MAX)),
+            ("2147483648.5", Some(RetryAfter::MAX)),
+            ("99999999999999999999999999999999", Some(RetryAfter::MAX)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(RetryAfter::MAX)),
+            // Nothing.
+            ("", None),
+            (" ", None),
+            ("-1", None),
+            ("+1", None),
+            ("1e3", None),
+            ("0x10", None),
+            ("2.", None),
+            (".5", None),
+            (".", None),
+            ("1.2.3", None),
+            ("1.-5", None),
+            ("1.0000000000-", None),
+            ("1,5", None),
+            ("5, 10", None),
+            ("NaN", None),
+            ("inf", None),
+            ("soon", None),
+            ("٣", None),
+            ("2025-10-09T12:00:30Z", None),
+            ("Thu, 09 Oct 2025 12:00:30 CET", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(wait(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_longest_of_several_is_meant() {
+        let heard = |values: &[&str]| {
+            let values = values
+                .iter()
+                .map(|value| (RETRY_AFTER, value.parse().unwrap()));
+            let headers = HeaderMap::from_iter(values);
+            RetryAfter::from_headers(&headers, now()).map(|heard| heard.delay_from(now()))
+        };
+        assert_eq!(heard(&[]), None);
+        assert_eq!(heard(&["rubbish"]), None);
+        assert_eq!(heard(&["5"]), Some(Duration::from_secs(5)));
+        assert_eq!(
+            heard(&["5", "60", "soon", "7"]),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(
+            heard(&["5", "Thu, 09 Oct 2025 12:00:30 GMT"]),
+            Some(Duration::from_secs(30))
+        );
+    }
+
+    /// Truncated to 0, it made clients spin.
+    #[test]
+    fn a_sub_second_wait_is_not_said_as_0() {
+        let cases = [
+            (Duration::ZERO, 1),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_secs(1), 1),
+            (Duration::new(1, 1), 2),
+            (Duration::from_millis(59_999), 60),
+            (Duration::MAX, 1 << 31),
+        ];
+        for (wait, seconds) in cases {
+            assert_eq!(retry_after_seconds(wait), seconds, "{wait:?}");
+            assert_eq!(retry_after_value(wait), seconds.to_string());
+        }
+    }
+
+    #[test]
+    fn a_hand_made_value_is_clamped_too() {
+        assert_eq!(
+            RetryAfter::Delay(Duration::MAX).delay_from(now()),
+            RetryAfter::MAX
+        );
+    }
+
+    proptest! {
+        /// Never earlier than meant, never a second later, and at least one.
+        #[test]
+        fn what_is_said_is_heard(wait in (0..1_u64 << 31, 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n))) {
+            let heard = RetryAfter::parse(&retry_after_value(wait), now()).unwrap().delay_from(now());
+            prop_assert!(heard >= wait);
+            prop_assert!(heard < wait + Duration::from_secs(1) || heard == Duration::from_secs(1));
+        }
+
+        #[test]
+        fn every_date_is_heard_in_every_form(seconds in 0..253_402_300_800_u64, now in 0..253_402_300_800_u64) {
+            let (date, now) = (SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), SystemTime::UNIX_EPOCH + Duration::from_secs(now));
+            let imf = httpdate::fmt_http_date(date);
+            let parts: Vec<&str> = imf.split([' ', ',']).filter(|part| !part.is_empty()).collect();
+            let [weekday, day, month, year, time, _] = parts[..] else { panic!("{imf}") };
+            let asctime = format!("{weekday} {month} {:>2} {time} {year}", day.trim_start_matches('0'));
+            let parse = |text: &str| RetryAfter::parse(&text.parse().unwrap(), now);
+            prop_assert_eq!(parse(&imf), Some(RetryAfter::At(date)));
+            prop_assert_eq!(parse(&asctime), Some(RetryAfter::At(date)));
+
+            let rfc850 = format!("Monday, {day}-{month}-{} {time} GMT", &year[2..]);
+            if let Some(heard) = parse(&rfc850) {
+                let RetryAfter::At(heard) = heard else { panic!("{heard:?}") };
+                let fifty_years = Duration::from_secs(50 * 31_556_952);
+                prop_assert!(heard.duration_since(now).unwrap_or_default() <= fifty_years);
+                prop_assert!(now.duration_since(heard).unwrap_or_default() <= fifty_years + Duration::from_secs(2 * 86_400));
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_a_panic(bytes: Vec<u8>, seconds: u32) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let _ = RetryAfter::parse(&value, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()));
+            }
+        }
+    }
+}

@@ -97,3 +97,93 @@ impl<B, E> Classify<Response<B>, E> for HttpClassifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    /// Sunday, 6 November 1994, 08:49:37.
+    #[derive(Debug)]
+    struct In1994;
+
+    impl WallClock for In1994 {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)
+        }
+    }
+
+    fn outcome(response: Response<()>) -> Outcome {
+        HttpClassifier::with_clock(Arc::new(In1994)).classify(Ok::<_, &()>(&response))
+    }
+
+    fn response(status: u16, retry_after: Option<&str>) -> Response<()> {
+        let mut response = Response::builder().status(status);
+        if let Some(value) = retry_after {
+            response = response.header("retry-after", value);
+        }
+        response.body(()).unwrap()
+    }
+
+    #[test]
+    fn by_status() {
+        let throttled = |seconds: Option<u64>| Outcome::Throttled {
+            retry_after: seconds.map(Duration::from_secs),
+        };
+        let date = Some("Sun, 06 Nov 1994 08:50:00 GMT");
+        let cases = [
+            (101, None, Outcome::Success),
+            (200, None, Outcome::Success),
+            (200, Some("30"), Outcome::Success),
+            (304, None, Outcome::Success),
+            (400, None, Outcome::Success),
+            (403, Some("30"), Outcome::Success),
+            (404, None, Outcome::Success),
+            (408, None, Outcome::Success),
+            (425, None, Outcome::Success),
+            (429, None, throttled(None)),
+            (429, Some("30"), throttled(Some(30))),
+            (429, Some("0"), throttled(Some(0))),
+            (429, Some("rubbish"), throttled(None)),
+            (429, date, throttled(Some(23))),
+            (499, None, Outcome::Success),
+            (500, None, Outcome::Failure),
+            (500, Some("30"), Outcome::Failure),
+            (501, None, Outcome::Success),
+            (502, None, Outcome::Failure),
+            (503, None, Outcome::Failure),
+            (503, Some("30"), throttled(Some(30))),
+            (503, date, throttled(Some(23))),
+            (503, Some("rubbish"), Outcome::Failure),
+            (504, None, Outcome::Failure),
+            (505, None, Outcome::Success),
+            (507, None, Outcome::Success),
+            (511, None, Outcome::Success),
+            // Cloudflare could not reach the origin.
+            (522, None, Outcome::Failure),
+            (599, None, Outcome::Failure),
+            (999, None, Outcome::Success),
+        ];
+        for (status, retry_after, expected) in cases {
+            let actual = outcome(response(status, retry_after));
+            assert_eq!(actual, expected, "{status} {retry_after:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_a_failure() {
+        let result: Result<&Response<()>, &&str> = Err(&"connection refused");
+        assert_eq!(HttpClassifier::default().classify(result), Outcome::Failure);
+    }
+
+    /// A breaker that heeds its own limiter's 429, or its own 503, never closes again.
+    #[test]
+    fn our_own_refusal_says_nothing() {
+        for status in [429, 500, 503, 200] {
+            let mut response = response(status, Some("30"));
+            LocalRefusal::new(None).mark(&mut response);
+            assert_eq!(outcome(response), Outcome::Ignored, "{status}");
+        }
+    }
+}

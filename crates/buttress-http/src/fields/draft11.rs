@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,7 +14,7 @@ pub(super) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) struct Draft11 {
     policy: Option<HeaderValue>,
     /// `"burst";r=` of each policy; with `, ` before it but for the first.
-    openings: std::sync::Arc<[Box<str>]>,
+    openings: Arc<[Box<str>]>,
 }
 
 impl Draft11 {
@@ -42,13 +44,10 @@ impl Draft11 {
                 limit.extend_from_slice(part);
             }
         }
-        if let Some(policy) = &self.policy {
+        if let (Some(policy), Some(limit)) = (&self.policy, value(limit)) {
             headers.insert(POLICY, policy.clone());
+            headers.insert(LIMIT, limit);
         }
-        match value(limit).filter(|limit| !limit.is_empty()) {
-            Some(limit) => headers.insert(LIMIT, limit),
-            None => headers.remove(LIMIT),
-        };
     }
 
     fn told<'a>(

@@ -103,28 +103,119 @@ impl GrpcRefusal {
     }
 }
 
-/// The media type to answer in. It is one of our own, not the request's: what the caller wrote is not
-/// reflected.
+/// The media type to answer in: gRPC-Web has several, and the caller reads the one that it wrote in.
 fn content_type(request: &HeaderMap) -> HeaderValue {
-    HeaderValue::from_static(match Protocol::of(request) {
-        Protocol::Http | Protocol::Grpc => "application/grpc",
-        Protocol::GrpcWeb => web_form(request),
-    })
+    match Protocol::of(request) {
+        Protocol::Http | Protocol::Grpc => HeaderValue::from_static("application/grpc"),
+        Protocol::GrpcWeb => {
+            web_form(request).unwrap_or(HeaderValue::from_static("application/grpc-web"))
+        }
+    }
 }
 
-fn web_form(request: &HeaderMap) -> &'static str {
-    const FORMS: [&str; 4] = [
-        "application/grpc-web",
-        "application/grpc-web+proto",
-        "application/grpc-web-text",
-        "application/grpc-web-text+proto",
-    ];
-    let asked = request
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let asked = asked.split(|&byte| byte == b';').next().unwrap_or_default();
-    FORMS
-        .into_iter()
-        .find(|form| asked.trim_ascii().eq_ignore_ascii_case(form.as_bytes()))
-        .unwrap_or("application/grpc-web")
+/// More than twice as long as `application/grpc-web-text+proto`.
+const LONGEST_FORM: usize = 64;
+
+/// The request's media type without its parameters, if it is one; what else the caller wrote is not
+/// reflected.
+fn web_form(request: &HeaderMap) -> Option<HeaderValue> {
+    let asked = request.get(CONTENT_TYPE)?.as_bytes();
+    let form = asked.split(|&byte| byte == b';').next()?.trim_ascii();
+    let is_media_type = form.len() <= LONGEST_FORM
+        && form
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || b"+-./".contains(&byte));
+    is_media_type.then(|| HeaderValue::from_bytes(form).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    fn request(content_type: &str) -> HeaderMap {
+        HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())])
+    }
+
+    /// A bare 429 would become UNAVAILABLE, and base64 that does not decode panics in tonic's client.
+    #[test]
+    fn tonic_reads_what_was_meant() {
+        for wait in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_millis(1_250),
+            Duration::from_secs(u64::from(u32::MAX)),
+        ] {
+            for message in ["", "10 calls a second", "zu früh:\n100%"] {
+                let response = GrpcRefusal::resource_exhausted(message)
+                    .retry_after(wait)
+                    .into_response(&request("application/grpc"));
+                let status = tonic::Status::from_header_map(response.headers()).unwrap();
+                assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+                assert_eq!(status.message(), message);
+                let info = status.get_details_retry_info().unwrap();
+                assert_eq!(info.retry_delay, Some(wait));
+                let details = status.check_error_details().unwrap();
+                assert!(details.retry_info().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn is_trailers_only() {
+        let response = GrpcRefusal::unavailable("").into_response(&HeaderMap::new());
+        assert_eq!(response.status(), 200);
+        let headers = response.headers();
+        assert_eq!(headers.len(), 2, "{headers:?}");
+        assert_eq!(headers[CONTENT_TYPE], "application/grpc");
+        assert_eq!(headers[STATUS], "14");
+    }
+
+    #[test]
+    fn pushback_is_said_on_demand() {
+        let refusal = GrpcRefusal::resource_exhausted("").retry_after(Duration::from_micros(1_500));
+        let silent = refusal.clone().into_response(&HeaderMap::new());
+        assert!(!silent.headers().contains_key(RETRY_PUSHBACK));
+        let response = refusal.pushback(true).into_response(&HeaderMap::new());
+        assert_eq!(response.headers()[RETRY_PUSHBACK], "2");
+        let without_wait = GrpcRefusal::resource_exhausted("").pushback(true);
+        let response = without_wait.into_response(&HeaderMap::new());
+        assert!(!response.headers().contains_key(RETRY_PUSHBACK));
+    }
+
+    #[test]
+    fn a_message_of_any_length_is_said() {
+        let message = "%".repeat(1 << 16);
+        let response = GrpcRefusal::unavailable(message.clone())
+            .retry_after(Duration::MAX)
+            .into_response(&HeaderMap::new());
+        let status = tonic::Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.message(), message);
+    }
+
+    #[test]
+    fn answers_in_the_form_of_the_request() {
+        let long = format!("application/grpc-web+{}", "a".repeat(1_000));
+        let cases = [
+            ("application/grpc", "application/grpc"),
+            ("application/grpc+proto", "application/grpc"),
+            ("application/json", "application/grpc"),
+            ("application/grpc-web", "application/grpc-web"),
+            ("application/grpc-web+proto", "application/grpc-web+proto"),
+            ("application/grpc-web-text", "application/grpc-web-text"),
+            (
+                "application/grpc-web-text+proto ; charset=utf-8",
+                "application/grpc-web-text+proto",
+            ),
+            ("application/grpc-web+json", "application/grpc-web+json"),
+            ("application/grpc-web+<script>", "application/grpc-web"),
+            ("application/grpc-web,text/html", "application/grpc"),
+            (&long, "application/grpc-web"),
+        ];
+        for (asked, answered) in cases {
+            let response = GrpcRefusal::unavailable("").into_response(&request(asked));
+            assert_eq!(response.headers()[CONTENT_TYPE], answered, "{asked}");
+        }
+    }
 }
