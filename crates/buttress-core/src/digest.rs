@@ -105,7 +105,7 @@ impl DigestKey {
     ) -> Result<Digest, MissingKey> {
         let mut found = Ok(());
         let digest = KeyWriter::digest(&self.hasher, |writer| {
-            found = extractor.extract(from, writer)
+            found = extractor.extract(from, writer);
         });
         found.map(|()| digest)
     }

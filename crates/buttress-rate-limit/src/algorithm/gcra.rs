@@ -1,0 +1,112 @@
+use buttress_core::Tick;
+
+use super::{Algorithm, OneWord};
+use crate::{Decision, Quota, decision::Verdict};
+
+/// The generic cell rate algorithm: a leaky bucket as a meter, in one word.
+///
+/// From ATM (ITU-T I.371, "virtual scheduling"). Its state is the *theoretical arrival time*: when the
+/// quota would be full again. A request is admitted if charging it leaves that time within one
+/// [`refill_time`](Quota::refill_time) of now.
+///
+/// # The most it admits
+///
+/// In any window of length W at most `burst + W / interval` requests of cost 1, rounded down.
+///
+/// # Debt and clocks
+///
+/// [`charge`](Algorithm::charge) may drive a state into debt, at most of one more burst: a state is never
+/// further ahead of now than two refill times. The same bound holds after a clock stepped back: however
+/// far it did, requests are admitted again within two refill times.
+///
+/// State: nanoseconds of the theoretical arrival time; 0 where there was no request yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gcra;
+
+impl Gcra {
+    /// How much is used, as the time in which it comes back.
+    #[inline]
+    fn used(quota: &Quota, state: u64, now: Tick) -> u64 {
+        state
+            .saturating_sub(now.as_nanos())
+            .min(Self::most_used(quota))
+    }
+
+    /// A full burst, and as much debt.
+    #[inline]
+    const fn most_used(quota: &Quota) -> u64 {
+        quota.refill_nanos() * 2
+    }
+}
+
+impl OneWord for Gcra {
+    #[inline]
+    fn check(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> Decision {
+        let (interval, full) = (quota.interval_nanos(), quota.refill_nanos());
+        let used = Self::used(quota, state, now);
+        let spare = full.saturating_sub(used);
+
+        if cost > quota.burst() {
+            return Decision::by_time(Verdict::CostExceedsBurst, spare, interval, 0, used);
+        }
+        // Neither overflows: `used` is at most two refill times and the price at most one, of 2⁶¹ each.
+        let price = interval.get() * cost;
+        let then_used = used + price;
+        if then_used <= full || cost == 0 {
+            Decision::by_time(
+                Verdict::Admitted,
+                full.saturating_sub(then_used),
+                interval,
+                0,
+                then_used,
+            )
+        } else {
+            Decision::by_time(Verdict::Refused, spare, interval, then_used - full, used)
+        }
+    }
+
+    #[inline]
+    fn charge(&self, quota: &Quota, state: u64, now: Tick, cost: i64) -> u64 {
+        let used = Self::used(quota, state, now);
+        let price = quota
+            .interval_nanos()
+            .get()
+            .saturating_mul(cost.unsigned_abs());
+        match cost {
+            1.. => now.as_nanos() + used.saturating_add(price).min(Self::most_used(quota)),
+            // What is full stays as it is: writing an earlier time would make a state that was never
+            // reached by charging.
+            0 => state,
+            ..0 if used == 0 => state,
+            ..0 => now.as_nanos() + used.saturating_sub(price),
+        }
+    }
+
+    #[inline]
+    fn forget_at(&self, _quota: &Quota, state: u64) -> Tick {
+        Tick::from_nanos(state)
+    }
+}
+
+impl Algorithm for Gcra {
+    fn words(&self) -> usize {
+        1
+    }
+
+    fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
+        OneWord::check(self, quota, state.first().copied().unwrap_or(0), now, cost)
+    }
+
+    fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
+        if let Some(word) = state.first_mut() {
+            *word = OneWord::charge(self, quota, *word, now, cost);
+        }
+    }
+
+    fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
+        OneWord::forget_at(self, quota, state.first().copied().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

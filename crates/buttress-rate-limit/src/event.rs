@@ -1,0 +1,52 @@
+use crate::{Decision, Limit};
+
+/// What an observer hears of.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A limit admitted a request, and was charged.
+    Admitted {
+        /// The limit's name.
+        limit: &'a str,
+        /// What the request cost.
+        cost: u64,
+        /// How the quota then stands.
+        decision: &'a Decision,
+    },
+    /// A limit refused a request; no limit was charged.
+    Refused {
+        /// The limit's name.
+        limit: &'a str,
+        /// What the request would have cost.
+        cost: u64,
+        /// How the quota stands.
+        decision: &'a Decision,
+    },
+    /// A request had no key for a limit.
+    MissingKey {
+        /// The limit's name.
+        limit: &'a str,
+        /// What the extractor said.
+        why: &'a str,
+    },
+}
+
+impl<'a> Event<'a> {
+    #[inline]
+    pub(crate) fn decided(limit: &'a Limit, cost: u64, decision: &'a Decision) -> Self {
+        let name = limit.name();
+        if decision.is_admitted() {
+            Event::Admitted {
+                limit: name,
+                cost,
+                decision,
+            }
+        } else {
+            Event::Refused {
+                limit: name,
+                cost,
+                decision,
+            }
+        }
+    }
+}

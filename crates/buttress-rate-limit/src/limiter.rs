@@ -1,0 +1,254 @@
+use std::{fmt, sync::Arc};
+
+use buttress_core::{Clock, ConfigError, DigestKey, Key, Observer, clock::TokioClock};
+
+use crate::{
+    Algorithm, Decision, Event, IntoQuota, Limit, Overflow, Quota, Refused,
+    algorithm::Kind,
+    store::{Charge, MemoryStore, Store as _},
+};
+
+/// The room for keys that a limiter has unless told otherwise: 100,000 keys, in 3.2 MB.
+pub(crate) const DEFAULT_MAX_KEYS: usize = 100_000;
+
+/// Limits callers by key, without tower: for a login form, a job queue, a socket's frames.
+///
+/// Clones share their state. A check of a known key costs one reading of the clock, one keyed hash and
+/// one compare-and-swap; no allocation and no lock.
+///
+/// ```
+/// use buttress_rate_limit::{Quota, RateLimiter};
+///
+/// let logins = RateLimiter::per_key(Quota::per_minute(5)).build()?;
+/// for _ in 0..5 {
+///     logins.check("alice@example.com")?;
+/// }
+/// let refused = logins.check("alice@example.com").unwrap_err();
+/// assert!(refused.retry_after().unwrap().as_secs() < 12);
+///
+/// logins.check("bob@example.com")?; // has a quota of his own
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct RateLimiter {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limit: Arc<Limit>,
+    store: MemoryStore,
+    clock: Arc<dyn Clock>,
+    secret: DigestKey,
+    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+}
+
+impl RateLimiter {
+    /// A limiter with a quota for each key: a [`Quota`], the builder of one, or its text.
+    pub fn per_key(quota: impl IntoQuota) -> RateLimiterBuilder {
+        RateLimiterBuilder {
+            name: "default".into(),
+            quota: quota.into_quota(),
+            kind: Kind::default(),
+            max_keys: DEFAULT_MAX_KEYS,
+            overflow: Overflow::default(),
+            clock: None,
+            secret: None,
+            observer: None,
+        }
+    }
+
+    /// Charges a request of cost 1 to `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the quota is used up; nothing was charged then.
+    #[inline]
+    pub fn check<K: Key + ?Sized>(&self, key: &K) -> Result<Decision, Refused> {
+        self.check_n(key, 1)
+    }
+
+    /// Charges a request of `cost` to `key`, all of it or nothing. A cost of 0 is always admitted.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where too little is left, or where the cost exceeds the burst and the request can
+    /// never succeed.
+    #[inline]
+    pub fn check_n<K: Key + ?Sized>(&self, key: &K, cost: u64) -> Result<Decision, Refused> {
+        let shared = &*self.shared;
+        let limit = &shared.limit;
+        let charge = Charge {
+            limit,
+            key: shared.secret.digest(key),
+            quota: limit.quota(),
+            cost,
+        };
+        let mut decision = UNDECIDED;
+        shared
+            .store
+            .acquire_one(shared.clock.now(), &charge, &mut decision);
+        if let Some(observer) = &shared.observer {
+            observer.observe(&Event::decided(limit, cost, &decision));
+        }
+        if decision.is_admitted() {
+            Ok(decision)
+        } else {
+            Err(Refused::under(limit.quota(), decision, cost))
+        }
+    }
+
+    /// What a request of cost 1 would be answered now. Charges nothing.
+    pub fn peek<K: Key + ?Sized>(&self, key: &K) -> Decision {
+        let shared = &*self.shared;
+        let limit = &shared.limit;
+        let charge = Charge {
+            limit,
+            key: shared.secret.digest(key),
+            quota: limit.quota(),
+            cost: 1,
+        };
+        let mut decision = UNDECIDED;
+        shared
+            .store
+            .peek(shared.clock.now(), &charge, &mut decision);
+        decision
+    }
+
+    /// Gives `cost` back to `key`: a request that was admitted and then not made. A quota never becomes
+    /// fuller than full.
+    pub fn refund<K: Key + ?Sized>(&self, key: &K, cost: u64) {
+        let shared = &*self.shared;
+        let by = -crate::store::signed(cost);
+        shared.store.settle(
+            shared.clock.now(),
+            &shared.limit,
+            shared.secret.digest(key),
+            shared.limit.quota(),
+            by,
+        );
+    }
+
+    /// The quota of each key.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        self.shared.limit.quota()
+    }
+
+    /// The bytes that the states occupy: known in advance, and the same under any load.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shared.store.bytes()
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("limit", &self.shared.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Overwritten by whoever decides; a refusal, should that ever be forgotten.
+pub(crate) const UNDECIDED: Decision = Decision::undecided();
+
+/// A [`RateLimiter`] in the making.
+#[must_use = "call `build` to get the limiter"]
+pub struct RateLimiterBuilder {
+    name: Arc<str>,
+    quota: Result<Quota, ConfigError>,
+    kind: Kind,
+    max_keys: usize,
+    overflow: Overflow,
+    clock: Option<Arc<dyn Clock>>,
+    secret: Option<DigestKey>,
+    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+}
+
+impl RateLimiterBuilder {
+    /// The name under which the limiter is reported; `default` if not given.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How the quota is spent and comes back; [`Gcra`](crate::Gcra) if not given.
+    pub fn algorithm(mut self, algorithm: impl Algorithm) -> Self {
+        self.kind = Kind::Custom(Arc::new(algorithm));
+        self
+    }
+
+    /// For how many keys at once there is room, in 32 bytes each; 100,000 if not given. Keys whose quota
+    /// is full again need none.
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// What happens to keys beyond that; [`Overflow::Share`] if not given.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// The clock; [`TokioClock`] if not given, which follows tokio's paused time.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The secret under which keys are hashed; a random one if not given.
+    pub fn digest_key(mut self, secret: DigestKey) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// Who hears of every decision.
+    pub fn observer(mut self, observer: impl for<'a> Observer<Event<'a>>) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// The limiter.
+    ///
+    /// # Errors
+    ///
+    /// Where the quota cannot be expressed, or there is room for no key.
+    pub fn build(self) -> Result<RateLimiter, ConfigError> {
+        let limit = Limit::build(self.name, 0, self.quota?, self.kind, self.overflow)?;
+        Ok(RateLimiter {
+            shared: Arc::new(Shared {
+                limit: Arc::new(limit),
+                store: MemoryStore::with_room_for(1, checked_max_keys(self.max_keys)?),
+                clock: self
+                    .clock
+                    .unwrap_or_else(|| Arc::new(TokioClock::starting_now())),
+                secret: self.secret.unwrap_or_default(),
+                observer: self.observer,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for RateLimiterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiterBuilder")
+            .field("name", &self.name)
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Room for at least one key, and for no more than the slots that a process could address.
+pub(crate) fn checked_max_keys(max_keys: usize) -> Result<usize, ConfigError> {
+    const MOST: usize = 1 << 32;
+    if (1..=MOST).contains(&max_keys) {
+        Ok(max_keys)
+    } else {
+        Err(ConfigError::new(
+            "max_keys",
+            max_keys,
+            "1 to 4,294,967,296 keys, of 32 bytes each",
+        ))
+    }
+}

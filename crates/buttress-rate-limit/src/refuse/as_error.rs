@@ -1,0 +1,99 @@
+use std::{error, fmt, sync::Arc};
+
+use buttress_core::MissingKey;
+
+use super::{Refusal, Refuse};
+use crate::{Decision, Refused};
+
+/// A refusal is an [`Error`]: for services that do not speak HTTP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsError;
+
+/// The error of a limited service whose refusals are errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error<E> {
+    /// A quota is used up.
+    Refused {
+        /// Whose quota; of several, the one with the longest wait.
+        policy: Arc<str>,
+        /// By how much, and for how long.
+        refused: Refused,
+    },
+    /// The request has no key for a policy.
+    MissingKey {
+        /// For which one.
+        policy: Arc<str>,
+        /// What is missing.
+        missing: MissingKey,
+    },
+    /// The inner service's own error.
+    Inner(E),
+}
+
+impl<E> Error<E> {
+    /// After which time the request would be admitted, where it was refused only for now.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Refused { refused, .. } => refused.retry_after(),
+            Self::MissingKey { .. } | Self::Inner(_) => None,
+        }
+    }
+}
+
+impl<E> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { policy, refused } => write!(f, "{policy}: {refused}"),
+            Self::MissingKey { policy, missing } => write!(f, "{policy}: {missing}"),
+            // The source says it; said here too, a report would show it twice.
+            Self::Inner(_) => f.write_str("the limited service failed"),
+        }
+    }
+}
+
+impl<E: error::Error + 'static> error::Error for Error<E> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Refused { refused, .. } => Some(refused),
+            Self::MissingKey { missing, .. } => Some(missing),
+            Self::Inner(error) => Some(error),
+        }
+    }
+}
+
+impl<T, Rsp, E> Refuse<T, Rsp, E> for AsError {
+    type Response = Rsp;
+    type Error = Error<E>;
+    type Pass = ();
+
+    #[inline]
+    fn pass(&self, _decisions: &[Decision]) {}
+
+    #[inline]
+    fn finish((): (), result: Result<Rsp, E>) -> Result<Rsp, Error<E>> {
+        result.map_err(Error::Inner)
+    }
+
+    fn refuse(&self, _from: &T, refusal: &Refusal<'_>) -> Result<Rsp, Error<E>> {
+        let policy = refusal
+            .limit()
+            .map_or_else(|| "".into(), |limit| Arc::clone(limit.shared_name()));
+        Err(match refusal.missing_key() {
+            Some(missing) => Error::MissingKey {
+                policy,
+                missing: missing.clone(),
+            },
+            None => Error::Refused {
+                policy,
+                refused: refusal.refused(),
+            },
+        })
+    }
+
+    #[inline]
+    fn error(error: E) -> Error<E> {
+        Error::Inner(error)
+    }
+}

@@ -1,0 +1,131 @@
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use buttress_core::View;
+use buttress_http::Head;
+use tower_service::Service;
+
+use crate::{
+    AsResponse, Refusal, Refuse,
+    future::{ResponseFuture, Slow},
+    limits::{Limits, Ruling},
+};
+
+/// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).
+pub struct RateLimit<S, T = Head, R = AsResponse> {
+    inner: S,
+    limits: Arc<Limits<T>>,
+    refuse: R,
+}
+
+impl<S, T, R> RateLimit<S, T, R> {
+    pub(crate) fn around(inner: S, limits: Arc<Limits<T>>, refuse: R) -> Self {
+        Self {
+            inner,
+            limits,
+            refuse,
+        }
+    }
+
+    /// The service inside.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+/// What to do with a request, once its head was read.
+enum Step<Pass, Out, Later> {
+    Call(Pass),
+    Refuse(Out),
+    Ask(Later),
+}
+
+impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>
+where
+    S: Service<Req> + Clone,
+    T: View<Req> + 'static,
+    R: Refuse<T, S::Response, S::Error>,
+{
+    type Response = R::Response;
+    type Error = R::Error;
+    type Future = ResponseFuture<S, Req, T, R>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), R::Error>> {
+        self.inner.poll_ready(cx).map_err(R::error)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let Self {
+            inner,
+            limits,
+            refuse,
+        } = self;
+        let (request, step) = T::view(request, |from| {
+            limits.rule(from, |ruling| match ruling {
+                Ruling::Admitted(decisions) => Step::Call(refuse.pass(decisions)),
+                Ruling::Refused { by, decisions } => Step::Refuse(
+                    refuse.refuse(from, &Refusal::over_limit(limits.all(), by, decisions)),
+                ),
+                Ruling::NoKey { by, missing } => {
+                    Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
+                }
+                Ruling::Later { answer, held } => Step::Ask((answer, held)),
+            })
+        });
+        match step {
+            Step::Call(pass) => ResponseFuture::calling(inner.call(request), pass),
+            Step::Refuse(out) => {
+                release(inner);
+                ResponseFuture::refused(out)
+            }
+            Step::Ask((answer, held)) => {
+                // Who has to wait holds nothing that others could use meanwhile.
+                release(inner);
+                ResponseFuture::slow(Slow::asking(
+                    answer,
+                    held,
+                    inner.clone(),
+                    request,
+                    refuse.clone(),
+                ))
+            }
+        }
+    }
+}
+
+/// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
+/// connection would keep for good.
+#[cold]
+fn release<S: Clone>(inner: &mut S) {
+    let fresh = inner.clone();
+    drop(mem::replace(inner, fresh));
+}
+
+impl<S: Clone, T, R: Clone> Clone for RateLimit<S, T, R> {
+    // Derived, it would ask for `T: Clone`, of which there is none in here.
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            limits: Arc::clone(&self.limits),
+            refuse: self.refuse.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, T, R> fmt::Debug for RateLimit<S, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! Where states are kept: the seam between deciding and remembering.
+
+mod memory;
+mod table;
+
+use std::{fmt, sync::Arc};
+
+use buttress_core::{BoxFuture, Digest, Tick};
+
+pub use self::memory::MemoryStore;
+pub(crate) use self::memory::{signed, update_word};
+use crate::{Decision, Limit, Quota};
+
+/// One charge of a request against one limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge<'a> {
+    /// Against which limit.
+    pub limit: &'a Arc<Limit>,
+    /// Whose.
+    pub key: Digest,
+    /// The quota of this key: the limit's own, or one that was resolved for this request.
+    pub quota: &'a Quota,
+    /// How much.
+    pub cost: u64,
+}
+
+/// Keeps the states of keys. In memory it answers at once; a remote one answers by a future.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Decides on all `charges`, and charges all of them or none: a refusal changes no state.
+    ///
+    /// `out` has a place for each charge and is filled in every case but [`Acquire::Later`].
+    fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire;
+
+    /// Charges `by` more, or gives back where it is negative: what was not used, or was used beyond the
+    /// estimate. Never refuses; debt is bounded by the algorithm.
+    ///
+    /// Synchronous, since it is called from `Drop`: a remote store queues it.
+    fn settle(&self, now: Tick, limit: &Arc<Limit>, key: Digest, quota: &Quota, by: i64);
+}
+
+/// How a [`Store`] answers.
+#[must_use]
+pub enum Acquire {
+    /// All charges were made.
+    Admitted,
+    /// None was made. The charge at this index is the one to name: of those that refuse, the one with
+    /// the longest wait.
+    Refused {
+        /// Index into the charges.
+        by: u8,
+    },
+    /// The store has to ask elsewhere.
+    Later(BoxFuture<'static, Answer>),
+}
+
+/// The answer of a store that had to ask elsewhere.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Answer {
+    /// One for each charge, in their order.
+    pub decisions: Vec<Decision>,
+    /// As in [`Acquire::Refused`]; `None` where all charges were made.
+    pub refused_by: Option<u8>,
+}
+
+impl fmt::Debug for Acquire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Admitted => f.write_str("Admitted"),
+            Self::Refused { by } => f.debug_struct("Refused").field("by", by).finish(),
+            Self::Later(_) => f.debug_tuple("Later").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// What happens to a key that the store has no room for: when every slot in which it could stand is
+/// taken by a key that still has something to remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// All such keys share one further bucket with the limit's quota. Under a flood of keys the callers
+    /// that have no place yet are limited together, and nobody is free.
+    #[default]
+    Share,
+    /// Such keys are not limited.
+    Admit,
+    /// Such keys are refused, for as long as one request takes to come back.
+    Refuse,
+}

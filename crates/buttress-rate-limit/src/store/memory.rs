@@ -1,0 +1,226 @@
+use std::sync::Arc;
+
+use buttress_core::{Digest, Tick};
+
+use super::{
+    Acquire, Charge, Overflow, Store,
+    table::{Table, Updated},
+};
+use crate::{
+    Decision, Limit, Quota,
+    algorithm::{Gcra, Kind, OneWord},
+    sync::{AtomicU64, Ordering},
+};
+
+/// States in this process's memory: a table of fixed size for each limit. Answers at once.
+///
+/// A limit with room for `n` keys occupies `32 × n` bytes from the start, whatever arrives. Keys whose
+/// quota is full again are the ones that make room for others, so forgetting loses nothing; when all the
+/// slots that a new key could have are taken by keys that still have something to remember, the limit's
+/// [`Overflow`] decides.
+#[derive(Debug)]
+pub struct MemoryStore {
+    tables: Box<[Table]>,
+}
+
+impl MemoryStore {
+    /// A store for `limits` limits, each with room for `max_keys` keys.
+    pub(crate) fn with_room_for(limits: usize, max_keys: usize) -> Self {
+        Self {
+            tables: (0..limits)
+                .map(|_| Table::with_room_for(max_keys))
+                .collect(),
+        }
+    }
+
+    /// The bytes that the tables occupy: the same on the first day and after a flood.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.tables.iter().map(Table::bytes).sum()
+    }
+
+    /// How a key stands, without charging it.
+    #[inline]
+    pub(crate) fn peek(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
+        let state = self
+            .table(charge.limit)
+            .map_or(0, |table| table.get(charge.key));
+        *out = match charge.limit.kind() {
+            Kind::Gcra => OneWord::check(&Gcra, charge.quota, state, now, charge.cost),
+            Kind::Custom(algorithm) => {
+                OneWord::check(&**algorithm, charge.quota, state, now, charge.cost)
+            }
+        };
+    }
+
+    /// Decides on one charge and makes it.
+    #[inline]
+    pub(crate) fn acquire_one(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
+        match charge.limit.kind() {
+            Kind::Gcra => self.acquire_by(&Gcra, now, charge, out),
+            Kind::Custom(algorithm) => self.acquire_by(&**algorithm, now, charge, out),
+        }
+    }
+
+    #[inline]
+    fn acquire_by<A>(&self, algorithm: &A, now: Tick, charge: &Charge<'_>, out: &mut Decision)
+    where
+        A: OneWord + ?Sized,
+    {
+        let Charge {
+            limit,
+            key,
+            quota,
+            cost,
+        } = *charge;
+        let updated = self.table(limit).map(|table| {
+            table.update(
+                key,
+                now,
+                |state| algorithm.forget_at(quota, state),
+                |state| step(algorithm, quota, state, now, cost, out),
+            )
+        });
+        if updated != Some(Updated::Done) {
+            overflow(algorithm, limit, quota, now, cost, out);
+        }
+    }
+
+    #[inline]
+    fn table(&self, limit: &Limit) -> Option<&Table> {
+        self.tables.get(limit.ordinal())
+    }
+}
+
+/// Decides on one state; returns the next one where the request is admitted and costs anything.
+#[inline]
+fn step<A>(
+    algorithm: &A,
+    quota: &Quota,
+    state: u64,
+    now: Tick,
+    cost: u64,
+    out: &mut Decision,
+) -> Option<u64>
+where
+    A: OneWord + ?Sized,
+{
+    *out = algorithm.check(quota, state, now, cost);
+    (out.is_admitted() && cost > 0).then(|| algorithm.charge(quota, state, now, signed(cost)))
+}
+
+/// There is no place for the key.
+#[cold]
+fn overflow<A>(
+    algorithm: &A,
+    limit: &Limit,
+    quota: &Quota,
+    now: Tick,
+    cost: u64,
+    out: &mut Decision,
+) where
+    A: OneWord + ?Sized,
+{
+    match limit.overflow() {
+        Overflow::Share => {
+            update_word(limit.shared_bucket(), |state| {
+                step(algorithm, quota, state, now, cost, out)
+            });
+        }
+        Overflow::Admit => *out = algorithm.check(quota, 0, now, cost).let_pass(),
+        Overflow::Refuse => {
+            *out = algorithm
+                .check(quota, 0, now, cost)
+                .held_back(quota.interval());
+        }
+    }
+}
+
+/// Swaps a word for what `decide` makes of it, if anything; asks again when others were faster.
+#[inline]
+pub(crate) fn update_word(word: &AtomicU64, mut decide: impl FnMut(u64) -> Option<u64>) {
+    let mut seen = word.load(Ordering::Acquire);
+    while let Some(next) = decide(seen) {
+        match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return,
+            Err(newer) => seen = newer,
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn signed(cost: u64) -> i64 {
+    i64::try_from(cost).unwrap_or(i64::MAX)
+}
+
+impl Store for MemoryStore {
+    #[inline]
+    fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
+        if let ([charge], [decision]) = (charges, &mut *out) {
+            self.acquire_one(now, charge, decision);
+            return if decision.is_admitted() {
+                Acquire::Admitted
+            } else {
+                Acquire::Refused { by: 0 }
+            };
+        }
+        self.acquire_all(now, charges, out)
+    }
+
+    fn settle(&self, now: Tick, limit: &Arc<Limit>, key: Digest, quota: &Quota, by: i64) {
+        let Some(table) = self.table(limit) else {
+            return;
+        };
+        match limit.kind() {
+            Kind::Gcra => {
+                table.update_known(key, |state| OneWord::charge(&Gcra, quota, state, now, by));
+            }
+            Kind::Custom(algorithm) => {
+                table.update_known(key, |state| {
+                    OneWord::charge(&**algorithm, quota, state, now, by)
+                });
+            }
+        }
+    }
+}
+
+impl MemoryStore {
+    /// Several charges without a lock over all of them: decide on all, charge one by one, and take back
+    /// what was charged when another thread used up a later one meanwhile.
+    fn acquire_all(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
+        for (charge, decision) in charges.iter().zip(&mut *out) {
+            self.peek(now, charge, decision);
+        }
+        if let Some(by) = binding(out) {
+            return Acquire::Refused { by };
+        }
+        for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
+            self.acquire_one(now, charge, decision);
+            if !decision.is_admitted() {
+                for charged in charges.iter().take(index) {
+                    self.settle(
+                        now,
+                        charged.limit,
+                        charged.key,
+                        charged.quota,
+                        -signed(charged.cost),
+                    );
+                }
+                return Acquire::Refused {
+                    by: u8::try_from(index).unwrap_or(u8::MAX),
+                };
+            }
+        }
+        Acquire::Admitted
+    }
+}
+
+/// Of those that refuse, the one with the longest wait; one that refuses for good outweighs all.
+fn binding(decisions: &[Decision]) -> Option<u8> {
+    decisions
+        .iter()
+        .enumerate()
+        .filter(|(_, decision)| !decision.is_admitted())
+        .max_by_key(|(_, decision)| decision.retry_after().unwrap_or(std::time::Duration::MAX))
+        .map(|(index, _)| u8::try_from(index).unwrap_or(u8::MAX))
+}

@@ -1,0 +1,4 @@
+#[cfg(loom)]
+mod interleavings;
+#[cfg(not(loom))]
+mod one_thread;

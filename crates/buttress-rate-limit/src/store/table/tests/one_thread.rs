@@ -1,0 +1,139 @@
+use std::collections::HashMap;
+
+use buttress_core::DigestKey;
+use proptest::prelude::*;
+
+use super::super::*;
+
+/// States here are plain times: from then on they can be forgotten.
+fn forget_at(state: u64) -> Tick {
+    Tick::from_nanos(state)
+}
+
+fn put(table: &Table, key: Digest, now: u64, state: u64) -> Updated {
+    table.update(key, Tick::from_nanos(now), forget_at, |_| Some(state))
+}
+
+fn key(n: u64) -> Digest {
+    DigestKey::from_words(7, 8).digest(&n)
+}
+
+#[test]
+fn remembers_what_was_put() {
+    let table = Table::with_room_for(100);
+    assert_eq!(table.get(key(1)), 0);
+    assert_eq!(put(&table, key(1), 5, 60), Updated::Done);
+    assert_eq!(put(&table, key(2), 5, 70), Updated::Done);
+    assert_eq!((table.get(key(1)), table.get(key(2))), (60, 70));
+}
+
+#[test]
+fn a_decision_to_leave_it_takes_no_slot() {
+    let table = Table::with_room_for(1);
+    for n in 0..1_000 {
+        assert_eq!(
+            table.update(key(n), Tick::ZERO, forget_at, |_| None),
+            Updated::Done
+        );
+    }
+    assert!(
+        table
+            .buckets
+            .iter()
+            .flat_map(|bucket| &bucket.states)
+            .all(|state| state.load(Ordering::Relaxed) == 0)
+    );
+}
+
+#[test]
+fn only_what_can_be_forgotten_makes_room() {
+    let table = Table::with_room_for(1);
+    let slots = (table.buckets.len() * WAYS) as u64;
+    for n in 0..slots {
+        assert_eq!(put(&table, key(n), 0, 100), Updated::Done);
+    }
+    // Until and at their time, all are kept; after it, each makes room.
+    assert_eq!(put(&table, key(slots), 99, 200), Updated::Full);
+    assert_eq!(put(&table, key(slots), 100, 200), Updated::Full);
+    assert!((0..slots).all(|n| table.get(key(n)) == 100));
+    assert_eq!(put(&table, key(slots), 101, 200), Updated::Done);
+    assert_eq!(table.get(key(slots)), 200);
+}
+
+#[test]
+fn what_is_busy_can_still_be_updated_when_the_table_is_full() {
+    let table = Table::with_room_for(1);
+    let slots = (table.buckets.len() * WAYS) as u64;
+    for n in 0..slots {
+        put(&table, key(n), 0, 100);
+    }
+    assert_eq!(put(&table, key(0), 1, 101), Updated::Done);
+    assert_eq!(table.get(key(0)), 101);
+}
+
+#[test]
+fn holds_as_many_busy_keys_as_it_promises() {
+    const KEYS: u64 = 100_000;
+    let table = Table::with_room_for(KEYS as usize);
+    let full = (0..KEYS)
+        .filter(|&n| put(&table, key(n), 0, 1_000) == Updated::Full)
+        .count();
+    assert!(
+        full < KEYS as usize / 500,
+        "{full} of {KEYS} keys found no place"
+    );
+    let kept = (0..KEYS).filter(|&n| table.get(key(n)) == 1_000).count();
+    assert_eq!(kept + full, KEYS as usize);
+}
+
+#[test]
+fn costs_what_it_says() {
+    for keys in [1_000, 100_000] {
+        let bytes = Table::with_room_for(keys).bytes();
+        assert!(
+            (32 * keys..32 * keys + 2_048).contains(&bytes),
+            "{bytes} bytes for {keys} keys"
+        );
+    }
+}
+
+/// However many keys arrive, the buckets are those of the first day.
+#[test]
+fn a_flood_does_not_grow_it() {
+    let table = Table::with_room_for(64);
+    let (bytes, address) = (table.bytes(), table.buckets.as_ptr());
+    for n in 0..100_000 {
+        put(&table, key(n), n, n + 10);
+    }
+    assert_eq!((table.bytes(), table.buckets.as_ptr()), (bytes, address));
+}
+
+#[test]
+fn no_state_passes_for_the_mark_of_a_slot_in_passing() {
+    let table = Table::with_room_for(1);
+    put(&table, key(1), 0, u64::MAX);
+    assert_eq!(table.get(key(1)), u64::MAX - 1);
+    put(&table, key(1), 0, u64::MAX);
+    assert_eq!(table.get(key(1)), u64::MAX - 1);
+}
+
+proptest! {
+    /// Against a map that forgets nothing: whatever the table still knows is right, and what it does not
+    /// know could be forgotten, or never found room.
+    #[test]
+    fn agrees_with_a_map(steps in prop::collection::vec((0_u64..40, 0_u64..20, 1_u64..60), 1..400)) {
+        let table = Table::with_room_for(8);
+        let mut model = HashMap::new();
+        let mut now = 1;
+        for (name, step, ahead) in steps {
+            now += step;
+            if put(&table, key(name), now, now + ahead) == Updated::Done {
+                model.insert(name, now + ahead);
+            }
+            for (&name, &state) in &model {
+                let known = table.get(key(name));
+                prop_assert!(known == state || (known == 0 && state < now), "{name}: {known}, not {state}, at {now}");
+            }
+        }
+    }
+}
