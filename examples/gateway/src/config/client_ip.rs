@@ -1,0 +1,176 @@
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use buttress_core::ConfigError;
+use buttress_http::{ClientIp, TrustedProxies};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Violation, reason};
+
+/// Whose request it is: where the client's address stands, and whose word about it is believed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ClientIpConfig {
+    /// Where it stands.
+    pub source: Source,
+    /// The networks of the proxies in front of this one; needed, or `hops` is, unless the source is the
+    /// peer.
+    pub trusted: Option<Vec<Network>>,
+    /// How many proxies stand in front of this one, whatever their addresses.
+    #[serde(deserialize_with = "hops")]
+    pub hops: Option<usize>,
+    /// How many leading bits of an IPv6 address are one client.
+    #[serde(deserialize_with = "ipv6_prefix")]
+    pub ipv6_prefix: u8,
+}
+
+/// Where the client's address stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Source {
+    /// The socket's peer is the client.
+    Peer,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// A header of one address, such as `CF-Connecting-IP`.
+    Header(String),
+}
+
+/// A network such as `10.0.0.0/8`, or a single address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    text: String,
+    network: IpNet,
+}
+
+impl Default for ClientIpConfig {
+    fn default() -> Self {
+        Self {
+            source: Source::Peer,
+            trusted: None,
+            hops: None,
+            ipv6_prefix: 64,
+        }
+    }
+}
+
+impl ClientIpConfig {
+    /// Whether `peer` is a proxy whose word about the request is believed.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.hops.is_some()
+            || self
+                .trusted
+                .iter()
+                .flatten()
+                .any(|trusted| trusted.network.contains(&peer))
+    }
+
+    /// The rule that finds the client.
+    ///
+    /// # Errors
+    ///
+    /// Where the fields contradict each other.
+    pub fn build(&self) -> Result<ClientIp, Violation> {
+        let rule = match (&self.source, self.trusted()?) {
+            (Source::Peer, None) => ClientIp::peer(),
+            (Source::Peer, Some(_)) => {
+                let field = if self.hops.is_some() {
+                    "hops"
+                } else {
+                    "trusted"
+                };
+                return Err(Violation::new(
+                    format!("client_ip.{field}"),
+                    "means nothing while `source` is \"peer\", expected a `source` that names a header",
+                ));
+            }
+            (_, None) => {
+                return Err(Violation::new(
+                    "client_ip.source",
+                    "a header is only as true as whoever wrote it, expected `trusted` or `hops` beside it",
+                ));
+            }
+            (Source::XForwardedFor, Some(trusted)) => ClientIp::x_forwarded_for(trusted),
+            (Source::Forwarded, Some(trusted)) => ClientIp::forwarded(trusted),
+            (Source::Header(name), Some(trusted)) => ClientIp::header(name, trusted)
+                .map_err(|error| Violation::new("client_ip.source.header", reason(&error)))?,
+        };
+        rule.ipv6_prefix(self.ipv6_prefix)
+            .map_err(|error| Violation::new("client_ip.ipv6_prefix", reason(&error)))
+    }
+
+    fn trusted(&self) -> Result<Option<TrustedProxies>, Violation> {
+        match (&self.trusted, self.hops) {
+            (None, None) => Ok(None),
+            (Some(networks), None) => {
+                TrustedProxies::networks(networks.iter().map(|network| &network.text))
+                    .map(Some)
+                    .map_err(|error| Violation::new("client_ip.trusted", reason(&error)))
+            }
+            (None, Some(hops)) => TrustedProxies::hops(hops)
+                .map(Some)
+                .map_err(|error| Violation::new("client_ip.hops", reason(&error))),
+            (Some(_), Some(_)) => Err(Violation::new(
+                "client_ip.hops",
+                "expected either `trusted` or `hops`, not both",
+            )),
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        TrustedProxies::networks([text])?;
+        let network = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| ConfigError::new("networks", text, "a network"))?;
+        Ok(Self {
+            text: text.to_owned(),
+            network,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(NetworkText)
+    }
+}
+
+/// A visitor, because an array's element has a line of its own only for errors that arise in one.
+struct NetworkText;
+
+impl de::Visitor<'_> for NetworkText {
+    type Value = Network;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a network such as \"10.0.0.0/8\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Network, E> {
+        text.parse().map_err(|error| E::custom(reason(&error)))
+    }
+}
+
+fn hops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let hops = usize::deserialize(deserializer)?;
+    TrustedProxies::hops(hops).map_err(|error| de::Error::custom(reason(&error)))?;
+    Ok(Some(hops))
+}
+
+fn ipv6_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let bits = u8::deserialize(deserializer)?;
+    ClientIp::peer()
+        .ipv6_prefix(bits)
+        .map_err(|error| de::Error::custom(reason(&error)))?;
+    Ok(bits)
+}

@@ -1,0 +1,180 @@
+use std::{error::Error, fmt, str::FromStr};
+
+use http::{
+    Uri,
+    uri::{Authority, InvalidUri, PathAndQuery, Scheme},
+};
+use serde::{Deserialize, Deserializer, de};
+
+/// Where the upstream is: `http://host`, `http://host:port` or either with a path that goes before every
+/// request's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamUrl {
+    authority: Authority,
+    /// Without its last `/`, so empty for most.
+    base_path: String,
+}
+
+impl UpstreamUrl {
+    /// Host and port.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The address of what the client asked for as `requested`.
+    ///
+    /// Its path and query are passed byte for byte; its authority is not: this is a gateway, and goes to
+    /// one upstream whatever the client names.
+    ///
+    /// # Errors
+    ///
+    /// Where the two paths together are longer than a URI may be.
+    pub fn resolve(&self, requested: &Uri) -> Result<Uri, http::Error> {
+        let path = match requested.path_and_query() {
+            Some(path) if self.base_path.is_empty() || path == "*" => path.clone(),
+            Some(path) => PathAndQuery::try_from(format!("{}{path}", self.base_path))?,
+            None => PathAndQuery::from_static("/"),
+        };
+        Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()
+    }
+}
+
+impl From<Authority> for UpstreamUrl {
+    fn from(authority: Authority) -> Self {
+        Self {
+            authority,
+            base_path: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.base_path)
+    }
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = InvalidUpstreamUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Uri = text.parse().map_err(InvalidUpstreamUrl::Uri)?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(InvalidUpstreamUrl::Https),
+            _ => return Err(InvalidUpstreamUrl::NotHttp),
+        }
+        let Some(authority) = uri.authority().cloned() else {
+            return Err(InvalidUpstreamUrl::NotHttp);
+        };
+        if authority.as_str().contains('@') {
+            return Err(InvalidUpstreamUrl::UserInfo);
+        }
+        if authority.host().is_empty() {
+            return Err(InvalidUpstreamUrl::NotHttp);
+        }
+        // `http` keeps a port such as 99999 in the text and answers `None`; a client then takes 80.
+        if authority.port_u16().is_none_or(|port| port == 0)
+            && authority.as_str() != authority.host()
+        {
+            return Err(InvalidUpstreamUrl::Port);
+        }
+        if uri.query().is_some() {
+            return Err(InvalidUpstreamUrl::Query);
+        }
+        Ok(Self {
+            authority,
+            base_path: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for UpstreamUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|error| de::Error::custom(format_args!("`{text}` given: {error}")))
+    }
+}
+
+/// Why a text names no upstream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InvalidUpstreamUrl {
+    /// It is no URI.
+    Uri(InvalidUri),
+    /// It does not begin with `http://` and a host.
+    NotHttp,
+    /// It begins with `https://`.
+    Https,
+    /// Its port is no number from 1 to 65535.
+    Port,
+    /// It has a user or a password in it.
+    UserInfo,
+    /// It has a query.
+    Query,
+}
+
+impl fmt::Display for InvalidUpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uri(error) => write!(f, "{error}, expected such as `http://127.0.0.1:3000`"),
+            Self::NotHttp => f.write_str("expected `http://` and a host"),
+            Self::Https => f.write_str("this gateway does not speak TLS, expected `http://`"),
+            Self::Port => f.write_str("expected a port from 1 to 65535"),
+            Self::UserInfo => f.write_str("expected no user or password before the host"),
+            Self::Query => f.write_str("expected no query"),
+        }
+    }
+}
+
+impl Error for InvalidUpstreamUrl {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_can_be_reached() {
+        for (text, asked, resolved) in [
+            ("http://a", "/x?y=%2F", "http://a/x?y=%2F"),
+            ("http://a:1/", "/", "http://a:1/"),
+            ("http://[::1]:1/base/", "/x", "http://[::1]:1/base/x"),
+            ("http://a/base", "http://elsewhere/x", "http://a/base/x"),
+        ] {
+            let url: UpstreamUrl = text.parse().unwrap();
+            assert_eq!(url.resolve(&asked.parse().unwrap()).unwrap(), resolved);
+        }
+    }
+
+    #[test]
+    fn the_asterisk_stays_alone() {
+        let url: UpstreamUrl = "http://a/base".parse().unwrap();
+        let asked = Uri::builder().path_and_query("*").build().unwrap();
+        assert_eq!(url.resolve(&asked).unwrap().path(), "*");
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for (text, reason) in [
+            ("https://a", "TLS"),
+            ("a:80", "`http://`"),
+            ("/x", "`http://`"),
+            ("http://a:99999", "a port"),
+            ("http://a:0", "a port"),
+            ("http://a:", "a port"),
+            ("http://u:p@a", "no user"),
+            ("http://a/?q", "no query"),
+            ("http://a b", "such as"),
+            ("", "such as"),
+        ] {
+            let error = text.parse::<UpstreamUrl>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}
