@@ -1,0 +1,159 @@
+//! The fields that are for one hop only (RFC 9110 §7.6.1), and what of them crosses.
+//!
+//! `Trailer` stays, although RFC 2616 counted it among them: RFC 9110 no longer does, and over HTTP/1.1
+//! hyper sends on only those trailers that it announces.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE},
+};
+
+/// Removed whether `Connection` names them or not.
+///
+/// `Proxy` is no field of HTTP: CGI programs take it for the environment's `HTTP_PROXY` ("httpoxy").
+/// `Proxy-Status` is for the client, and stays.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy"),
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The settings of an `Upgrade: h2c`, which is never forwarded.
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Removes what is for one hop; a `TE` that asks for trailers crosses, since trailers do.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let wants_trailers =
+        members(headers, &TE).any(|member| token(member).eq_ignore_ascii_case("trailers"));
+    let named: Vec<HeaderName> = members(headers, &CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP).chain([&HTTP2_SETTINGS]) {
+        headers.remove(name);
+    }
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        // RFC 9110 §10.1.4: whoever sends TE names it.
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// The protocols that the message wants to switch to, if it does.
+///
+/// `h2c` is left out, and with it a tunnel full of HTTP/2 requests that none of our limits would see
+/// ("h2c smuggling"). RFC 9113 has dropped that upgrade; such a request goes on as the HTTP/1.1 that it is.
+pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    members(headers, &CONNECTION)
+        .any(|name| name.eq_ignore_ascii_case("upgrade"))
+        .then(|| {
+            members(headers, &UPGRADE).filter(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
+        })?
+        .map(str::to_owned)
+        .reduce(|all, next| all + ", " + &next)
+        .and_then(|protocols| protocols.try_into().ok())
+}
+
+/// Puts back what [`strip`] took, where the message switches protocols after all.
+pub(crate) fn announce_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
+    headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocols);
+}
+
+/// The members of a list, over all of its lines. A line that is not text has none.
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+/// A member without its parameters.
+fn token(member: &str) -> &str {
+    member.split(';').next().unwrap_or_default().trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in lines {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn stripped(lines: &[(&'static str, &'static str)]) -> Vec<String> {
+        let mut headers = headers(lines);
+        strip(&mut headers);
+        let mut left: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        left.sort();
+        left
+    }
+
+    fn wanted(lines: &[(&'static str, &'static str)]) -> Option<HeaderValue> {
+        upgrade(&headers(lines))
+    }
+
+    #[test]
+    fn what_is_for_one_hop_goes() {
+        let left = stripped(&[
+            ("connection", "close, X-Mine"),
+            ("connection", "x-other"),
+            ("x-mine", "1"),
+            ("x-other", "1"),
+            ("x-stays", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("proxy", "http://evil"),
+            ("proxy-status", "stays"),
+            ("te", "gzip"),
+            ("trailer", "x-sum"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
+        ]);
+        assert_eq!(
+            left,
+            ["proxy-status: stays", "trailer: x-sum", "x-stays: 1"]
+        );
+    }
+
+    #[test]
+    fn a_wish_for_trailers_crosses() {
+        let left = stripped(&[("te", "gzip;q=0.5, Trailers"), ("connection", "TE")]);
+        assert_eq!(left, ["connection: te", "te: trailers"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_wanted_where_connection_says_so() {
+        let socket = ("upgrade", "websocket");
+        let both = wanted(&[("connection", "keep-alive, Upgrade"), socket]);
+        assert_eq!(both.unwrap(), "websocket");
+        assert_eq!(wanted(&[("connection", "keep-alive"), socket]), None);
+        assert_eq!(wanted(&[("connection", "upgrade")]), None);
+    }
+
+    #[test]
+    fn h2c_is_not_smuggled() {
+        let hop = ("connection", "upgrade");
+        assert_eq!(wanted(&[hop, ("upgrade", "h2c")]), None);
+        let rest = wanted(&[hop, ("upgrade", "H2C, websocket")]);
+        assert_eq!(rest.unwrap(), "websocket");
+    }
+}

@@ -1,0 +1,79 @@
+//! `cargo run --release -p gateway`: a reverse proxy on 127.0.0.1:8080 that limits by client IP.
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use gateway::{Config, Gateway, Shutdown, cli::Cli, close_on_signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+    let config = cli.into_config()?;
+    let shutdown = Shutdown::default();
+    close_on_signal(shutdown.clone())?;
+    let gateway = Gateway::bind(&config, shutdown).await?;
+    // Nobody need listen: a closed pipe is no reason to stop.
+    let _ = greet(&mut io::stdout().lock(), &config, &gateway);
+    if !gateway.run().await {
+        tracing::warn!("what was still in flight was cut off");
+    }
+    Ok(())
+}
+
+fn greet(out: &mut impl Write, config: &Config, gateway: &Gateway) -> io::Result<()> {
+    let url = format!("http://{}", gateway.address());
+    writeln!(out, "listening on {url}")?;
+    writeln!(out, "upstream: {}{}", gateway.upstream(), built_in(gateway))?;
+    if let Ok(quota) = config.limits.per_ip.quota() {
+        writeln!(out, "limit per client: {quota}")?;
+    }
+
+    let url = format!("http://{}", reachable(gateway.address()));
+    // What is there to see depends on whose upstream it is.
+    let second = if gateway.has_demo_upstream() {
+        format!("curl -N {url}/stream")
+    } else {
+        format!("curl -I {url}/")
+    };
+    writeln!(out, "try:")?;
+    writeln!(out, "  curl -i {url}/")?;
+    writeln!(out, "  {second}")?;
+    writeln!(
+        out,
+        "  curl -s -o /dev/null -w '%{{http_code}}\\n' '{url}/?[1-20]'"
+    )?;
+    out.flush()
+}
+
+fn built_in(gateway: &Gateway) -> &'static str {
+    if gateway.has_demo_upstream() {
+        " (built in)"
+    } else {
+        ""
+    }
+}
+
+/// Where `curl` on this machine finds `address`.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,121 @@
+//! Accepts connections and serves HTTP/1.1 and h2c on them, until the gateway closes.
+//!
+//! axum's own `serve` would do, but for three things that a gateway at the edge needs: clients that connect
+//! and send nothing are turned out, a shutdown has a bound, and connections that outlive it are cut.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo, serve::Listener};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time,
+};
+use tower_service::Service;
+
+use crate::shutdown::Shutdown;
+
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a connection of HTTP/2 is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Serves `app` on whatever `listener` accepts. Returns when the gateway closes: nobody is accepted any
+/// more, and what was accepted is the shutdown's to wait for.
+pub(crate) async fn serve(mut listener: TcpListener, app: Router, shutdown: &Shutdown) {
+    let builder = builder();
+    let mut closing = pin!(shutdown.closing());
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = &mut closing => return,
+            // Outlives a lack of file descriptors, since axum's `Listener` waits and tries again.
+            accepted = Listener::accept(&mut listener) => accepted,
+        };
+        shutdown.track(connection(
+            builder.clone(),
+            stream,
+            peer,
+            app.clone(),
+            shutdown.clone(),
+        ));
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL);
+    builder
+}
+
+async fn connection(
+    builder: auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    shutdown: Shutdown,
+) {
+    // A stream of small pieces (SSE) must not wait for the acknowledgement of the last one.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, "no TCP_NODELAY: {error}");
+    }
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let service = service_fn({
+        let has_asked = Arc::clone(&has_asked);
+        move |mut request: http::Request<Incoming>| {
+            has_asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            // A router is always ready, and says so in its documentation.
+            app.clone().call(request)
+        }
+    });
+
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut closing = pin!(shutdown.closing());
+    let mut cut_off = pin!(shutdown.cut_off());
+    // Telling HTTP/1.1 from HTTP/2 reads a few bytes before hyper's own timeout begins.
+    let mut first_request = pin!(time::sleep(HEAD_TIMEOUT));
+    let (mut is_closing, mut is_new) = (false, true);
+    loop {
+        tokio::select! {
+            ended = served.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, "a connection broke: {error}");
+                }
+                return;
+            }
+            () = closing.as_mut(), if !is_closing => {
+                is_closing = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = cut_off.as_mut() => return,
+            () = first_request.as_mut(), if is_new => {
+                is_new = false;
+                if !has_asked.load(Ordering::Relaxed) {
+                    tracing::debug!(%peer, "sent no request in time");
+                    return;
+                }
+            }
+        }
+    }
+}
