@@ -1,0 +1,277 @@
+use std::{net::IpAddr, path::Path, time::Duration};
+
+use gateway::{
+    Config, ConfigFileError,
+    config::{Fields, Source, parse},
+};
+
+use crate::{
+    raw::within,
+    running::{Program, config_file},
+};
+
+fn parsed(text: &str) -> Result<Config, ConfigFileError> {
+    parse(text, Path::new("gateway.toml"))
+}
+
+/// The text, and the error that it must be.
+const WRONG: &[(&str, &str)] = &[
+    // What is no TOML, or no key of ours.
+    ("listen = ", "gateway.toml:1: "),
+    (
+        "\nlisten = '127.0.0.1:1'\nlisten = '127.0.0.1:2'",
+        "gateway.toml:3: ",
+    ),
+    (
+        "\nlissten = '127.0.0.1:1'",
+        "gateway.toml:2: lissten: unknown field `lissten`, expected",
+    ),
+    (
+        "[limits]\nper_pi.quota = '1/s'",
+        "gateway.toml:2: limits.per_pi: unknown field",
+    ),
+    (
+        "[limits.per_ip]\n\nqouta = '1/s'",
+        "gateway.toml:3: limits.per_ip.qouta: unknown field",
+    ),
+    (
+        "[client_ip]\nsource = { heder = 'x' }",
+        "gateway.toml:2: client_ip.source.heder: unknown variant",
+    ),
+    (
+        "\"a\\nb\\u001b\" = 1",
+        "gateway.toml:1: a\\nb\\u{1b}: unknown field `a\\nb\\u{1b}`",
+    ),
+    // Values of the wrong type.
+    ("listen = 8080", "gateway.toml:1: listen: "),
+    (
+        "upstream = 1",
+        "gateway.toml:1: upstream: invalid type: integer",
+    ),
+    (
+        "limits = 1",
+        "gateway.toml:1: limits: invalid type: integer",
+    ),
+    (
+        "[limits.per_ip]\nquota = 5",
+        "gateway.toml:2: limits.per_ip.quota: invalid type: integer",
+    ),
+    (
+        "[limits.per_ip]\nmax_keys = '5'",
+        "gateway.toml:2: limits.per_ip.max_keys: invalid type: string",
+    ),
+    (
+        "[limits.per_ip]\nmax_keys = -5",
+        "gateway.toml:2: limits.per_ip.max_keys: invalid value",
+    ),
+    (
+        "[timeouts]\nresponse = 30",
+        "gateway.toml:2: timeouts.response: invalid type: integer",
+    ),
+    (
+        "[client_ip]\ntrusted = '10.0.0.0/8'",
+        "gateway.toml:2: client_ip.trusted: invalid type: string",
+    ),
+    // Values that cannot be meant.
+    ("listen = 'localhost:80'", "gateway.toml:1: listen: "),
+    (
+        "upstream = 'https://a'",
+        "gateway.toml:1: upstream: `https://a` given: this gateway does not speak TLS",
+    ),
+    ("upstream = 'http://a:99999'", "gateway.toml:1: upstream: "),
+    (
+        "[limits.per_ip]\nquota = 'many'",
+        "gateway.toml:2: limits.per_ip.quota: ",
+    ),
+    (
+        "[limits.per_ip]\nquota = '0/s'",
+        "gateway.toml:2: limits.per_ip.quota: count: `0` given",
+    ),
+    (
+        "limits = { per_ip = { quota = '1/s burst 0' } }",
+        "gateway.toml:1: limits.per_ip.quota: burst: `0`",
+    ),
+    (
+        "[limits.per_ip]\nfields = 'draft-99'",
+        "gateway.toml:2: limits.per_ip.fields: unknown variant `draft-99`",
+    ),
+    (
+        "[limits.per_ip]\nmax_keys = 10_000_001",
+        "gateway.toml:2: limits.per_ip.max_keys: `10000001` given, expected 1 to",
+    ),
+    (
+        "[limits.per_ip]\nmax_keys = 0",
+        "gateway.toml:2: limits.per_ip.max_keys: `0` given, expected 1 to",
+    ),
+    (
+        "[timeouts]\nresponse = '30'",
+        "gateway.toml:2: timeouts.response: `30` is no duration",
+    ),
+    (
+        "[timeouts]\nshutdown = '0s'",
+        "gateway.toml:2: timeouts.shutdown: `0` given, expected",
+    ),
+    (
+        "[client_ip]\nipv6_prefix = 0",
+        "gateway.toml:2: client_ip.ipv6_prefix: `0` given, expected 1 to 128",
+    ),
+    (
+        "[client_ip]\nipv6_prefix = 129",
+        "gateway.toml:2: client_ip.ipv6_prefix: `129` given, expected 1 to 128",
+    ),
+    (
+        "[client_ip]\nhops = 0",
+        "gateway.toml:2: client_ip.hops: `0` given, expected 1 to 64",
+    ),
+    (
+        "[client_ip]\nsource = 'leftmost'",
+        "gateway.toml:2: client_ip.source: unknown variant `leftmost`",
+    ),
+    (
+        "[client_ip]\nsource.header = 'a b'\nhops = 1",
+        "gateway.toml:2: client_ip.source.header: `a b` given, expected the name",
+    ),
+    (
+        "[client_ip]\nsource = { header = 'X-Forwarded-For' }\nhops = 1",
+        "gateway.toml:2: client_ip.source.header: `X-Forwarded-For` given, expected a header of one address",
+    ),
+    (
+        "[client_ip]\ntrusted = [\n  '10.0.0.0/8',\n  '10.0.0.0/33',\n]",
+        "gateway.toml:4: client_ip.trusted[1]: `10.0.0.0/33` given, expected a network",
+    ),
+    (
+        "[client_ip]\ntrusted = ['0.0.0.0/0']",
+        "gateway.toml:2: client_ip.trusted[0]: `0.0.0.0/0` given",
+    ),
+    // Values that contradict each other.
+    (
+        "[client_ip]\n\nsource = 'forwarded'",
+        "gateway.toml:3: client_ip.source: a header is only as true",
+    ),
+    (
+        "[client_ip]\nhops = 1",
+        "gateway.toml:2: client_ip.hops: means nothing while `source` is \"peer\"",
+    ),
+    (
+        "client_ip.trusted = ['::1']",
+        "gateway.toml:1: client_ip.trusted: means nothing while",
+    ),
+    (
+        "[client_ip]\nsource = 'forwarded'\ntrusted = ['::1']\nhops = 1",
+        "gateway.toml:4: client_ip.hops: expected either",
+    ),
+    (
+        "[client_ip]\nsource = 'forwarded'\ntrusted = []",
+        "gateway.toml:3: client_ip.trusted: `[]` given",
+    ),
+];
+
+#[test]
+fn an_error_names_file_line_field_and_reason() {
+    for (text, expected) in WRONG {
+        let error = parsed(text).expect_err(text).to_string();
+        assert!(error.starts_with(expected), "{text:?}: {error}");
+        assert!(!error.contains(char::is_control), "one line: {error}");
+    }
+}
+
+#[test]
+fn nothing_is_everything_by_default() {
+    let config = parsed("").unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert!(config.upstream.is_none());
+    assert_eq!(config.client_ip.source, Source::Peer);
+    assert_eq!(
+        config.limits.per_ip.quota().unwrap(),
+        "5/s burst 10".parse().unwrap()
+    );
+    assert_eq!(config.timeouts.response, Duration::from_secs(30));
+}
+
+#[test]
+fn the_documented_file_is_the_defaults() {
+    let documented = parsed(include_str!("../../gateway.toml")).unwrap();
+    let mut quota_said = documented.clone();
+    quota_said.limits.per_ip.quota = None;
+    assert_eq!(
+        documented.limits.per_ip.quota,
+        Some(Config::default().limits.per_ip.quota().unwrap())
+    );
+    assert_eq!(
+        format!("{quota_said:?}"),
+        format!("{:?}", Config::default())
+    );
+}
+
+#[test]
+fn what_the_documented_file_has_in_comments_can_be_meant_too() {
+    let uncommented = include_str!("../../gateway.toml")
+        .replace("# upstream =", "upstream =")
+        .replace("# trusted =", "trusted =")
+        .replace("source = \"peer\"", "source = \"x-forwarded-for\"");
+    let config = parsed(&uncommented).unwrap();
+    assert_eq!(
+        config.upstream.unwrap().to_string(),
+        "http://127.0.0.1:3000"
+    );
+    let trusts = |ip: &str| config.client_ip.trusts(ip.parse::<IpAddr>().unwrap());
+    assert!(trusts("10.1.2.3") && trusts("::ffff:10.1.2.3") && trusts("2001:db8::1"));
+    assert!(!trusts("11.1.2.3"));
+}
+
+#[test]
+fn every_choice_can_be_made() {
+    for (text, source) in [
+        ("source = 'forwarded'\nhops = 64", Source::Forwarded),
+        (
+            "source = { header = 'X-Real-IP' }\ntrusted = ['::1']",
+            Source::Header("X-Real-IP".into()),
+        ),
+        (
+            "source.header = 'X-Real-IP'\nhops = 1",
+            Source::Header("X-Real-IP".into()),
+        ),
+    ] {
+        let config = parsed(&format!("[client_ip]\n{text}")).unwrap();
+        assert_eq!(config.client_ip.source, source);
+    }
+    for (text, fields) in [
+        ("draft-11", Fields::Draft11),
+        ("draft-07", Fields::Draft07),
+        ("draft-03", Fields::Draft03),
+        ("x-rate-limit", Fields::XRateLimit),
+        ("none", Fields::None),
+    ] {
+        let config = parsed(&format!("limits.per_ip.fields = '{text}'")).unwrap();
+        assert_eq!(config.limits.per_ip.fields, fields);
+    }
+}
+
+#[tokio::test]
+async fn the_program_says_it_and_fails() {
+    let file = config_file("wrong.toml", "\n[limits.per_ip]\nquota = 'many'\n");
+    let path = file.to_str().unwrap();
+    let output = within(Program::command().args(["--config", path]).output())
+        .await
+        .unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with(&format!("{path}:3: limits.per_ip.quota: ")),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1);
+
+    let output = within(
+        Program::command()
+            .args(["--config", "absent.toml"])
+            .output(),
+    )
+    .await
+    .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.starts_with("absent.toml: cannot be read: "),
+        "{said}"
+    );
+}

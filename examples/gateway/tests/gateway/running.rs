@@ -1,0 +1,114 @@
+//! Gateways that run.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+};
+
+use gateway::{Config, Gateway, Shutdown};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use crate::raw::{Raw, within};
+
+/// One in this process; cut off when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    shutdown: Shutdown,
+}
+
+impl Running {
+    /// In front of `upstream`, and not in the way with a limit.
+    pub(crate) async fn before(upstream: SocketAddr) -> Self {
+        Self::with(upstream, |_| {}).await
+    }
+
+    pub(crate) async fn with(upstream: SocketAddr, configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.upstream = Some(format!("http://{upstream}").parse().unwrap());
+        config.limits.per_ip.quota = Some("1000000/s".parse().unwrap());
+        configure(&mut config);
+        Self::of(&config).await
+    }
+
+    pub(crate) async fn of(config: &Config) -> Self {
+        let shutdown = Shutdown::default();
+        let gateway = Gateway::bind(config, shutdown.clone()).await.unwrap();
+        let address = gateway.address();
+        tokio::spawn(gateway.run());
+        Self { address, shutdown }
+    }
+
+    pub(crate) async fn connect(&self) -> Raw {
+        Raw::connect(self.address).await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.ask();
+        self.shutdown.ask();
+    }
+}
+
+/// The program itself.
+#[derive(Debug)]
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Program {
+    pub(crate) fn command() -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.kill_on_drop(true);
+        command
+    }
+
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let mut child = Self::command()
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = within(lines.next_line()).await.unwrap().unwrap();
+        let address = line.strip_prefix("listening on http://").unwrap().parse();
+        Self {
+            child,
+            address: address.unwrap(),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill")
+            .args([signal, &pid])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until nobody is accepted any more.
+    pub(crate) async fn refuses(&self) {
+        let refused = async { while TcpStream::connect(self.address).await.is_ok() {} };
+        within(refused).await;
+    }
+
+    pub(crate) async fn exit(mut self) -> ExitStatus {
+        within(self.child.wait()).await.unwrap()
+    }
+}
+
+/// Writes a configuration for the program to read.
+pub(crate) fn config_file(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
