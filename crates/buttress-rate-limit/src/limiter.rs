@@ -84,7 +84,7 @@ impl RateLimiter {
             cost,
         };
         let mut decision = UNDECIDED;
-        shared
+        let _place = shared
             .store
             .acquire_one(shared.clock.now(), &charge, &mut decision);
         if let Some(observer) = &shared.observer {

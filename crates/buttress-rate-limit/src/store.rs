@@ -28,7 +28,8 @@ pub struct Charge<'a> {
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Decides on all `charges`, and charges all of them or none: a refusal changes no state.
     ///
-    /// `out` has a place for each charge and is filled in every case but [`Acquire::Later`].
+    /// `out` has a place for each charge and is filled in every case but [`Acquire::Later`]: with how the
+    /// limits stand then, so that one which would have admitted what another refused shows no charge.
     fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire;
 
     /// Charges `by` more, or gives back where it is negative: what was not used, or was used beyond the

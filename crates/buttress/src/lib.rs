@@ -1,0 +1,56 @@
+//! Composable [tower](https://docs.rs/tower) layers that stop *"429: exceeded the allowed number of
+//! requests"* from being an outage, on both sides of the wire.
+//!
+//! This crate has no logic of its own: it gathers the layer crates behind features, and tells how to
+//! stack them.
+//!
+//! | layer | crate | feature | state |
+//! |---|---|---|---|
+//! | [`rate_limit`] | `buttress-rate-limit` | `rate-limit` (default) | here |
+//! | circuit breaker | `buttress-circuit-breaker` | | to follow |
+//! | retry | `buttress-retry` | | to follow |
+//! | cache | `buttress-cache` | | to follow |
+//!
+//! [`core`] is the vocabulary of the mechanism (clocks, keys, outcomes), [`http`] that of the wire
+//! (client addresses, `Retry-After`, `RateLimit` fields, problem reports, gRPC statuses).
+//!
+//! ```
+#![doc = include_str!("../doc/front_page.rs")]
+//! ```
+//!
+//! # Stacking
+//!
+//! The outermost first. What each row costs if it stands elsewhere is its reason to stand there.
+//!
+//! | on a server | why there |
+//! |---|---|
+//! | trace, CORS, compression (tower-http's) | a 429 needs them too: without CORS fields a browser hides it from the page |
+//! | rate limit by client IP | the cheapest refusal first, before anything is parsed or authenticated |
+//! | authentication (yours) | |
+//! | cache | a hit is not charged to the tenant; inside authentication, so that nobody reads another's |
+//! | rate limit by tenant | charges only what reaches the backend |
+//! | circuit breaker, timeout, handler | |
+//!
+//! | on a client | why there |
+//! |---|---|
+//! | cache | what is fresh is never sent |
+//! | retry | sees the outcome of every attempt |
+//! | rate limit that paces | inside retry, so that each attempt is paced |
+//! | circuit breaker | inside pacing: each attempt asks, and an open circuit is an instant refusal |
+//! | timeout per attempt, connector | |
+
+pub use buttress_core as core;
+pub use buttress_core::{ConfigError, clock, jitter};
+pub use buttress_http as http;
+pub use buttress_http::{ClientIp, FieldStyle, Head, TrustedProxies};
+#[cfg(feature = "rate-limit")]
+pub use buttress_rate_limit as rate_limit;
+#[cfg(feature = "rate-limit")]
+pub use buttress_rate_limit::{
+    DirectRateLimiter, Policy, Quota, RateLimit, RateLimitLayer, RateLimiter,
+};
+
+/// The README's examples are run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -22,7 +22,8 @@ use crate::{Decision, Limit, Quota};
 /// | gRPC, gRPC-Web | `RESOURCE_EXHAUSTED`, Trailers-Only, with the wait as `RetryInfo` | `INVALID_ARGUMENT` |
 ///
 /// Both carry a [`LocalRefusal`], so that no other layer takes it for the upstream's word, and the
-/// `RateLimit` fields, as admitted responses do.
+/// `RateLimit` fields, as admitted responses do. Of several such layers the outermost one's fields stand on
+/// an admitted response, and those of the one that refused on a refusal.
 #[derive(Clone, Debug)]
 pub struct AsResponse {
     wire: Arc<Wire>,
@@ -173,7 +174,10 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     #[inline]
     fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
         result.map(|mut response| {
-            if let Pass(Some((wire, standing))) = &pass {
+            if let Pass(Some((wire, standing))) = &pass
+                // A limit further in refused: that one's fields are what the caller needs.
+                && LocalRefusal::of(&response).is_none()
+            {
                 let decisions = match standing {
                     Standing::One(only) => std::slice::from_ref(only),
                     Standing::Many(many) => many,

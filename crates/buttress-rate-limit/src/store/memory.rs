@@ -55,7 +55,7 @@ impl MemoryStore {
 
     /// Decides on one charge and makes it.
     #[inline]
-    pub(crate) fn acquire_one(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
+    pub(crate) fn acquire_one(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) -> Place {
         match charge.limit.kind() {
             Kind::Gcra => self.acquire_by(&Gcra, now, charge, out),
             Kind::Custom(algorithm) => self.acquire_by(&**algorithm, now, charge, out),
@@ -63,7 +63,13 @@ impl MemoryStore {
     }
 
     #[inline]
-    fn acquire_by<A>(&self, algorithm: &A, now: Tick, charge: &Charge<'_>, out: &mut Decision)
+    fn acquire_by<A>(
+        &self,
+        algorithm: &A,
+        now: Tick,
+        charge: &Charge<'_>,
+        out: &mut Decision,
+    ) -> Place
     where
         A: OneWord + ?Sized,
     {
@@ -81,9 +87,10 @@ impl MemoryStore {
                 |state| step(algorithm, quota, state, now, cost, out),
             )
         });
-        if updated != Some(Updated::Done) {
-            overflow(algorithm, limit, quota, now, cost, out);
+        if updated == Some(Updated::Done) {
+            return Place::Own;
         }
+        overflow(algorithm, limit, quota, now, cost, out)
     }
 
     #[inline]
@@ -118,7 +125,8 @@ fn overflow<A>(
     now: Tick,
     cost: u64,
     out: &mut Decision,
-) where
+) -> Place
+where
     A: OneWord + ?Sized,
 {
     match limit.overflow() {
@@ -126,6 +134,7 @@ fn overflow<A>(
             update_word(limit.shared_bucket(), |state| {
                 step(algorithm, quota, state, now, cost, out)
             });
+            return Place::Shared;
         }
         Overflow::Admit => *out = algorithm.check(quota, 0, now, cost).let_pass(),
         Overflow::Refuse => {
@@ -134,6 +143,7 @@ fn overflow<A>(
                 .held_back(quota.interval());
         }
     }
+    Place::Own
 }
 
 /// Swaps a word for what `decide` makes of it, if anything; asks again when others were faster.
@@ -192,27 +202,75 @@ impl MemoryStore {
             self.peek(now, charge, decision);
         }
         if let Some(by) = binding(out) {
+            self.stand_as_before(now, charges, out);
             return Acquire::Refused { by };
         }
+        // A bit for each charge that was made to the shared bucket.
+        let mut shared = 0_u64;
         for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
-            self.acquire_one(now, charge, decision);
+            let place = self.acquire_one(now, charge, decision);
             if !decision.is_admitted() {
-                for charged in charges.iter().take(index) {
-                    self.settle(
-                        now,
-                        charged.limit,
-                        charged.key,
-                        charged.quota,
-                        -signed(charged.cost),
-                    );
+                for (earlier, charge) in charges.iter().enumerate().take(index) {
+                    let place = if shared & bit(earlier) == 0 {
+                        Place::Own
+                    } else {
+                        Place::Shared
+                    };
+                    self.take_back(now, charge, place);
                 }
+                self.stand_as_before(now, charges, out);
                 return Acquire::Refused {
                     by: u8::try_from(index).unwrap_or(u8::MAX),
                 };
             }
+            if place == Place::Shared {
+                shared |= bit(index);
+            }
         }
         Acquire::Admitted
     }
+
+    /// One limit refused, so those that would have admitted were not charged: tells how they stand.
+    fn stand_as_before(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) {
+        for (charge, decision) in charges.iter().zip(out) {
+            if decision.is_admitted() {
+                self.peek(now, &Charge { cost: 0, ..*charge }, decision);
+            }
+        }
+    }
+
+    fn take_back(&self, now: Tick, charge: &Charge<'_>, place: Place) {
+        let by = -signed(charge.cost);
+        match (place, charge.limit.kind()) {
+            (Place::Own, _) => self.settle(now, charge.limit, charge.key, charge.quota, by),
+            (Place::Shared, Kind::Gcra) => give_back(&Gcra, now, charge, by),
+            (Place::Shared, Kind::Custom(algorithm)) => give_back(&**algorithm, now, charge, by),
+        }
+    }
+}
+
+/// Gives back what the shared bucket was charged.
+fn give_back<A: OneWord + ?Sized>(algorithm: &A, now: Tick, charge: &Charge<'_>, by: i64) {
+    update_word(charge.limit.shared_bucket(), |state| {
+        Some(algorithm.charge(charge.quota, state, now, by))
+    });
+}
+
+/// The bit of the charge at `index`; a layer has far fewer of them than there are bits.
+fn bit(index: usize) -> u64 {
+    u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u64.checked_shl(index))
+        .unwrap_or(0)
+}
+
+/// Where a charge was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the key's own slot, if anywhere.
+    Own,
+    /// In the bucket of those that have no slot.
+    Shared,
 }
 
 /// Of those that refuse, the one with the longest wait; one that refuses for good outweighs all.
@@ -224,3 +282,6 @@ fn binding(decisions: &[Decision]) -> Option<u8> {
         .max_by_key(|(_, decision)| decision.retry_after().unwrap_or(std::time::Duration::MAX))
         .map(|(index, _)| u8::try_from(index).unwrap_or(u8::MAX))
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

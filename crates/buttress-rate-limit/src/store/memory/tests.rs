@@ -1,0 +1,160 @@
+use std::sync::Arc;
+
+use buttress_core::DigestKey;
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Tick = Tick::from_nanos(1_000_000_000);
+
+fn limits(overflow: Overflow, quotas: &[&str]) -> Vec<Arc<Limit>> {
+    let build = |(ordinal, text): (u8, &&str)| {
+        Limit::build(
+            text.to_string().into(),
+            ordinal,
+            text.parse().unwrap(),
+            Kind::Gcra,
+            overflow,
+        )
+    };
+    (0..)
+        .zip(quotas)
+        .map(|numbered| Arc::new(build(numbered).unwrap()))
+        .collect()
+}
+
+fn charges<'a>(limits: &'a [Arc<Limit>], key: u64) -> Vec<Charge<'a>> {
+    let key = DigestKey::from_words(1, 2).digest(&key);
+    limits
+        .iter()
+        .map(|limit| Charge {
+            limit,
+            key,
+            quota: limit.quota(),
+            cost: 1,
+        })
+        .collect()
+}
+
+fn remaining(store: &MemoryStore, charges: &[Charge<'_>]) -> Vec<u64> {
+    let peek = |charge: &Charge<'_>| {
+        let mut decision = crate::limiter::UNDECIDED;
+        store.peek(NOW, &Charge { cost: 0, ..*charge }, &mut decision);
+        decision.remaining()
+    };
+    charges.iter().map(peek).collect()
+}
+
+fn acquire(store: &MemoryStore, charges: &[Charge<'_>]) -> (bool, Vec<Decision>) {
+    let mut out = vec![crate::limiter::UNDECIDED; charges.len()];
+    (
+        matches!(store.acquire(NOW, charges, &mut out), Acquire::Admitted),
+        out,
+    )
+}
+
+#[test]
+fn all_or_nothing() {
+    let limits = limits(Overflow::Share, &["9/h", "1/h", "5/h"]);
+    let (store, charges) = (MemoryStore::with_room_for(3, 10), charges(&limits, 1));
+    assert!(acquire(&store, &charges).0);
+    assert_eq!(remaining(&store, &charges), [8, 0, 4]);
+    let (admitted, out) = acquire(&store, &charges);
+    assert!(!admitted);
+    assert_eq!(remaining(&store, &charges), [8, 0, 4]);
+    assert_eq!(
+        out.iter().map(Decision::remaining).collect::<Vec<_>>(),
+        [8, 0, 4]
+    );
+    assert_eq!(
+        out.iter().map(Decision::is_admitted).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+}
+
+/// Fills every slot that a table has, so that the next new key finds no place.
+fn crowd(store: &MemoryStore, limits: &[Arc<Limit>]) {
+    for key in 1_000..1_100 {
+        let _ = acquire(store, &charges(limits, key));
+    }
+}
+
+#[test]
+fn keys_without_a_place_share_one_bucket_by_default() {
+    let limits = limits(Overflow::Share, &["2/h"]);
+    let store = MemoryStore::with_room_for(1, 1);
+    crowd(&store, &limits);
+    let admitted = (0..10)
+        .filter(|&key| acquire(&store, &charges(&limits, key)).0)
+        .count();
+    assert_eq!(admitted, 0, "the crowd has used the shared bucket up");
+}
+
+#[test]
+fn keys_without_a_place_pass_or_wait_where_the_user_says_so() {
+    for (overflow, expected) in [(Overflow::Admit, 10), (Overflow::Refuse, 0)] {
+        let limits = limits(overflow, &["2/h"]);
+        let store = MemoryStore::with_room_for(1, 1);
+        crowd(&store, &limits);
+        let admitted = (0..10)
+            .filter(|&key| acquire(&store, &charges(&limits, key)).0)
+            .count();
+        assert_eq!(admitted, expected, "{overflow:?}");
+    }
+    let limits = limits(Overflow::Refuse, &["2/h"]);
+    let store = MemoryStore::with_room_for(1, 1);
+    crowd(&store, &limits);
+    let (_, out) = acquire(&store, &charges(&limits, 1));
+    assert_eq!(out[0].retry_after(), Some(limits[0].quota().interval()));
+}
+
+/// The crowd takes a limit's slots, and the key's charge goes to the shared bucket; the limit after it
+/// refuses only when it is charged. What the shared bucket was charged comes back.
+#[test]
+fn a_charge_to_the_shared_bucket_is_taken_back_too() {
+    let limits = limits(Overflow::Share, &["50/h burst 50", "2/h"]);
+    let store = MemoryStore::with_room_for(2, 1);
+    crowd(&store, &limits);
+    let shared = || limits[0].shared_bucket().load(Ordering::SeqCst);
+    let before = shared();
+    let (admitted, _) = acquire(&store, &charges(&limits, 1));
+    assert!(!admitted, "the second limit's shared bucket is used up");
+    assert_eq!(shared(), before);
+}
+
+proptest! {
+    /// On one thread: admitted exactly if each limit alone would admit, and charged only then.
+    #[test]
+    fn several_limits_are_the_conjunction_of_each(keys in prop::collection::vec(0_u64..4, 1..60)) {
+        let limits = limits(Overflow::Share, &["7/h", "3/h", "11/h"]);
+        let store = MemoryStore::with_room_for(3, 50);
+        let mut used = [0_u64; 4];
+        for key in keys {
+            let charges = charges(&limits, key);
+            let (admitted, _) = acquire(&store, &charges);
+            let used = &mut used[key as usize];
+            prop_assert_eq!(admitted, *used < 3);
+            *used += u64::from(admitted);
+            prop_assert_eq!(remaining(&store, &charges), vec![7 - *used, 3 - *used, 11 - *used]);
+        }
+    }
+
+    /// Settling moves one key's state and nobody else's; a key that is unknown has nothing to settle.
+    #[test]
+    fn settling_is_the_keys_own(by in prop::collection::vec(-5_i64..5, 0..10)) {
+        let limits = limits(Overflow::Share, &["100/h"]);
+        let store = MemoryStore::with_room_for(1, 50);
+        let (known, unknown) = (charges(&limits, 1), charges(&limits, 2));
+        for _ in 0..50 {
+            prop_assert!(acquire(&store, &known).0);
+        }
+        let mut expected = 50_i64;
+        for by in by {
+            store.settle(NOW, &limits[0], known[0].key, limits[0].quota(), by);
+            store.settle(NOW, &limits[0], unknown[0].key, limits[0].quota(), by);
+            expected -= by;
+        }
+        prop_assert_eq!(remaining(&store, &known), vec![expected as u64]);
+        prop_assert_eq!(remaining(&store, &unknown), vec![100]);
+    }
+}

@@ -1,0 +1,13 @@
+//! The layer, from outside: HTTP and typed refusals, readiness, shared state, several policies, remote
+//! stores. No sockets, and no time but the one that the tests move.
+
+mod configuration;
+mod grpc;
+mod http;
+mod observing;
+mod policies;
+mod readiness;
+mod remote_store;
+mod sharing;
+mod support;
+mod typed;

@@ -1,0 +1,147 @@
+//! Several policies on one request: all or nothing. R8 of the traps.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use buttress_core::key_from;
+use buttress_http::{ClientIp, Head};
+use buttress_rate_limit::{OnMissingKey, Policy};
+use http::Request;
+
+use crate::support::{Handler, clock, from_peer, http, send};
+
+fn with_tenant(tenant: &'static str) -> Request<()> {
+    let mut request = from_peer(Ipv4Addr::LOCALHOST);
+    request
+        .headers_mut()
+        .insert("x-tenant", http::HeaderValue::from_static(tenant));
+    request
+}
+
+fn tenant() -> impl buttress_core::ExtractKey<Head> {
+    key_from(|head: &Head| {
+        head.headers()
+            .get("x-tenant")
+            .map(|value| value.as_bytes().to_vec())
+    })
+}
+
+#[tokio::test]
+async fn a_refusal_charges_nobody() {
+    let handler = Handler::default();
+    let layer = http(Policy::new("per-ip", "3/h").key(ClientIp::peer()))
+        .policy(Policy::new("per-tenant", "1/h").key(tenant()))
+        .clock(clock())
+        .build()
+        .unwrap();
+    assert_eq!(
+        send(&layer, &handler, with_tenant("acme")).await.status,
+        200
+    );
+    // The address would admit each of these; the tenant does not, so the address is not charged.
+    for _ in 0..10 {
+        let refused = send(&layer, &handler, with_tenant("acme")).await;
+        assert_eq!(refused.status, 429);
+        let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+        assert_eq!(
+            problem["violated-policies"],
+            serde_json::json!(["per-tenant"])
+        );
+    }
+    assert_eq!(
+        send(&layer, &handler, with_tenant("umbrella")).await.status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &handler, with_tenant("initech")).await.status,
+        200
+    );
+    assert_eq!(handler.calls(), 3);
+}
+
+#[tokio::test]
+async fn the_longest_wait_counts_and_all_who_refuse_are_named() {
+    let (handler, clock) = (Handler::default(), clock());
+    let layer = http(Policy::new("second", "1/s"))
+        .policy(Policy::new("minute", "1/min"))
+        .policy(Policy::new("day", "100/d"))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let admitted = send(&layer, &handler, with_tenant("acme")).await;
+    assert_eq!(
+        admitted.header("ratelimit-policy"),
+        Some(r#""second";q=1;w=1, "minute";q=1;w=60, "day";q=100;w=86400"#)
+    );
+    assert_eq!(
+        admitted.header("ratelimit"),
+        Some(r#""second";r=0;t=1, "minute";r=0;t=60, "day";r=99;t=864"#)
+    );
+
+    let refused = send(&layer, &handler, with_tenant("acme")).await;
+    assert_eq!(refused.header("retry-after"), Some("60"));
+    let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(
+        problem["violated-policies"],
+        serde_json::json!(["second", "minute"])
+    );
+    assert_eq!(
+        refused.header("ratelimit"),
+        Some(r#""second";r=0;t=1, "minute";r=0;t=60, "day";r=99;t=864"#)
+    );
+
+    clock.advance(Duration::from_secs(59));
+    let refused = send(&layer, &handler, with_tenant("acme")).await;
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(problem["violated-policies"], serde_json::json!(["minute"]));
+}
+
+#[tokio::test]
+async fn a_policy_that_does_not_apply_is_not_charged() {
+    let handler = Handler::default();
+    let layer = http(
+        Policy::new("per-tenant", "1/h")
+            .key(tenant())
+            .missing_key(OnMissingKey::Exempt),
+    )
+    .policy(Policy::new("all", "4/h"))
+    .clock(clock())
+    .build()
+    .unwrap();
+    for remaining in ["3", "2"] {
+        let answer = send(&layer, &handler, from_peer(Ipv4Addr::LOCALHOST)).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer
+                .header("ratelimit")
+                .unwrap()
+                .split(", ")
+                .map(|item| item.split(";t=").next().unwrap())
+                .collect::<Vec<_>>(),
+            [
+                r#""per-tenant";r=1"#.to_owned(),
+                format!(r#""all";r={remaining}"#)
+            ],
+        );
+    }
+    assert_eq!(
+        send(&layer, &handler, with_tenant("acme")).await.status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &handler, with_tenant("acme")).await.status,
+        429
+    );
+    assert_eq!(
+        send(&layer, &handler, from_peer(Ipv4Addr::LOCALHOST))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &handler, from_peer(Ipv4Addr::LOCALHOST))
+            .await
+            .status,
+        429
+    );
+}

@@ -1,0 +1,174 @@
+//! A store that has to ask elsewhere: the slow way through the service.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use buttress_core::{Digest, Tick};
+use buttress_http::FieldStyle;
+use buttress_rate_limit::{
+    Decision, Limit, Policy, Quota, RateLimitLayer, Store,
+    store::{Acquire, Answer, Charge},
+};
+use http::Request;
+use tokio::sync::oneshot;
+use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
+
+use crate::support::{Handler, clock, from_peer, http, send};
+
+/// Answers when the test says so, and remembers what it was asked.
+#[derive(Debug, Default)]
+struct Remote {
+    asked: Mutex<Vec<oneshot::Sender<Answer>>>,
+    settled: Mutex<Vec<i64>>,
+}
+
+impl Remote {
+    fn answer(&self, admitted: bool) {
+        let span = std::time::Duration::from_secs(5);
+        let decision = if admitted {
+            Decision::admitted(6, span, span)
+        } else {
+            Decision::refused(0, span, span, span)
+        };
+        let answer = Answer {
+            decisions: vec![decision],
+            refused_by: (!admitted).then_some(0),
+        };
+        let asked = self.asked.lock().unwrap().pop().unwrap();
+        assert!(asked.send(answer).is_ok(), "nobody waits for the answer");
+    }
+
+    fn settled(&self) -> Vec<i64> {
+        self.settled.lock().unwrap().clone()
+    }
+}
+
+impl Store for Remote {
+    fn acquire(&self, _: Tick, _: &[Charge<'_>], _: &mut [Decision]) -> Acquire {
+        let (answer, receive) = oneshot::channel();
+        self.asked.lock().unwrap().push(answer);
+        Acquire::Later(Box::pin(async move { receive.await.unwrap() }))
+    }
+
+    fn settle(&self, _: Tick, _: &Arc<Limit>, _: Digest, _: &Quota, by: i64) {
+        self.settled.lock().unwrap().push(by);
+    }
+}
+
+fn remote() -> (Arc<Remote>, RateLimitLayer) {
+    let remote = Arc::new(Remote::default());
+    let layer = http(Policy::new("all", "7/s"))
+        .store(Arc::clone(&remote) as Arc<dyn Store>)
+        .clock(clock())
+        .build()
+        .unwrap();
+    (remote, layer)
+}
+
+fn request() -> Request<()> {
+    from_peer(Ipv4Addr::LOCALHOST)
+}
+
+#[tokio::test]
+async fn its_answer_decides() {
+    let (remote, layer) = remote();
+    let handler = Handler::default();
+    for (admitted, status) in [(true, 200), (false, 429)] {
+        let sent = tokio::spawn({
+            let (layer, handler) = (layer.clone(), handler.clone());
+            async move { send(&layer, &handler, request()).await }
+        });
+        tokio::task::yield_now().await;
+        remote.answer(admitted);
+        let answer = sent.await.unwrap();
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("retry-after"), (!admitted).then_some("5"));
+        let fields = if admitted {
+            r#""all";r=6;t=5"#
+        } else {
+            r#""all";r=0;t=5"#
+        };
+        assert_eq!(answer.header("ratelimit"), Some(fields));
+    }
+    assert_eq!(handler.calls(), 1);
+    assert!(remote.settled().is_empty(), "what was called is spent");
+}
+
+/// Who waits for the store holds nothing of the inner service.
+#[tokio::test]
+async fn the_wait_holds_no_readiness() {
+    let (_remote, layer) = remote();
+    let inner = ConcurrencyLimitLayer::new(1).layer(Handler::default().service());
+    let mut waiting = layer.layer(inner.clone());
+    let asked = waiting.ready().await.unwrap().call(request());
+    let mut other = inner;
+    assert!(
+        other
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
+    drop(asked);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_before_the_inner_service_was_called_is_refunded() {
+    let (remote, layer) = remote();
+    let handler = Handler::default();
+    let concurrency = ConcurrencyLimitLayer::new(1).layer(handler.service());
+    let mut blocker = concurrency.clone();
+    let mut service = layer.layer(concurrency);
+    let mut call = tokio_test_call(service.ready().await.unwrap().call(request()));
+
+    // Somebody takes the only permit; the store admits; the call now waits for the inner service.
+    blocker.ready().await.unwrap();
+    remote.answer(true);
+    assert!(
+        call.as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    drop(call);
+    assert_eq!(remote.settled(), [-1]);
+    assert_eq!(handler.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_before_the_store_answered_has_nothing_to_give_back() {
+    let (remote, layer) = remote();
+    let mut service = layer.layer(Handler::default().service());
+    let mut call = tokio_test_call(service.ready().await.unwrap().call(request()));
+    assert!(
+        call.as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    drop(call);
+    assert!(remote.settled().is_empty());
+}
+
+#[tokio::test]
+async fn without_fields_too() {
+    let remote = Arc::new(Remote::default());
+    let layer = http(Policy::new("all", "7/s"))
+        .store(Arc::clone(&remote) as Arc<dyn Store>)
+        .fields(FieldStyle::None)
+        .clock(clock())
+        .build()
+        .unwrap();
+    let mut service = layer.layer(Handler::default().service());
+    let call = service.ready().await.unwrap().call(request());
+    remote.answer(true);
+    assert_eq!(call.await.unwrap().headers().len(), 0);
+}
+
+use std::future::Future;
+
+fn tokio_test_call<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
+    let mut call = Box::pin(future);
+    let polled: Poll<_> = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    call
+}

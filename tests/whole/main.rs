@@ -1,0 +1,4 @@
+//! What the crates do together, in the programs that people build of them.
+
+mod axum_app;
+mod stacking;
