@@ -12,7 +12,8 @@ fuzz_target!(|input: &[u8]| {
     let Some((minutes, value)) = input.split_first_chunk::<4>() else {
         return;
     };
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::from_le_bytes(*minutes)) * 60);
+    let now =
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::from_le_bytes(*minutes)) * 60);
     let Ok(value) = HeaderValue::from_bytes(value) else {
         return;
     };

@@ -5,8 +5,14 @@ use std::time::{Duration, SystemTime};
 /// A Gregorian year on average.
 const YEAR: Duration = Duration::from_secs(31_556_952);
 
+/// As long as `Wednesday, 09-Nov-94 08:49:37 GMT`; so that nobody has rubbish copied.
+const LONGEST: usize = 33;
+
 /// Reads a date in any of the three forms. `now` decides the century of a two-digit year.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Option<SystemTime> {
+    if text.len() > LONGEST {
+        return None;
+    }
     // Of the three forms only RFC 850's has hyphens. It must not reach `httpdate`, which takes 70 to 99
     // for 1970 to 1999 whatever the year is.
     if text.contains('-') {
@@ -35,8 +41,7 @@ fn rfc850(text: &str, now: SystemTime) -> Option<SystemTime> {
     // the comparison below is exact enough.
     let latest_year = 1970 + years_since_epoch(now) + 51;
     let year = latest_year - (latest_year + 100 - two_digits) % 100;
-    let date = fixdate(day, month, year, time);
-    match date {
+    match fixdate(day, month, year, time) {
         Some(date) if ahead_of(date, now) <= YEAR * 50 => Some(date),
         // 29 February of a century's year that is no leap year is a date in another century only.
         _ => fixdate(day, month, year.checked_sub(100)?, time),

@@ -44,46 +44,53 @@ pub(super) enum Element<'a> {
 pub(super) type Start = fn(&[u8]) -> Option<usize>;
 
 /// The elements of a list's `lines` from right to left, without the empty ones, and within the bounds
-/// on what is looked at.
+/// on what is looked at. Nothing follows an unreadable one.
 pub(super) fn elements<'a>(
     lines: impl DoubleEndedIterator<Item = &'a HeaderValue>,
     start: Start,
 ) -> impl Iterator<Item = Element<'a>> {
     let mut lines = lines.rev().map(HeaderValue::as_bytes);
-    // What is left of the present line, and whether a comma ended it.
-    let mut rest: Option<&[u8]> = None;
-    let (mut elements, mut bytes) = (0, 0);
+    // What is left of the present line, where a comma says that there is something.
+    let mut rest = None;
+    let mut elements_left = MAX_ELEMENTS;
+    let mut bytes_left = MAX_BYTES;
+    let mut ended = false;
     std::iter::from_fn(move || {
-        loop {
-            let line = match rest {
+        while !ended {
+            let line = match rest.take() {
                 Some(line) => line,
                 None => lines.next()?,
             };
-            elements += 1;
-            let left = MAX_BYTES.saturating_sub(bytes);
-            if elements > MAX_ELEMENTS || left == 0 {
-                return Some(Element::Unreadable);
-            }
-            let window_start = line.len().saturating_sub(left);
-            let window = line.get(window_start..).unwrap_or_default();
-            // Reaching the window's edge is reaching the line's beginning only if they are the same.
-            let begin = match start(window) {
-                Some(0) if window_start > 0 => None,
-                begin => begin,
-            };
-            let Some(begin) = begin else {
-                bytes = MAX_BYTES;
+            let Some((before, element)) =
+                split_last(line, start, bytes_left).filter(|_| elements_left > 0 && bytes_left > 0)
+            else {
+                ended = true;
                 return Some(Element::Unreadable);
             };
-            let element = window.get(begin..).unwrap_or_default();
-            bytes = bytes.saturating_add(element.len()).saturating_add(1);
-            rest = begin
-                .checked_sub(1)
-                .and_then(|comma| line.get(..window_start + comma));
+            rest = before;
+            elements_left -= 1;
+            bytes_left = bytes_left.saturating_sub(element.len() + 1);
             let element = element.trim_ascii();
             if !element.is_empty() {
                 return Some(Element::Text(element));
             }
         }
+        None
     })
+}
+
+/// The last element of a line, and what stands before its comma, if it has one. `None` where it does
+/// not begin within the last `window` bytes.
+fn split_last(line: &[u8], start: Start, window: usize) -> Option<(Option<&[u8]>, &[u8])> {
+    let edge = line.len().saturating_sub(window);
+    let begin = match start(line.get(edge..)?)? {
+        // The window's beginning is an element's only if it is the line's.
+        0 if edge > 0 => return None,
+        begin => edge + begin,
+    };
+    let before = match begin.checked_sub(1) {
+        Some(comma) => Some(line.get(..comma)?),
+        None => None,
+    };
+    Some((before, line.get(begin..)?))
 }

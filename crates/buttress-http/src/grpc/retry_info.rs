@@ -75,12 +75,12 @@ impl RetryInfo {
             self.retry_delay.as_secs().min(MAX_SECONDS),
         );
         put_varint(&mut duration, 2, self.retry_delay.subsec_nanos().into());
-        let mut info = Vec::new();
+        let mut info = Vec::with_capacity(32);
         put_bytes(&mut info, 1, &duration);
-        let mut any = Vec::new();
+        let mut any = Vec::with_capacity(96);
         put_bytes(&mut any, 1, TYPE_URL.as_bytes());
         put_bytes(&mut any, 2, &info);
-        let mut status = Vec::new();
+        let mut status = Vec::with_capacity(112 + message.len());
         put_varint(&mut status, 1, code.as_u32().into());
         if !message.is_empty() {
             put_bytes(&mut status, 2, message.as_bytes());
