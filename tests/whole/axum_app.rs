@@ -71,7 +71,10 @@ async fn a_route_can_have_a_limit_of_its_own() {
     // Of an admitted request the outermost limit tells; of a refused one, the limit that refused.
     let outer = |status| (status, r#""per-ip";q=4;w=3600"#.to_owned());
     let inner = |status| (status, r#""dear";q=1;w=3600"#.to_owned());
-    assert_eq!(seen, [outer(200), inner(429), outer(200), outer(200), outer(429)]);
+    assert_eq!(
+        seen,
+        [outer(200), inner(429), outer(200), outer(200), outer(429)]
+    );
 }
 
 /// The handle in a handler: only failed logins count.
