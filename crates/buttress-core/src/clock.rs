@@ -9,6 +9,7 @@
 //! | `QuantaClock` (feature `quanta`) | the processor's time stamp counter | when a reading's cost shows |
 //! | [`ManualClock`] | what the test set | unit tests |
 
+mod any;
 mod manual;
 #[cfg(feature = "quanta")]
 mod quanta;
@@ -22,6 +23,7 @@ use std::fmt;
 #[cfg(feature = "quanta")]
 pub use self::quanta::QuantaClock;
 pub use self::{
+    any::AnyClock,
     manual::ManualClock,
     sleep::{Sleep, Sleeping},
     tick::Tick,

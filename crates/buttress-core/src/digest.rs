@@ -3,9 +3,7 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
 };
 
-use siphasher::sip128::{Hash128, SipHasher13};
-
-use crate::{ExtractKey, Key, KeyWriter, MissingKey};
+use crate::{ExtractKey, Key, KeyWriter, MissingKey, siphash::SipHasher};
 
 /// A key, reduced to 128 bits by a keyed hash.
 ///
@@ -23,26 +21,30 @@ impl Digest {
 
     /// All 128 bits.
     #[must_use]
+    #[inline]
     pub const fn as_u128(self) -> u128 {
         self.0
     }
 
-    /// The upper half.
+    /// The upper half: the one that the hash has ready first.
     #[must_use]
+    #[inline]
     pub const fn high(self) -> u64 {
         (self.0 >> 64) as u64
     }
 
     /// The lower half.
     #[must_use]
+    #[inline]
     pub const fn low(self) -> u64 {
         self.0 as u64
     }
 }
 
-impl From<Hash128> for Digest {
-    fn from(hash: Hash128) -> Self {
-        Self((u128::from(hash.h1) << 64) | u128::from(hash.h2))
+impl From<(u64, u64)> for Digest {
+    #[inline]
+    fn from((high, low): (u64, u64)) -> Self {
+        Self((u128::from(high) << 64) | u128::from(low))
     }
 }
 
@@ -58,7 +60,7 @@ impl fmt::Debug for Digest {
 /// into one bucket of a table. SipHash-1-3 is what Rust's own `HashMap` uses for that reason.
 #[derive(Clone, Copy)]
 pub struct DigestKey {
-    hasher: SipHasher13,
+    words: (u64, u64),
 }
 
 impl DigestKey {
@@ -79,17 +81,23 @@ impl DigestKey {
     /// A secret that several processes share, so that they agree on the digest of a key. Draw both
     /// words from a source of entropy, and keep them.
     #[must_use]
-    pub fn from_words(first: u64, second: u64) -> Self {
+    pub const fn from_words(first: u64, second: u64) -> Self {
         Self {
-            hasher: SipHasher13::new_with_keys(first, second),
+            words: (first, second),
         }
+    }
+
+    #[inline(always)]
+    fn hasher(&self) -> SipHasher {
+        SipHasher::keyed(self.words.0, self.words.1)
     }
 
     /// The digest of `key`.
     #[must_use]
-    #[inline]
+    // Always, because whoever needs one half of it then does not compute the other.
+    #[inline(always)]
     pub fn digest<K: Key + ?Sized>(&self, key: &K) -> Digest {
-        KeyWriter::digest(&self.hasher, |writer| key.write(writer))
+        KeyWriter::digest(self.hasher(), |writer| key.write(writer))
     }
 
     /// The digest of the key that `extractor` finds in `from`.
@@ -104,7 +112,7 @@ impl DigestKey {
         from: &T,
     ) -> Result<Digest, MissingKey> {
         let mut found = Ok(());
-        let digest = KeyWriter::digest(&self.hasher, |writer| {
+        let digest = KeyWriter::digest(self.hasher(), |writer| {
             found = extractor.extract(from, writer);
         });
         found.map(|()| digest)

@@ -1,14 +1,11 @@
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
-    hash::Hasher as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
-
-use crate::Digest;
+use crate::{Digest, siphash::SipHasher};
 
 /// Something that identifies a caller, a tenant, a route: what limits, circuits and budgets are kept by.
 ///
@@ -29,11 +26,15 @@ pub struct KeyWriter<'a> {
 }
 
 enum Sink<'a> {
-    Digest(&'a mut SipHasher13),
+    Digest(&'a mut SipHasher),
     Label(&'a mut String),
 }
 
-/// How one part is introduced, so that parts of different kinds cannot be mistaken for each other.
+/// The last byte of each part, so that parts of different kinds cannot be mistaken for each other.
+///
+/// Last and not first: what comes before it, above all the words of a text, then stands where the hash
+/// takes it in whole, and the tag shares the hash's last word with what is left over. Read from its end,
+/// a key still falls into its parts in one way only, since each kind says how long it is.
 #[derive(Clone, Copy)]
 enum Tag {
     Text = 1,
@@ -46,26 +47,17 @@ enum Tag {
     Present = 8,
 }
 
-impl Tag {
-    /// Introduces a part of `len` bytes: one word, since a hash takes words faster than bytes.
-    #[inline]
-    fn and_len(self, len: usize) -> u64 {
-        ((self as u64) << 56) | len as u64
-    }
-}
-
 impl KeyWriter<'_> {
-    /// The digest, under `secret`, of what `write` writes.
+    /// The digest, by `hasher`, of what `write` writes.
     ///
     /// Parts go into the hasher as they come: gathering them in a buffer first took twice the time, for
     /// bytes that were just written singly stall the reading of a word.
-    #[inline]
-    pub(crate) fn digest(secret: &SipHasher13, write: impl FnOnce(&mut KeyWriter<'_>)) -> Digest {
-        let mut hasher = *secret;
+    #[inline(always)]
+    pub(crate) fn digest(mut hasher: SipHasher, write: impl FnOnce(&mut KeyWriter<'_>)) -> Digest {
         write(&mut KeyWriter {
             sink: Sink::Digest(&mut hasher),
         });
-        hasher.finish128().into()
+        hasher.finish().into()
     }
 
     /// The label of what `write` writes: its parts, with `/` between them; secrets are redacted.
@@ -84,7 +76,7 @@ impl KeyWriter<'_> {
     }
 
     /// Writes text.
-    #[inline]
+    #[inline(always)]
     pub fn text(&mut self, text: &str) {
         match &mut self.sink {
             Sink::Digest(hasher) => sized(hasher, Tag::Text, text.as_bytes()),
@@ -93,7 +85,7 @@ impl KeyWriter<'_> {
     }
 
     /// Writes bytes, shown as hexadecimal digits.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self, bytes: &[u8]) {
         match &mut self.sink {
             Sink::Digest(hasher) => sized(hasher, Tag::Bytes, bytes),
@@ -103,7 +95,7 @@ impl KeyWriter<'_> {
 
     /// Writes bytes that must not be shown: an API key, a bearer token. The label has `***` in their
     /// place.
-    #[inline]
+    #[inline(always)]
     pub fn secret(&mut self, bytes: &[u8]) {
         match &mut self.sink {
             Sink::Digest(hasher) => sized(hasher, Tag::Bytes, bytes),
@@ -112,7 +104,7 @@ impl KeyWriter<'_> {
     }
 
     /// Writes an unsigned number.
-    #[inline]
+    #[inline(always)]
     pub fn unsigned(&mut self, number: u128) {
         match &mut self.sink {
             Sink::Digest(hasher) => wide(hasher, Tag::Unsigned, number),
@@ -121,7 +113,7 @@ impl KeyWriter<'_> {
     }
 
     /// Writes a signed number.
-    #[inline]
+    #[inline(always)]
     pub fn signed(&mut self, number: i128) {
         match &mut self.sink {
             Sink::Digest(hasher) => wide(hasher, Tag::Signed, number as u128),
@@ -131,23 +123,22 @@ impl KeyWriter<'_> {
 
     /// Writes an IP address as it is. Whether `::ffff:192.0.2.1` is the IPv4 address, and how many bits
     /// of an IPv6 address make a caller, is decided by whoever extracts it.
-    #[inline]
+    #[inline(always)]
     pub fn ip(&mut self, address: IpAddr) {
         match (&mut self.sink, address) {
             (Sink::Digest(hasher), IpAddr::V4(v4)) => {
-                // Five bytes are one word of the hash less than eight are.
-                hasher.write_u8(Tag::V4 as u8);
-                hasher.write_u32(v4.to_bits());
+                hasher.part(u64::from(v4.to_bits()) | (Tag::V4 as u64) << 32, 5);
             }
             (Sink::Digest(hasher), IpAddr::V6(v6)) => wide(hasher, Tag::V6, v6.to_bits()),
             (Sink::Label(label), address) => show(label, address),
         }
     }
 
+    #[inline(always)]
     fn presence(&mut self, present: bool) {
         match &mut self.sink {
             Sink::Digest(hasher) => {
-                hasher.write_u64(if present { Tag::Present } else { Tag::Absent }.and_len(0));
+                hasher.part(if present { Tag::Present } else { Tag::Absent } as u64, 1);
             }
             Sink::Label(label) => {
                 if !present {
@@ -158,17 +149,19 @@ impl KeyWriter<'_> {
     }
 }
 
-#[inline]
-fn sized(hasher: &mut SipHasher13, tag: Tag, bytes: &[u8]) {
-    hasher.write_u64(tag.and_len(bytes.len()));
-    hasher.write(bytes);
+/// After the bytes, six that tell how many there were.
+#[inline(always)]
+fn sized(hasher: &mut SipHasher, tag: Tag, bytes: &[u8]) {
+    const LENGTH: u64 = (1 << 48) - 1;
+    hasher.bytes(bytes);
+    hasher.part((bytes.len() as u64 & LENGTH) | (tag as u64) << 48, 7);
 }
 
-#[inline]
-fn wide(hasher: &mut SipHasher13, tag: Tag, number: u128) {
-    hasher.write_u64(tag.and_len(16));
-    hasher.write_u64(number as u64);
-    hasher.write_u64((number >> 64) as u64);
+#[inline(always)]
+fn wide(hasher: &mut SipHasher, tag: Tag, number: u128) {
+    hasher.word(number as u64);
+    hasher.word((number >> 64) as u64);
+    hasher.part(tag as u64, 1);
 }
 
 impl fmt::Debug for KeyWriter<'_> {
@@ -179,6 +172,7 @@ impl fmt::Debug for KeyWriter<'_> {
 }
 
 /// Begins a further part of a label.
+#[cold]
 fn part(label: &mut String) -> &mut String {
     if !label.is_empty() {
         label.push('/');
@@ -186,11 +180,13 @@ fn part(label: &mut String) -> &mut String {
     label
 }
 
+#[cold]
 fn show(label: &mut String, value: impl fmt::Display) {
     // Writing into a `String` cannot fail.
     let _ = write!(part(label), "{value}");
 }
 
+#[cold]
 fn hexadecimal(label: &mut String, bytes: &[u8]) {
     for byte in bytes {
         let _ = write!(label, "{byte:02x}");
@@ -198,35 +194,35 @@ fn hexadecimal(label: &mut String, bytes: &[u8]) {
 }
 
 impl Key for str {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.text(self);
     }
 }
 
 impl Key for [u8] {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.bytes(self);
     }
 }
 
 impl Key for IpAddr {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.ip(*self);
     }
 }
 
 impl Key for Ipv4Addr {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.ip(IpAddr::V4(*self));
     }
 }
 
 impl Key for Ipv6Addr {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.ip(IpAddr::V6(*self));
     }
@@ -234,7 +230,7 @@ impl Key for Ipv6Addr {
 
 /// Both the address and the port: every connection is a key of its own.
 impl Key for SocketAddr {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.ip(self.ip());
         writer.unsigned(u128::from(self.port()));
@@ -242,7 +238,7 @@ impl Key for SocketAddr {
 }
 
 impl Key for bool {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.unsigned(u128::from(*self));
     }
@@ -251,7 +247,7 @@ impl Key for bool {
 macro_rules! key_by_number {
     ($method:ident, $wide:ty: $($number:ty)+) => { $(
         impl Key for $number {
-            #[inline]
+            #[inline(always)]
             fn write(&self, writer: &mut KeyWriter<'_>) {
                 writer.$method(*self as $wide);
             }
@@ -265,7 +261,7 @@ key_by_number!(signed, i128: i8 i16 i32 i64 i128 isize);
 macro_rules! key_by_deref {
     ($(($($generics:tt)*) $type:ty),+ $(,)?) => { $(
         impl<$($generics)*> Key for $type {
-            #[inline]
+            #[inline(always)]
             fn write(&self, writer: &mut KeyWriter<'_>) {
                 (**self).write(writer);
             }
@@ -283,7 +279,7 @@ key_by_deref! {
 }
 
 impl<K: Key> Key for Option<K> {
-    #[inline]
+    #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
         writer.presence(self.is_some());
         if let Some(key) = self {
@@ -294,7 +290,7 @@ impl<K: Key> Key for Option<K> {
 
 /// The one key of what has no keys.
 impl Key for () {
-    #[inline]
+    #[inline(always)]
     fn write(&self, _writer: &mut KeyWriter<'_>) {}
 }
 
@@ -302,7 +298,7 @@ macro_rules! key_by_parts {
     ($($name:ident)+) => {
         impl<$($name: Key),+> Key for ($($name,)+) {
             #[allow(non_snake_case, reason = "a type parameter names its value")]
-            #[inline]
+            #[inline(always)]
             fn write(&self, writer: &mut KeyWriter<'_>) {
                 let ($($name,)+) = self;
                 $($name.write(writer);)+

@@ -12,6 +12,7 @@ mod key;
 mod observer;
 mod park;
 mod random;
+mod siphash;
 mod view;
 
 pub use classify::{Classify, Outcome};

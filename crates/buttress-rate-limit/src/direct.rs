@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, clock::TokioClock};
+use buttress_core::{
+    Clock, ConfigError,
+    clock::{AnyClock, TokioClock},
+};
 
 use crate::{
     Decision, IntoQuota, Quota, Refused,
@@ -29,7 +32,7 @@ pub struct DirectRateLimiter {
 
 struct Shared {
     quota: Quota,
-    clock: Arc<dyn Clock>,
+    clock: AnyClock,
     state: AtomicU64,
 }
 
@@ -53,7 +56,7 @@ impl DirectRateLimiter {
         Ok(Self {
             shared: Arc::new(Shared {
                 quota,
-                clock: Arc::new(clock),
+                clock: AnyClock::of(clock),
                 state: AtomicU64::new(0),
             }),
         })

@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, DigestKey, Observer, clock::TokioClock};
+use buttress_core::{Clock, ConfigError, DigestKey, Observer, clock::AnyClock};
 use buttress_http::{FieldStyle, Head};
 use tower_layer::Layer;
 
@@ -69,7 +69,7 @@ pub struct RateLimitLayerBuilder<T, R> {
     policies: Vec<Policy<T>>,
     max_keys: usize,
     store: Option<Arc<dyn Store>>,
-    clock: Option<Arc<dyn Clock>>,
+    clock: Option<AnyClock>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
     style: FieldStyle,
@@ -110,9 +110,9 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
         self
     }
 
-    /// The clock; [`TokioClock`] if not given, which follows tokio's paused time.
+    /// The clock; [`TokioClock`](buttress_core::clock::TokioClock) if not given, which follows tokio's paused time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
+        self.clock = Some(AnyClock::of(clock));
         self
     }
 
@@ -139,9 +139,7 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
                 )),
             })
         };
-        let clock = self
-            .clock
-            .unwrap_or_else(|| Arc::new(TokioClock::starting_now()));
+        let clock = self.clock.unwrap_or_default();
         Limits::build(
             self.policies,
             store,

@@ -1,11 +1,11 @@
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, DigestKey, Key, Observer, clock::TokioClock};
+use buttress_core::{Clock, ConfigError, DigestKey, Key, Observer, clock::AnyClock};
 
 use crate::{
     Algorithm, Decision, Event, IntoQuota, Limit, Overflow, Quota, Refused,
     algorithm::Kind,
-    store::{Charge, MemoryStore, Store as _},
+    store::{Charge, Fingerprint, MemoryStore, Store as _},
 };
 
 /// The room for keys that a limiter has unless told otherwise: 100,000 keys, in 3.2 MB.
@@ -37,7 +37,7 @@ pub struct RateLimiter {
 struct Shared {
     limit: Arc<Limit>,
     store: MemoryStore,
-    clock: Arc<dyn Clock>,
+    clock: AnyClock,
     secret: DigestKey,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
 }
@@ -77,18 +77,13 @@ impl RateLimiter {
     pub fn check_n<K: Key + ?Sized>(&self, key: &K, cost: u64) -> Result<Decision, Refused> {
         let shared = &*self.shared;
         let limit = &shared.limit;
-        let charge = Charge {
-            limit,
-            key: shared.secret.digest(key),
-            quota: limit.quota(),
-            cost,
-        };
-        let mut decision = UNDECIDED;
-        let _place = shared
+        let key = Fingerprint::from(shared.secret.digest(key));
+        let now = shared.clock.now();
+        let (decision, _) = shared
             .store
-            .acquire_one(shared.clock.now(), &charge, &mut decision);
+            .acquire_one(now, limit, key, limit.quota(), cost);
         if let Some(observer) = &shared.observer {
-            observer.observe(&Event::decided(limit, cost, &decision));
+            tell(&**observer, limit, cost, decision);
         }
         if decision.is_admitted() {
             Ok(decision)
@@ -141,6 +136,12 @@ impl RateLimiter {
     }
 }
 
+/// By value: a decision that somebody points to is kept in memory, where few checks need it.
+#[cold]
+fn tell(observer: &dyn for<'a> Observer<Event<'a>>, limit: &Limit, cost: u64, decision: Decision) {
+    observer.observe(&Event::decided(limit, cost, &decision));
+}
+
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
@@ -160,7 +161,7 @@ pub struct RateLimiterBuilder {
     kind: Kind,
     max_keys: usize,
     overflow: Overflow,
-    clock: Option<Arc<dyn Clock>>,
+    clock: Option<AnyClock>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
 }
@@ -191,9 +192,9 @@ impl RateLimiterBuilder {
         self
     }
 
-    /// The clock; [`TokioClock`] if not given, which follows tokio's paused time.
+    /// The clock; [`TokioClock`](buttress_core::clock::TokioClock) if not given, which follows tokio's paused time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
+        self.clock = Some(AnyClock::of(clock));
         self
     }
 
@@ -220,9 +221,7 @@ impl RateLimiterBuilder {
             shared: Arc::new(Shared {
                 limit: Arc::new(limit),
                 store: MemoryStore::with_room_for(1, checked_max_keys(self.max_keys)?),
-                clock: self
-                    .clock
-                    .unwrap_or_else(|| Arc::new(TokioClock::starting_now())),
+                clock: self.clock.unwrap_or_default(),
                 secret: self.secret.unwrap_or_default(),
                 observer: self.observer,
             }),

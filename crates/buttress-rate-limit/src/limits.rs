@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use buttress_core::{BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Observer};
+use buttress_core::{
+    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Observer, clock::AnyClock,
+};
 
 use crate::{
     Decision, Event, Limit, Policy, Store,
@@ -19,7 +21,7 @@ pub(crate) struct Limits<T> {
     limits: Box<[Arc<Limit>]>,
     whose: Box<[Whose<T>]>,
     store: Backend,
-    clock: Arc<dyn Clock>,
+    clock: AnyClock,
     secret: DigestKey,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
 }
@@ -62,7 +64,7 @@ impl<T: 'static> Limits<T> {
     pub(crate) fn build(
         policies: Vec<Policy<T>>,
         store: impl FnOnce(usize) -> Result<Backend, ConfigError>,
-        clock: Arc<dyn Clock>,
+        clock: AnyClock,
         secret: DigestKey,
         observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
     ) -> Result<Self, ConfigError> {

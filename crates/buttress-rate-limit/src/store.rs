@@ -8,7 +8,10 @@ use std::{fmt, sync::Arc};
 use buttress_core::{BoxFuture, Digest, Tick};
 
 pub use self::memory::MemoryStore;
-pub(crate) use self::memory::{signed, update_word};
+pub(crate) use self::{
+    memory::{signed, update_word},
+    table::Fingerprint,
+};
 use crate::{Decision, Limit, Quota};
 
 /// One charge of a request against one limit.

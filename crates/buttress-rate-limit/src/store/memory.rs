@@ -4,11 +4,12 @@ use buttress_core::{Digest, Tick};
 
 use super::{
     Acquire, Charge, Overflow, Store,
-    table::{Table, Updated},
+    table::{Fingerprint, Table, Updated},
 };
 use crate::{
-    Decision, Limit, Quota,
+    Algorithm, Decision, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord},
+    limiter::UNDECIDED,
     sync::{AtomicU64, Ordering},
 };
 
@@ -53,44 +54,69 @@ impl MemoryStore {
         };
     }
 
-    /// Decides on one charge and makes it.
+    /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
+    /// of it needs to be computed.
     #[inline]
-    pub(crate) fn acquire_one(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) -> Place {
-        match charge.limit.kind() {
-            Kind::Gcra => self.acquire_by(&Gcra, now, charge, out),
-            Kind::Custom(algorithm) => self.acquire_by(&**algorithm, now, charge, out),
+    pub(crate) fn acquire_one(
+        &self,
+        now: Tick,
+        limit: &Limit,
+        key: Fingerprint,
+        quota: &Quota,
+        cost: u64,
+    ) -> (Decision, Place) {
+        match limit.kind() {
+            Kind::Gcra => self.acquire_by(&Gcra, now, limit, key, quota, cost),
+            Kind::Custom(algorithm) => {
+                self.acquire_by_custom(&**algorithm, now, limit, key, quota, cost)
+            }
         }
     }
 
-    #[inline]
+    #[inline(never)]
+    fn acquire_by_custom(
+        &self,
+        algorithm: &dyn Algorithm,
+        now: Tick,
+        limit: &Limit,
+        key: Fingerprint,
+        quota: &Quota,
+        cost: u64,
+    ) -> (Decision, Place) {
+        self.acquire_by(algorithm, now, limit, key, quota, cost)
+    }
+
+    #[inline(always)]
     fn acquire_by<A>(
         &self,
         algorithm: &A,
         now: Tick,
-        charge: &Charge<'_>,
-        out: &mut Decision,
-    ) -> Place
+        limit: &Limit,
+        key: Fingerprint,
+        quota: &Quota,
+        cost: u64,
+    ) -> (Decision, Place)
     where
         A: OneWord + ?Sized,
     {
-        let Charge {
-            limit,
-            key,
-            quota,
-            cost,
-        } = *charge;
+        let mut decision = UNDECIDED;
         let updated = self.table(limit).map(|table| {
             table.update(
                 key,
                 now,
                 |state| algorithm.forget_at(quota, state),
-                |state| step(algorithm, quota, state, now, cost, out),
+                |state| {
+                    let next;
+                    (decision, next) = step(algorithm, quota, state, now, cost);
+                    next
+                },
             )
         });
         if updated == Some(Updated::Done) {
-            return Place::Own;
+            (decision, Place::Own)
+        } else {
+            overflow(algorithm, limit, quota, now, cost)
         }
-        overflow(algorithm, limit, quota, now, cost, out)
     }
 
     #[inline]
@@ -99,7 +125,7 @@ impl MemoryStore {
     }
 }
 
-/// Decides on one state; returns the next one where the request is admitted and costs anything.
+/// Decides on one state; the next one comes with it where the request is admitted and costs anything.
 #[inline]
 fn step<A>(
     algorithm: &A,
@@ -107,13 +133,14 @@ fn step<A>(
     state: u64,
     now: Tick,
     cost: u64,
-    out: &mut Decision,
-) -> Option<u64>
+) -> (Decision, Option<u64>)
 where
     A: OneWord + ?Sized,
 {
-    *out = algorithm.check(quota, state, now, cost);
-    (out.is_admitted() && cost > 0).then(|| algorithm.charge(quota, state, now, signed(cost)))
+    let decision = algorithm.check(quota, state, now, cost);
+    let next = (decision.is_admitted() && cost > 0)
+        .then(|| algorithm.charge(quota, state, now, signed(cost)));
+    (decision, next)
 }
 
 /// There is no place for the key.
@@ -124,26 +151,26 @@ fn overflow<A>(
     quota: &Quota,
     now: Tick,
     cost: u64,
-    out: &mut Decision,
-) -> Place
+) -> (Decision, Place)
 where
     A: OneWord + ?Sized,
 {
-    match limit.overflow() {
+    let decision = match limit.overflow() {
         Overflow::Share => {
+            let mut decision = UNDECIDED;
             update_word(limit.shared_bucket(), |state| {
-                step(algorithm, quota, state, now, cost, out)
+                let next;
+                (decision, next) = step(algorithm, quota, state, now, cost);
+                next
             });
-            return Place::Shared;
+            return (decision, Place::Shared);
         }
-        Overflow::Admit => *out = algorithm.check(quota, 0, now, cost).let_pass(),
-        Overflow::Refuse => {
-            *out = algorithm
-                .check(quota, 0, now, cost)
-                .held_back(quota.interval());
-        }
-    }
-    Place::Own
+        Overflow::Admit => algorithm.check(quota, 0, now, cost).let_pass(),
+        Overflow::Refuse => algorithm
+            .check(quota, 0, now, cost)
+            .held_back(quota.interval()),
+    };
+    (decision, Place::Own)
 }
 
 /// Swaps a word for what `decide` makes of it, if anything; asks again when others were faster.
@@ -167,7 +194,7 @@ impl Store for MemoryStore {
     #[inline]
     fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
         if let ([charge], [decision]) = (charges, &mut *out) {
-            self.acquire_one(now, charge, decision);
+            *decision = self.acquire_charge(now, charge).0;
             return if decision.is_admitted() {
                 Acquire::Admitted
             } else {
@@ -195,6 +222,17 @@ impl Store for MemoryStore {
 }
 
 impl MemoryStore {
+    #[inline]
+    fn acquire_charge(&self, now: Tick, charge: &Charge<'_>) -> (Decision, Place) {
+        let Charge {
+            limit,
+            key,
+            quota,
+            cost,
+        } = *charge;
+        self.acquire_one(now, limit, key.into(), quota, cost)
+    }
+
     /// Several charges without a lock over all of them: decide on all, charge one by one, and take back
     /// what was charged when another thread used up a later one meanwhile.
     fn acquire_all(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
@@ -208,7 +246,8 @@ impl MemoryStore {
         // A bit for each charge that was made to the shared bucket.
         let mut shared = 0_u64;
         for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
-            let place = self.acquire_one(now, charge, decision);
+            let place;
+            (*decision, place) = self.acquire_charge(now, charge);
             if !decision.is_admitted() {
                 for (earlier, charge) in charges.iter().enumerate().take(index) {
                     let place = if shared & bit(earlier) == 0 {

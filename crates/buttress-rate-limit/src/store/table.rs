@@ -83,83 +83,91 @@ impl Table {
     }
 
     /// The state of `key`; 0 where it is unknown.
-    pub(super) fn get(&self, key: Digest) -> u64 {
-        self.find(key).map_or(0, |(_, state)| state)
+    #[inline]
+    pub(super) fn get(&self, key: impl Into<Fingerprint>) -> u64 {
+        self.find(key.into()).map_or(0, |slot| slot.seen)
     }
 
     /// Decides on the state of `key` (0 where it is unknown) and writes what `decide` returns, if
     /// anything. When others come in between, `decide` is called again with the newer state.
-    #[inline]
+    #[inline(always)]
     pub(super) fn update(
         &self,
-        key: Digest,
+        key: impl Into<Fingerprint>,
         now: Tick,
         forget_at: impl Fn(u64) -> Tick,
         mut decide: impl FnMut(u64) -> Option<u64>,
     ) -> Updated {
+        let key = key.into();
         loop {
-            if let Some((slot, state)) = self.find(key) {
-                match decide(state) {
-                    None => return Updated::Done,
-                    Some(next) if slot.swap(state, next) => return Updated::Done,
-                    Some(_) => {}
-                }
-            } else {
-                match decide(0) {
-                    None => return Updated::Done,
-                    Some(first) => match self.insert(key, first, now, &forget_at) {
-                        Inserted::New => return Updated::Done,
-                        Inserted::Full => return Updated::Full,
-                        Inserted::Known => {}
-                    },
-                }
+            let known = self.find(key);
+            let Some(next) = decide(known.as_ref().map_or(0, |slot| slot.seen)) else {
+                return Updated::Done;
+            };
+            match known {
+                Some(slot) if slot.swap(next) => return Updated::Done,
+                Some(_) => {}
+                None => match self.insert(key, next, now, &forget_at) {
+                    Inserted::New => return Updated::Done,
+                    Inserted::Full => return Updated::Full,
+                    Inserted::Known => {}
+                },
             }
         }
     }
 
     /// Decides on the state of `key` if it is known, as [`update`](Self::update) does.
-    pub(super) fn update_known(&self, key: Digest, mut decide: impl FnMut(u64) -> u64) {
-        while let Some((slot, state)) = self.find(key) {
-            let next = decide(state);
-            if next == state || slot.swap(state, next) {
+    pub(super) fn update_known(
+        &self,
+        key: impl Into<Fingerprint>,
+        mut decide: impl FnMut(u64) -> u64,
+    ) {
+        let key = key.into();
+        while let Some(slot) = self.find(key) {
+            let next = decide(slot.seen);
+            if next == slot.seen || slot.swap(next) {
                 return;
             }
         }
     }
 
-    /// The slot of `key`, and a state that was its own.
-    #[inline]
-    fn find(&self, key: Digest) -> Option<(Slot<'_>, u64)> {
-        let fingerprint = fingerprint(key);
-        for choice in 0..CHOICES {
-            let bucket = self.bucket(key, choice)?;
-            for (owner, state) in bucket.fingerprints.iter().zip(&bucket.states) {
-                if owner.load(Ordering::Acquire) == fingerprint {
-                    let seen = state.load(Ordering::Acquire);
-                    // Read again, *after* the state: rule 2. Acquiring a state makes the fingerprint that
-                    // was written before it visible.
-                    if seen != BUSY && owner.load(Ordering::Relaxed) == fingerprint {
-                        return Some((Slot { state }, seen));
-                    }
-                }
-            }
+    /// The slot of a key, and a state that was its own.
+    #[inline(always)]
+    fn find(&self, key: Fingerprint) -> Option<Slot<'_>> {
+        // All slots of the first bucket are compared before anything depends on which of them it is: of
+        // branches on that, a processor foresees half, and the others cost it the whole hash.
+        let bucket = self.bucket(key, 0)?;
+        let mut way = WAYS;
+        for (n, owner) in bucket.fingerprints.iter().enumerate().rev() {
+            let found = owner.load(Ordering::Acquire) == key.0;
+            way = if found { n } else { way };
         }
-        None
+        bucket.slot_of(key, way).or_else(|| self.find_anywhere(key))
+    }
+
+    /// As [`find`](Self::find) does, one slot after the other, in all buckets.
+    #[cold]
+    #[inline(never)]
+    fn find_anywhere(&self, key: Fingerprint) -> Option<Slot<'_>> {
+        (0..CHOICES).find_map(|choice| {
+            let bucket = self.bucket(key, choice)?;
+            (0..WAYS).find_map(|way| bucket.slot_of(key, way))
+        })
     }
 
     #[cold]
     #[inline(never)]
     fn insert(
         &self,
-        key: Digest,
+        key: Fingerprint,
         first: u64,
         now: Tick,
         forget_at: &dyn Fn(u64) -> Tick,
     ) -> Inserted {
-        let stripe = (key.low() % STRIPES as u64) as usize;
+        let stripe = (key.0 % STRIPES as u64) as usize;
         // A poisoned lock guards nothing that could be half done.
         let _inserting = self.stripes.get(stripe).map(Mutex::lock);
-        if self.find(key).is_some() {
+        if self.find_anywhere(key).is_some() {
             return Inserted::Known;
         }
         while let Some((owner, state, old)) = self.vacancy(key, now, forget_at) {
@@ -167,7 +175,7 @@ impl Table {
                 .compare_exchange(old, BUSY, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
-                owner.store(fingerprint(key), Ordering::Release);
+                owner.store(key.0, Ordering::Release);
                 state.store(first.min(BUSY - 1), Ordering::Release);
                 return Inserted::New;
             }
@@ -181,7 +189,7 @@ impl Table {
     /// drive each other out.
     fn vacancy(
         &self,
-        key: Digest,
+        key: Fingerprint,
         now: Tick,
         forget_at: &dyn Fn(u64) -> Tick,
     ) -> Option<(&AtomicU64, &AtomicU64, u64)> {
@@ -208,26 +216,41 @@ impl Table {
 
     /// The bucket that is `key`'s n-th choice.
     #[inline]
-    fn bucket(&self, key: Digest, choice: usize) -> Option<&Bucket> {
+    fn bucket(&self, key: Fingerprint, choice: usize) -> Option<&Bucket> {
         // Each choice scales other bits of the hash onto the table, which need not be a power of two.
-        let bits = key.low().rotate_left(choice as u32 * 21);
+        let bits = key.0.rotate_left(choice as u32 * 21);
         let index = (u128::from(bits) * self.buckets.len() as u128) >> 64;
         self.buckets.get(index as usize)
+    }
+}
+
+impl Bucket {
+    /// The slot at `way`, if it is the key's.
+    #[inline]
+    fn slot_of(&self, key: Fingerprint, way: usize) -> Option<Slot<'_>> {
+        let (owner, state) = (self.fingerprints.get(way)?, self.states.get(way)?);
+        let seen = state.load(Ordering::Acquire);
+        // Read *after* the state: rule 2. Acquiring a state makes the fingerprint that was written before
+        // it visible.
+        let owned = owner.load(Ordering::Relaxed) == key.0;
+        (owned && seen != BUSY).then_some(Slot { state, seen })
     }
 }
 
 /// A slot that belonged to a key when it was found.
 struct Slot<'a> {
     state: &'a AtomicU64,
+    seen: u64,
 }
 
 impl Slot<'_> {
-    /// Writes `next` if the state is still `seen`, which implies that the slot's owner is still the same.
+    /// Writes `next` if the state is still the one that was seen, which implies that the slot's owner is
+    /// still the same.
     #[inline]
-    fn swap(&self, seen: u64, next: u64) -> bool {
+    fn swap(&self, next: u64) -> bool {
         self.state
             .compare_exchange(
-                seen,
+                self.seen,
                 next.min(BUSY - 1),
                 Ordering::AcqRel,
                 Ordering::Relaxed,
@@ -243,10 +266,18 @@ enum Inserted {
     Full,
 }
 
-/// The half of the hash that names a key within its bucket; the other half chose the bucket.
-#[inline]
-fn fingerprint(key: Digest) -> u64 {
-    key.high().max(NOBODY + 1)
+/// What names a key in the table: half of its digest, the half that the hash has ready first.
+///
+/// Two of a million keys meet with a probability of 3 × 10⁻⁸, and share a quota then. The other half would
+/// make that less likely still, and cost a fifth of a check: see `docs/decisions.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(u64);
+
+impl From<Digest> for Fingerprint {
+    #[inline]
+    fn from(key: Digest) -> Self {
+        Self(key.high().max(NOBODY + 1))
+    }
 }
 
 impl fmt::Debug for Table {

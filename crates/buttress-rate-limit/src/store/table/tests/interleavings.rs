@@ -71,7 +71,7 @@ fn loom_two_threads_on_a_new_key_make_one_entry_and_lose_no_charge() {
         assert_eq!(charge(&table, A, 1, 6), Updated::Done);
         other.join().unwrap();
         assert_eq!(charges(&table, A), 2);
-        let fingerprint = fingerprint(A);
+        let fingerprint = Fingerprint::from(A).0;
         let entries = table.buckets.iter().flat_map(|bucket| &bucket.fingerprints);
         assert_eq!(
             entries
