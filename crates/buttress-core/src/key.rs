@@ -84,6 +84,16 @@ impl KeyWriter<'_> {
         }
     }
 
+    /// Writes what is text but need not be UTF-8, such as a header's value; the same key as
+    /// [`text`](Self::text) of the same bytes.
+    #[inline]
+    pub fn bytes_as_text(&mut self, bytes: &[u8]) {
+        match &mut self.sink {
+            Sink::Digest(hasher) => sized(hasher, Tag::Text, bytes),
+            Sink::Label(label) => part(label).push_str(&String::from_utf8_lossy(bytes)),
+        }
+    }
+
     /// Writes bytes, shown as hexadecimal digits.
     #[inline(always)]
     pub fn bytes(&mut self, bytes: &[u8]) {

@@ -3,6 +3,7 @@
 pub mod client_ip;
 pub mod fields;
 pub mod grpc;
+pub mod keys;
 
 mod body;
 mod classify;

@@ -1,0 +1,133 @@
+use buttress_core::{ConfigError, DigestKey, ExtractKey, KeyWriter, MissingKey};
+use http::Request;
+
+use super::*;
+use crate::Head;
+
+fn head(uri: &str, headers: &[(&'static str, &str)]) -> Head {
+    let mut request = Request::new(());
+    *request.uri_mut() = uri.parse().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    Head::from(request.into_parts().0)
+}
+
+fn label(extractor: impl ExtractKey<Head>, head: &Head) -> Result<String, MissingKey> {
+    KeyWriter::label(|key| extractor.extract(head, key))
+}
+
+#[test]
+fn headers() -> Result<(), ConfigError> {
+    let (tenant, secret) = (Header::named("X-Tenant")?, ApiKey::in_header("x-api-key")?);
+    let found = head("/", &[("x-tenant", "acme"), ("x-api-key", "sk-123")]);
+    assert_eq!(label(tenant.clone(), &found).as_deref(), Ok("acme"));
+    assert_eq!(label(secret.clone(), &found).as_deref(), Ok("***"));
+
+    let none = head("/", &[]);
+    assert_eq!(
+        label(tenant.clone(), &none).unwrap_err().why(),
+        "the header x-tenant is missing"
+    );
+    let twice = head("/", &[("x-tenant", "acme"), ("x-tenant", "umbrella")]);
+    assert_eq!(
+        label(tenant, &twice).unwrap_err().why(),
+        "the header x-tenant is given twice"
+    );
+
+    let other = head("/", &[("x-api-key", "sk-124")]);
+    let digest = DigestKey::random();
+    assert_ne!(
+        digest.digest_from(&secret, &found),
+        digest.digest_from(&secret, &other)
+    );
+    assert_eq!(Header::named("no name").unwrap_err().field(), "header");
+    assert_eq!(ApiKey::in_header("").unwrap_err().field(), "header");
+    Ok(())
+}
+
+#[test]
+fn bearer_tokens() {
+    let digest = DigestKey::random();
+    let of =
+        |value: &str| digest.digest_from(&BearerToken, &head("/", &[("authorization", value)]));
+    let token = of("Bearer abc").unwrap();
+    assert_eq!(of("bearer abc"), Ok(token));
+    assert_eq!(of("BEARER  abc "), Ok(token));
+    assert_ne!(of("Bearer ABC"), Ok(token));
+    for value in ["", "Bearer", "Bearer ", "Bearerabc", "Basic abc", "Bear"] {
+        assert!(of(value).is_err(), "{value}");
+    }
+    assert_eq!(
+        label(BearerToken, &head("/", &[("authorization", "Bearer abc")])).as_deref(),
+        Ok("***")
+    );
+}
+
+#[test]
+fn targets() {
+    let request = head("/a/b?c=d", &[]);
+    assert_eq!(label(Path, &request).as_deref(), Ok("/a/b"));
+    assert_eq!(label(Method, &request).as_deref(), Ok("GET"));
+}
+
+#[test]
+fn authorities() {
+    let cases = [
+        (
+            head("https://API.example:443/x", &[("host", "other")]),
+            Some("api.example:443"),
+        ),
+        (head("/x", &[("host", "API.example")]), Some("api.example")),
+        (head("/x", &[]), None),
+        (head("/x", &[("host", "a"), ("host", "b")]), None),
+    ];
+    for (head, expected) in cases {
+        assert_eq!(label(Authority, &head).ok().as_deref(), expected);
+    }
+}
+
+/// A key of one kind is never one of another kind, even of the same text.
+#[test]
+fn a_header_is_text() -> Result<(), ConfigError> {
+    let digest = DigestKey::random();
+    let request = head("/acme", &[("x-tenant", "/acme")]);
+    assert_eq!(
+        digest.digest_from(&Header::named("x-tenant")?, &request),
+        digest.digest_from(&Path, &request)
+    );
+    let latin1 = {
+        let mut request = Request::new(());
+        let value = http::HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        request.headers_mut().insert("x-tenant", value);
+        Head::from(request.into_parts().0)
+    };
+    assert_eq!(
+        label(Header::named("x-tenant")?, &latin1).as_deref(),
+        Ok("caf\u{fffd}")
+    );
+    Ok(())
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn routes() {
+    use axum::{Router, routing::get};
+    use tower::ServiceExt as _;
+
+    let app = Router::new().route(
+        "/users/{id}",
+        get(|request: axum::extract::Request| async {
+            label(Route, &Head::from(request.into_parts().0)).unwrap()
+        }),
+    );
+    let request = Request::get("/users/7")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), 100)
+        .await
+        .unwrap();
+    assert_eq!(body, "/users/{id}");
+    assert!(label(Route, &head("/", &[])).is_err());
+}
