@@ -26,3 +26,30 @@ where
         (**self).observe(event);
     }
 }
+
+/// Both hear of it, in this order.
+impl<E: ?Sized, A: Observer<E>, B: Observer<E>> Observer<E> for (A, B) {
+    fn observe(&self, event: &E) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn closures_shared_observers_and_pairs_hear_of_an_event() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let observer = |name: &'static str| {
+            let heard = Arc::clone(&heard);
+            move |event: &str| heard.lock().unwrap().push(format!("{name}: {event}"))
+        };
+        let shared: Arc<dyn Observer<str>> = Arc::new(observer("shared"));
+        (observer("closure"), shared).observe("one");
+        assert_eq!(*heard.lock().unwrap(), ["closure: one", "shared: one"]);
+    }
+}

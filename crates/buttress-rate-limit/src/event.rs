@@ -32,6 +32,16 @@ pub enum Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// The name of the limit that it is about.
+    #[must_use]
+    pub const fn limit(&self) -> &'a str {
+        match *self {
+            Self::Admitted { limit, .. }
+            | Self::Refused { limit, .. }
+            | Self::MissingKey { limit, .. } => limit,
+        }
+    }
+
     #[inline]
     pub(crate) fn decided(limit: &'a Limit, cost: u64, decision: &'a Decision) -> Self {
         let name = limit.name();

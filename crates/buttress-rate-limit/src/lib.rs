@@ -16,6 +16,8 @@ mod refused;
 mod service;
 pub mod store;
 mod sync;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub mod telemetry;
 
 pub use buttress_core::ConfigError;
 

@@ -1,0 +1,19 @@
+//! Observers that report to others: the `metrics` and the `tracing` crate, each behind the feature of its
+//! name. Two observers at once are a tuple.
+//!
+//! | metric | kind | labels |
+//! |---|---|---|
+//! | `rate_limiting.requests` | counter | `rate_limiting.policy`; `rate_limiting.result`: `acquired`, `refused`, `missing_key` |
+//!
+//! The names are those of ASP.NET Core's rate limiting instruments, since OpenTelemetry has none for
+//! resilience. Keys are no label: there are as many as callers.
+
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::Metrics;
+#[cfg(feature = "tracing")]
+pub use self::tracing::Tracing;

@@ -1,0 +1,134 @@
+use std::{
+    fmt,
+    sync::{PoisonError, RwLock},
+};
+
+use buttress_core::Observer;
+use metrics::{Counter, counter};
+
+use crate::Event;
+
+/// Counts what was decided, see the [module](super) for the names.
+///
+/// The counters of a policy are registered when it first decides: install the recorder before, or they
+/// count into the void.
+#[derive(Default)]
+pub struct Metrics {
+    /// A handful of policies: looking through them costs less than hashing a name.
+    known: RwLock<Vec<Policy>>,
+}
+
+struct Policy {
+    name: String,
+    acquired: Counter,
+    refused: Counter,
+    missing_key: Counter,
+}
+
+impl Policy {
+    fn register(name: &str) -> Self {
+        let result = |result: &'static str| {
+            counter!(
+                "rate_limiting.requests",
+                "rate_limiting.policy" => name.to_owned(),
+                "rate_limiting.result" => result,
+            )
+        };
+        Self {
+            name: name.to_owned(),
+            acquired: result("acquired"),
+            refused: result("refused"),
+            missing_key: result("missing_key"),
+        }
+    }
+
+    fn count(&self, event: &Event<'_>) {
+        match event {
+            Event::Admitted { .. } => self.acquired.increment(1),
+            Event::Refused { .. } => self.refused.increment(1),
+            Event::MissingKey { .. } => self.missing_key.increment(1),
+        }
+    }
+}
+
+impl Observer<Event<'_>> for Metrics {
+    fn observe(&self, event: &Event<'_>) {
+        let name = event.limit();
+        {
+            // Counters are counted or not: nothing is half done where a thread panicked.
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(policy) = known.iter().find(|policy| policy.name == name) {
+                return policy.count(event);
+            }
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match known.iter().find(|policy| policy.name == name) {
+            Some(policy) => policy.count(event),
+            None => {
+                let policy = Policy::register(name);
+                policy.count(event);
+                known.push(policy);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buttress_core::clock::ManualClock;
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    use super::*;
+    use crate::RateLimiter;
+
+    #[test]
+    fn what_was_decided_is_counted_by_policy() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        metrics::with_local_recorder(&recorder, || {
+            let limiter = RateLimiter::per_key("2/h")
+                .name("logins")
+                .clock(ManualClock::default())
+                .observer(Metrics::default())
+                .build()
+                .unwrap();
+            assert_eq!(
+                [0; 5].map(|_| limiter.check("alice").is_ok()),
+                [true, true, false, false, false]
+            );
+        });
+        let mut counted: Vec<_> = snapshotter
+            .snapshot()
+            .into_vec()
+            .into_iter()
+            .map(|(key, _, _, value)| {
+                let labels: Vec<_> = key
+                    .key()
+                    .labels()
+                    .map(|label| label.value().to_owned())
+                    .collect();
+                (key.key().name().to_owned(), labels.join(" "), value)
+            })
+            .collect();
+        counted.sort_by(|a, b| a.1.cmp(&b.1));
+        let name = || "rate_limiting.requests".to_owned();
+        assert_eq!(
+            counted,
+            [
+                (name(), "logins acquired".to_owned(), DebugValue::Counter(2)),
+                (
+                    name(),
+                    "logins missing_key".to_owned(),
+                    DebugValue::Counter(0)
+                ),
+                (name(), "logins refused".to_owned(), DebugValue::Counter(3)),
+            ]
+        );
+    }
+}

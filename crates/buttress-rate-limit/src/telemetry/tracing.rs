@@ -1,0 +1,144 @@
+use buttress_core::Observer;
+use tracing::{debug, trace, warn};
+
+use crate::{DirectRateLimiter, Event, Quota};
+
+/// Writes what was decided to the log.
+///
+/// | event | level |
+/// |---|---|
+/// | a request was admitted | `TRACE` |
+/// | a request was refused | `DEBUG`: under attack there are many, and each is somebody's choice |
+/// | a request had no key | `WARN`, at most once a second: it is a mistake in the deployment, such as a missing connect info, until it is an attack |
+///
+/// Nothing of the key is written.
+#[derive(Debug)]
+pub struct Tracing {
+    /// `None` would mean that the quota cannot be expressed, which it can.
+    warnings: Option<DirectRateLimiter>,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self {
+            warnings: DirectRateLimiter::of(Quota::per_second(1)).ok(),
+        }
+    }
+}
+
+impl Observer<Event<'_>> for Tracing {
+    fn observe(&self, event: &Event<'_>) {
+        match *event {
+            Event::Admitted {
+                limit,
+                cost,
+                decision,
+            } => {
+                trace!(limit, cost, remaining = decision.remaining(), "admitted");
+            }
+            Event::Refused {
+                limit,
+                cost,
+                decision,
+            } => {
+                debug!(limit, cost, retry_after = ?decision.retry_after(), "refused");
+            }
+            Event::MissingKey { limit, why } => {
+                if self
+                    .warnings
+                    .as_ref()
+                    .is_none_or(|warnings| warnings.check().is_ok())
+                {
+                    warn!(limit, why, "a request has no key for a rate limit");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{
+        Event as Record, Level, Metadata, Subscriber,
+        field::{Field, Visit},
+        span,
+    };
+
+    use super::*;
+    use crate::RateLimiter;
+
+    /// Keeps the level and the message of everything.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, record: &Record<'_>) {
+            struct Fields(String);
+            impl Visit for Fields {
+                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                    self.0 += &format!("{field}={value:?} ");
+                }
+            }
+            let mut fields = Fields(String::new());
+            record.record(&mut fields);
+            self.0
+                .lock()
+                .unwrap()
+                .push((*record.metadata().level(), fields.0));
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn decisions_are_quiet_and_a_missing_key_is_loud_but_not_a_flood() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let tracing = Tracing::default();
+            for _ in 0..1_000 {
+                tracing.observe(&Event::MissingKey {
+                    limit: "per-ip",
+                    why: "nobody knows",
+                });
+            }
+            let limiter = RateLimiter::per_key("1/h")
+                .name("logins")
+                .observer(tracing)
+                .build()
+                .unwrap();
+            let _ = (
+                limiter.check("alice-and-her-secret"),
+                limiter.check("alice-and-her-secret"),
+            );
+        });
+        let log = log.0.lock().unwrap();
+        let of = |level| {
+            log.iter()
+                .filter(move |(at, _)| *at == level)
+                .map(|(_, text)| text.as_str())
+        };
+        assert!((1..10).contains(&of(Level::WARN).count()), "{log:?}");
+        assert!(
+            of(Level::WARN).all(|text| text.contains("nobody knows") && text.contains("per-ip"))
+        );
+        assert!(of(Level::TRACE).any(|text| text.contains("logins")));
+        assert!(of(Level::DEBUG).any(|text| text.contains("retry_after")));
+        assert!(!log.iter().any(|(_, text)| text.contains("alice")));
+    }
+}
