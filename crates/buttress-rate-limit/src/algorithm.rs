@@ -3,14 +3,17 @@
 //! Each is one file and a pure function of (state, now, cost). A new one is a new file here and a line
 //! in [`Kind`].
 
+mod fixed_window;
 mod gcra;
+mod token_bucket;
+mod window;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use buttress_core::Tick;
+use buttress_core::{ConfigError, Tick};
 
-pub use self::gcra::Gcra;
-use crate::{Decision, Quota};
+pub use self::{fixed_window::FixedWindow, gcra::Gcra, token_bucket::TokenBucket};
+use crate::{Decision, Quota, decision::Verdict};
 
 /// A rate limiting algorithm: pure decisions over a state of a fixed number of words.
 ///
@@ -36,10 +39,25 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
 
     /// Charges `cost`, or gives back where it is negative. Never refuses: a charge beyond what is left
     /// is debt, which the algorithm bounds. Giving back never lifts a state above full.
+    ///
+    /// Where it gives back, `now` is when that was charged, for who knows it: an algorithm of windows gives
+    /// it back to the window of that time, and to none once that one is over. For who does not, it is the
+    /// present.
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64);
 
     /// From when on the state can be forgotten without loss.
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick;
+
+    /// Whether `quota` is one that this algorithm can keep; asked when a limiter is built.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not, or where the algorithm's own parameters cannot work: with the field, the value
+    /// and what was expected. The default supports every quota.
+    fn supports(&self, quota: &Quota) -> Result<(), ConfigError> {
+        let _ = quota;
+        Ok(())
+    }
 
     /// The same decisions for a store that runs Lua, such as Redis. Without it a remote store takes two
     /// round trips, or refuses when it is built.
@@ -68,6 +86,37 @@ impl OneWord for dyn Algorithm {
 
     fn forget_at(&self, quota: &Quota, state: u64) -> Tick {
         Algorithm::forget_at(self, quota, &[state])
+    }
+}
+
+/// Nanoseconds by which the clock that a thread has read may be behind the one that a state was written
+/// by: a minute, far longer than a thread is ever kept waiting between reading the clock and the state.
+///
+/// A state that lies further ahead of now than its algorithm leads, and by more than this, was written
+/// before the clock stepped back, or under a quota of longer spans. It is taken for one never seen: since
+/// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
+const SKEW: u64 = 60_000_000_000;
+
+/// A decision, its spans in nanoseconds.
+fn decision(
+    verdict: Verdict,
+    remaining: u64,
+    retry_after: u64,
+    next_after: u64,
+    reset_after: u64,
+) -> Decision {
+    let nanos = Duration::from_nanos;
+    match verdict {
+        Verdict::Admitted => Decision::admitted(remaining, nanos(next_after), nanos(reset_after)),
+        Verdict::Refused => Decision::refused(
+            remaining,
+            nanos(retry_after),
+            nanos(next_after),
+            nanos(reset_after),
+        ),
+        Verdict::CostExceedsBurst => {
+            Decision::cost_exceeds_burst(remaining, nanos(next_after), nanos(reset_after))
+        }
     }
 }
 

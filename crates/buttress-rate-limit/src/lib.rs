@@ -22,7 +22,7 @@ pub mod telemetry;
 pub use buttress_core::ConfigError;
 
 pub use self::{
-    algorithm::{Algorithm, Gcra},
+    algorithm::{Algorithm, FixedWindow, Gcra, TokenBucket},
     decision::{Decision, Verdict},
     direct::DirectRateLimiter,
     event::Event,

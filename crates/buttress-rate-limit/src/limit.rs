@@ -34,14 +34,16 @@ impl Limit {
                 "1, the width of the table in memory",
             ));
         }
-        Ok(Self {
+        let limit = Self {
             name,
             ordinal,
             quota,
             kind,
             overflow,
             shared: AtomicU64::new(0),
-        })
+        };
+        limit.algorithm().supports(&limit.quota)?;
+        Ok(limit)
     }
 
     /// The name under which it is reported.

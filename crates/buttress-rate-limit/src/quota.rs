@@ -101,6 +101,12 @@ impl Quota {
         Duration::from_nanos(self.refill_nanos())
     }
 
+    /// [`period`](Self::period), in nanoseconds.
+    #[inline]
+    pub(crate) const fn period_nanos(&self) -> NonZeroU64 {
+        self.period_nanos
+    }
+
     /// [`interval`](Self::interval), in nanoseconds.
     #[inline]
     pub(crate) const fn interval_nanos(&self) -> NonZeroU64 {

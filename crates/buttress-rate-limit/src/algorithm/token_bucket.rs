@@ -1,0 +1,201 @@
+use buttress_core::Tick;
+
+use super::{Algorithm, Gcra, SKEW, decision};
+use crate::{Decision, Quota, decision::Verdict};
+
+/// A bucket of tokens: a request takes some out, time puts them back, and it holds no more than the burst.
+///
+/// The quota in its words: [`burst`](Quota::burst) is how many tokens the bucket holds, and
+/// [`count`](Quota::count) how many are put back every [`period`](Quota::period). What differs is how
+/// they are put back: [continuously](Self::refilled_continuously) or [at
+/// intervals](Self::refilled_at_intervals).
+///
+/// # The most it admits
+///
+/// In any window of length W, of requests of cost 1:
+///
+/// | refilled | at most |
+/// |---|---|
+/// | continuously | `burst + ⌊W / interval⌋` |
+/// | at intervals | `burst + count × ⌈W / period⌉` |
+///
+/// # Debt and clocks
+///
+/// [`charge`](Algorithm::charge) may drive a bucket into debt, at most of one more burst, which tokens
+/// that are put back pay off first. After a clock stepped back, however far, requests are admitted again
+/// within two refill times and a minute, or within one more period where that is longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBucket {
+    refill: Refill,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refill {
+    Continuous,
+    AtIntervals,
+}
+
+impl TokenBucket {
+    /// One token comes back every [`interval`](Quota::interval).
+    ///
+    /// These are the decisions of [`Gcra`], to the nanosecond, and its state: the two are one algorithm
+    /// in two vocabularies. GCRA keeps the time at which the bucket would be full instead of the tokens and
+    /// the time at which they were counted.
+    #[must_use]
+    pub const fn refilled_continuously() -> Self {
+        Self {
+            refill: Refill::Continuous,
+        }
+    }
+
+    /// `count` tokens come back at once, at every multiple of the period since the clock's origin, and
+    /// none in between.
+    ///
+    /// The boundaries are the same for all keys, which lets a state be one word; who was refused comes
+    /// back at the same moment as all others who were. Where that hurts, refill continuously. The period
+    /// is rounded up to a whole number of intervals: it is longer by less than a nanosecond per token.
+    ///
+    /// With a burst of `count`, each boundary fills the bucket: a [`FixedWindow`](super::FixedWindow)
+    /// whose debt outlives the window.
+    #[must_use]
+    pub const fn refilled_at_intervals() -> Self {
+        Self {
+            refill: Refill::AtIntervals,
+        }
+    }
+}
+
+impl Algorithm for TokenBucket {
+    fn words(&self) -> usize {
+        1
+    }
+
+    fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
+        match self.refill {
+            Refill::Continuous => Algorithm::check(&Gcra, quota, state, now, cost),
+            Refill::AtIntervals => {
+                let state = state.first().copied().unwrap_or(0);
+                AtIntervals::seen_at(quota, now).check(state, cost)
+            }
+        }
+    }
+
+    fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
+        match (self.refill, state.first_mut()) {
+            (Refill::Continuous, _) => Algorithm::charge(&Gcra, quota, state, now, cost),
+            (Refill::AtIntervals, Some(word)) => {
+                *word = AtIntervals::seen_at(quota, now).charge(*word, cost);
+            }
+            (Refill::AtIntervals, None) => {}
+        }
+    }
+
+    fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
+        match self.refill {
+            Refill::Continuous => Algorithm::forget_at(&Gcra, quota, state),
+            Refill::AtIntervals => {
+                // The first boundary at which nothing is used. A bucket that was emptied exactly waits for
+                // one more than it needs to: its state is also that of one untouched a period later.
+                let step = step(quota);
+                let state = state.first().copied().unwrap_or(0);
+                Tick::from_nanos(state.div_ceil(step).saturating_mul(step))
+            }
+        }
+    }
+}
+
+/// Refill at intervals is GCRA on a clock that stands still between the boundaries.
+///
+/// State: nanoseconds of the time at which the bucket would be full again if refilled continuously from
+/// the last boundary on, and one, so that a bucket which got everything back is not one never seen.
+struct AtIntervals<'a> {
+    quota: &'a Quota,
+    now: u64,
+    /// The last boundary.
+    since: u64,
+}
+
+/// Nanoseconds from boundary to boundary.
+fn step(quota: &Quota) -> u64 {
+    quota.interval_nanos().get().saturating_mul(quota.count())
+}
+
+impl<'a> AtIntervals<'a> {
+    fn seen_at(quota: &'a Quota, now: Tick) -> Self {
+        let now = now.as_nanos();
+        Self {
+            quota,
+            now,
+            since: now - now % step(quota),
+        }
+    }
+
+    /// How much is out of the bucket, as the time in which it comes back.
+    fn used(&self, state: u64) -> u64 {
+        let full_at = state.saturating_sub(1);
+        // What lies further ahead than charging leads was written at another time, or under another quota.
+        if full_at.saturating_sub(self.now) > self.most_used() + SKEW {
+            return 0;
+        }
+        full_at.saturating_sub(self.since)
+    }
+
+    /// A full burst, and as much debt.
+    fn most_used(&self) -> u64 {
+        self.quota.refill_nanos() * 2
+    }
+
+    /// Nanoseconds until as much as `missing` was put back.
+    fn wait_for(&self, missing: u64) -> u64 {
+        let step = step(self.quota);
+        let boundaries = missing.div_ceil(step);
+        if boundaries == 0 {
+            return 0;
+        }
+        boundaries
+            .saturating_mul(step)
+            .saturating_sub(self.now - self.since)
+    }
+
+    fn check(&self, state: u64, cost: u64) -> Decision {
+        let (interval, full) = (self.quota.interval_nanos().get(), self.quota.refill_nanos());
+        let used = self.used(state);
+        let (verdict, then_used, lacking) = if cost > self.quota.burst() {
+            (Verdict::CostExceedsBurst, used, 0)
+        } else {
+            // At most one refill time, by the branch above.
+            let then_used = used.saturating_add(interval * cost);
+            if then_used <= full || cost == 0 {
+                (Verdict::Admitted, then_used, 0)
+            } else {
+                (Verdict::Refused, used, then_used - full)
+            }
+        };
+        decision(
+            verdict,
+            full.saturating_sub(then_used) / interval,
+            self.wait_for(lacking),
+            self.wait_for(then_used.saturating_add(interval).saturating_sub(full)),
+            self.wait_for(then_used),
+        )
+    }
+
+    fn charge(&self, state: u64, cost: i64) -> u64 {
+        let price = self
+            .quota
+            .interval_nanos()
+            .get()
+            .saturating_mul(cost.unsigned_abs());
+        if cost > 0 {
+            let used = self.used(state);
+            let most = self.most_used().max(used);
+            // Below 2⁶⁴: a tick, two refill times of 2⁶¹ each, and a minute.
+            1 + self.since + used.saturating_add(price).min(most)
+        } else {
+            state.min(state.saturating_sub(price).max(1 + self.since))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
