@@ -1,0 +1,225 @@
+//! What is compared with what, and criterion's measurements of it as a table.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// One row: a case of ours, a yardstick, and how much of its time ours may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Criterion's ids are `group/case/implementation`.
+    pub group: &'static str,
+    /// What is measured.
+    pub case: &'static str,
+    /// What it is measured against.
+    pub against: Against,
+    /// The highest ratio at which the target is met; `None` where there is none to meet.
+    pub target: Option<f64>,
+}
+
+/// A yardstick.
+#[derive(Clone, Copy, Debug)]
+pub enum Against {
+    /// Another implementation of the same case.
+    Peer(&'static str),
+    /// As above; of both, the time that the bare service takes is subtracted.
+    Overhead(&'static str),
+    /// Our own time in another case of the group.
+    OurOwn(&'static str),
+    /// Our own implementation on the clock that users get unless they choose another.
+    DefaultClock,
+}
+
+impl Row {
+    const fn new(
+        group: &'static str,
+        case: &'static str,
+        against: Against,
+        target: Option<f64>,
+    ) -> Self {
+        Self {
+            group,
+            case,
+            against,
+            target,
+        }
+    }
+
+    /// Nanoseconds of ours and of the yardstick.
+    ///
+    /// # Errors
+    ///
+    /// Where criterion left no measurement.
+    pub fn measured(&self, criterion: &Path) -> io::Result<(f64, f64)> {
+        let of = |case, implementation| {
+            let bench: PathBuf = [self.group, case, implementation].iter().collect();
+            lower_quartile(&criterion.join(bench))
+        };
+        let ours = of(self.case, "buttress")?;
+        Ok(match self.against {
+            Against::Peer(peer) => (ours, of(self.case, peer)?),
+            Against::Overhead(peer) => {
+                let bare = of(self.case, "bare")?;
+                (ours - bare, of(self.case, peer)? - bare)
+            }
+            Against::OurOwn(case) => (ours, of(case, "buttress")?),
+            Against::DefaultClock => (of(self.case, "buttress_default_clock")?, ours),
+        })
+    }
+
+    fn name(&self) -> String {
+        let Self { group, case, .. } = self;
+        match self.against {
+            Against::Peer(_) => format!("`{group}/{case}`"),
+            Against::Overhead(_) => format!("`{group}/{case}`, overhead"),
+            Against::OurOwn(_) => format!("`{group}/{case}`, whole"),
+            Against::DefaultClock => format!("`{group}/{case}`, default clock"),
+        }
+    }
+
+    fn yardstick(&self) -> String {
+        match self.against {
+            Against::Peer(peer) | Against::Overhead(peer) => peer.to_owned(),
+            Against::OurOwn(case) => format!("own `{case}`"),
+            Against::DefaultClock => "own, on quanta".to_owned(),
+        }
+    }
+}
+
+/// The rows, in the order of the table.
+pub const ROWS: &[Row] = {
+    use Against::{DefaultClock, OurOwn, Overhead, Peer};
+    const fn row(
+        group: &'static str,
+        case: &'static str,
+        against: Against,
+        target: Option<f64>,
+    ) -> Row {
+        Row::new(group, case, against, target)
+    }
+    &[
+        row("rate_limit_direct", "check", Peer("governor"), Some(1.1)),
+        row("rate_limit_direct", "check", DefaultClock, None),
+        row("rate_limit_keyed_ip", "1k", Peer("governor"), Some(0.70)),
+        row("rate_limit_keyed_ip", "100k", Peer("governor"), Some(0.85)),
+        row("rate_limit_keyed_ip", "1m", Peer("governor"), Some(0.90)),
+        row("rate_limit_keyed_ip", "1k", DefaultClock, None),
+        row("rate_limit_keyed_ip", "100k", DefaultClock, None),
+        row("rate_limit_keyed_ip", "1m", DefaultClock, None),
+        row(
+            "rate_limit_keyed_string",
+            "1k",
+            Peer("governor"),
+            Some(0.60),
+        ),
+        row(
+            "rate_limit_keyed_string",
+            "1m",
+            Peer("governor"),
+            Some(0.50),
+        ),
+        row("rate_limit_keyed_string", "1k", DefaultClock, None),
+        row("rate_limit_keyed_string", "1m", DefaultClock, None),
+        row(
+            "rate_limit_keyed_threads",
+            "one_key",
+            Peer("governor"),
+            Some(0.6),
+        ),
+        row(
+            "rate_limit_keyed_threads",
+            "many_keys",
+            Peer("governor"),
+            Some(0.7),
+        ),
+        row(
+            "rate_limit_layer",
+            "admit",
+            Overhead("tower_governor"),
+            Some(0.9),
+        ),
+        row(
+            "rate_limit_layer",
+            "admit",
+            Overhead("tower-resilience-ratelimiter"),
+            Some(0.3),
+        ),
+        row(
+            "rate_limit_layer",
+            "admit_headers",
+            Overhead("tower_governor"),
+            Some(0.6),
+        ),
+        row(
+            "rate_limit_layer",
+            "refuse",
+            OurOwn("admit_headers"),
+            Some(2.0),
+        ),
+        row("rate_limit_layer", "refuse", Peer("tower_governor"), None),
+    ]
+};
+
+/// The table of all rows, in Markdown.
+///
+/// # Errors
+///
+/// Where criterion left no measurement of one.
+pub fn table(criterion: &Path) -> io::Result<String> {
+    let mut table = String::from(
+        "| case | against | ours | theirs | ratio | target | |\n|---|---|---:|---:|---:|---:|---|\n",
+    );
+    for row in ROWS {
+        let (ours, theirs) = row.measured(criterion)?;
+        let ratio = ours / theirs;
+        let (target, verdict) = match row.target {
+            Some(target) if ratio <= target => (format!("{target:.2} ×"), "met"),
+            Some(target) => (format!("{target:.2} ×"), "**missed**"),
+            None => (String::new(), ""),
+        };
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(
+            table,
+            "| {} | {} | {ours:.1} ns | {theirs:.1} ns | {ratio:.2} × | {target} | {verdict} |",
+            row.name(),
+            row.yardstick(),
+        );
+    }
+    Ok(table)
+}
+
+/// Of all samples of all rounds, the time per iteration that a quarter of them stay below: what else a
+/// shared machine does makes samples longer, never shorter.
+fn lower_quartile(bench: &Path) -> io::Result<f64> {
+    let mut times = Vec::new();
+    for round in fs::read_dir(bench).map_err(|error| missing(bench, &error))? {
+        let round = round?;
+        if round.file_name().to_string_lossy().starts_with("round-") {
+            times.extend(samples(&round.path().join("sample.json"))?);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    times
+        .get(times.len() / 4)
+        .copied()
+        .ok_or_else(|| missing(bench, &"no rounds in it"))
+}
+
+fn samples(path: &Path) -> io::Result<Vec<f64>> {
+    let sample: serde_json::Value = serde_json::from_slice(&fs::read(path)?)?;
+    let numbers = |field: &str| {
+        let field = sample.get(field).and_then(serde_json::Value::as_array);
+        let numbers = field.into_iter().flatten();
+        numbers.filter_map(serde_json::Value::as_f64)
+    };
+    Ok(numbers("times")
+        .zip(numbers("iters"))
+        .map(|(time, iterations)| time / iterations)
+        .collect())
+}
+
+fn missing(bench: &Path, why: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: not measured: {why}", bench.display()))
+}

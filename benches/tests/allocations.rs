@@ -1,0 +1,156 @@
+//! What is allocated where nothing goes wrong, and an upper bound where something has to be said.
+
+#![allow(unsafe_code, reason = "an allocator that counts is an allocator")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    convert::Infallible,
+    future::{Future as _, Ready, ready},
+    net::SocketAddr,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use axum::{body::Body, extract::ConnectInfo};
+use buttress_benches::keys;
+use buttress_http::{ClientIp, FieldStyle};
+use buttress_rate_limit::{
+    DirectRateLimiter, Policy, Quota, QuotaBuilder, RateLimitLayer, RateLimiter,
+};
+use http::{Request, Response, StatusCode};
+use tower::{Layer as _, Service, service_fn};
+
+/// The system's allocator, with a count for each thread: tests run beside each other.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: all is passed on to the system's allocator as it is. Counting neither allocates nor unwinds: the
+// thread's cell is initialised at compile time and needs no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps `GlobalAlloc`'s contract, which is the system's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `work` allocates.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(Box::new(1))), 1);
+    assert_eq!(allocations(|| ()), 0);
+}
+
+/// Known keys, new keys, and keys that are refused: the room for all was made when the handle was.
+#[test]
+fn a_handle_does_not_allocate() {
+    let keyed = RateLimiter::per_key(Quota::per_minute(2))
+        .max_keys(1_000)
+        .build()
+        .unwrap();
+    let text = keys::text(7);
+    let of_keyed = allocations(|| {
+        for n in 0..5_000 {
+            let _ = keyed.check(&keys::ip(n % 2_000));
+            let _ = keyed.check(&text);
+        }
+    });
+    let direct = DirectRateLimiter::of(Quota::per_minute(2)).unwrap();
+    let of_direct = allocations(|| {
+        for _ in 0..100 {
+            let _ = direct.check();
+        }
+    });
+    assert_eq!((of_keyed, of_direct), (0, 0));
+}
+
+#[test]
+fn a_layer_without_fields_does_not_allocate() {
+    let bare = per_request(service(), StatusCode::OK);
+    let layer = layer(Quota::per_second(1_000_000), FieldStyle::None);
+    let limited = per_request(layer.layer(service()), StatusCode::OK);
+    assert_eq!(limited - bare, 0);
+}
+
+/// The table of the header map, its entries, and one value: what varies. The other one is shared.
+#[test]
+fn fields_cost_their_place_and_what_varies() {
+    let bare = per_request(service(), StatusCode::OK);
+    let layer = layer(Quota::per_second(1_000_000), FieldStyle::Draft11);
+    let limited = per_request(layer.layer(service()), StatusCode::OK);
+    assert!(limited - bare <= 4, "{} allocations", limited - bare);
+}
+
+/// As above, `Retry-After`, and the mark for the layers further out. The body is shared.
+#[test]
+fn a_refusal_costs_a_few_allocations() {
+    let bare = per_request(service(), StatusCode::OK);
+    let layer = layer(Quota::per_day(1), FieldStyle::Draft11);
+    let refused = per_request(layer.layer(service()), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused - bare <= 9, "{} allocations", refused - bare);
+}
+
+fn layer(quota: QuotaBuilder, style: FieldStyle) -> RateLimitLayer {
+    RateLimitLayer::http(Policy::new("per-ip", quota).key(ClientIp::peer()))
+        .fields(style)
+        .build()
+        .unwrap()
+}
+
+type Answer = Ready<Result<Response<Body>, Infallible>>;
+
+fn service()
+-> impl Service<Request<()>, Response = Response<Body>, Error = Infallible, Future = Answer> + Clone
+{
+    service_fn(|_request| ready(Ok(Response::new(Body::empty()))))
+}
+
+/// What one more request allocates, once its peer is known. The request itself is not counted.
+fn per_request<S, B>(mut service: S, status: StatusCode) -> usize
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut answer = || {
+        let mut request = Request::new(());
+        let peer = SocketAddr::new(keys::ip(7), 50_000);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut answered = None;
+        let allocations = allocations(|| {
+            assert!(service.poll_ready(&mut cx).is_ready());
+            match pin!(service.call(request)).poll(&mut cx) {
+                Poll::Ready(Ok(response)) => answered = Some(response.status()),
+                Poll::Pending => {}
+            }
+        });
+        (answered, allocations)
+    };
+    answer();
+    let (answered, allocations) = answer();
+    assert_eq!(answered, Some(status));
+    allocations
+}
