@@ -105,7 +105,7 @@ impl DigestKey {
     /// # Errors
     ///
     /// What the extractor says where there is none.
-    #[inline]
+    #[inline(always)]
     pub fn digest_from<T: ?Sized>(
         &self,
         extractor: &(impl ExtractKey<T> + ?Sized),

@@ -17,16 +17,25 @@ pub struct PeerAddr(pub SocketAddr);
 #[inline]
 #[must_use]
 pub fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
-    if let Some(PeerAddr(address)) = extensions.get() {
-        return Some(*address);
-    }
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::ConnectInfo(address)) = extensions.get() {
+    if let Some(address) = attached(extensions) {
         return Some(*address);
     }
     #[cfg(feature = "tonic")]
     if let Some(info) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
         return info.remote_addr();
+    }
+    None
+}
+
+/// As [`peer_addr`] finds it, where it is an extension as it stands.
+#[inline]
+pub(crate) fn attached(extensions: &Extensions) -> Option<&SocketAddr> {
+    if let Some(PeerAddr(address)) = extensions.get() {
+        return Some(address);
+    }
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::ConnectInfo(address)) = extensions.get() {
+        return Some(address);
     }
     None
 }

@@ -1,16 +1,17 @@
-use std::{num::NonZeroU64, time::Duration};
+use std::{fmt, num::NonZeroU64, time::Duration};
 
 use buttress_core::Tick;
 
 /// What an algorithm says of one request under one quota, and how the quota then stands.
 ///
 /// Reckoned without looking at a clock again: the spans count from the `now` it was decided at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Words alone: with the verdict as a byte beside them, what is written in parts was read back as a whole,
+// which a processor does not do before all parts have reached its cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
-    verdict: Verdict,
-    /// Nanoseconds until the same request would be admitted; 0 where it was.
-    retry_after: u64,
+    /// Nanoseconds until the same request would be admitted, or [`ADMITTED`], or [`NEVER`].
+    answer: u64,
     /// Nanoseconds until a request of cost 1 would be admitted.
     next_after: u64,
     /// Nanoseconds until the whole quota is there again.
@@ -19,6 +20,10 @@ pub struct Decision {
     spare: u64,
     unit: NonZeroU64,
 }
+
+/// Both beyond any span of ticks.
+const ADMITTED: u64 = u64::MAX;
+const NEVER: u64 = u64::MAX - 1;
 
 /// The three ways in which a request can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +86,7 @@ impl Decision {
         reset_after: u64,
     ) -> Self {
         Self {
-            verdict,
-            retry_after,
+            answer: answer(verdict, retry_after),
             next_after,
             reset_after,
             spare,
@@ -93,8 +97,7 @@ impl Decision {
     /// A place for a decision, until there is one: a refusal, should filling it ever be forgotten.
     pub(crate) const fn undecided() -> Self {
         Self {
-            verdict: Verdict::Refused,
-            retry_after: 0,
+            answer: 0,
             next_after: 0,
             reset_after: 0,
             spare: 0,
@@ -112,8 +115,7 @@ impl Decision {
         reset_after: u64,
     ) -> Self {
         Self {
-            verdict,
-            retry_after,
+            answer: answer(verdict, retry_after),
             next_after: unit.get().saturating_sub(spare),
             reset_after,
             spare,
@@ -124,8 +126,7 @@ impl Decision {
     /// The same, for a request that never should have been counted: admitted whatever it was.
     pub(crate) fn let_pass(self) -> Self {
         Self {
-            verdict: Verdict::Admitted,
-            retry_after: 0,
+            answer: ADMITTED,
             ..self
         }
     }
@@ -133,8 +134,7 @@ impl Decision {
     /// The same, refused for `retry_after`.
     pub(crate) fn held_back(self, retry_after: Duration) -> Self {
         Self {
-            verdict: Verdict::Refused,
-            retry_after: nanos(retry_after),
+            answer: nanos(retry_after),
             ..self
         }
     }
@@ -143,23 +143,27 @@ impl Decision {
     #[must_use]
     #[inline]
     pub const fn is_admitted(&self) -> bool {
-        matches!(self.verdict, Verdict::Admitted)
+        self.answer == ADMITTED
     }
 
     /// How it was answered.
     #[must_use]
     #[inline]
     pub const fn verdict(&self) -> Verdict {
-        self.verdict
+        match self.answer {
+            ADMITTED => Verdict::Admitted,
+            NEVER => Verdict::CostExceedsBurst,
+            _ => Verdict::Refused,
+        }
     }
 
     /// After which time the same request would be admitted: exact to the nanosecond, refused until then.
     /// `None` where it was admitted, or never will be.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self.verdict {
-            Verdict::Refused => Some(Duration::from_nanos(self.retry_after)),
-            Verdict::Admitted | Verdict::CostExceedsBurst => None,
+        match self.answer {
+            ADMITTED | NEVER => None,
+            nanos => Some(Duration::from_nanos(nanos)),
         }
     }
 
@@ -179,6 +183,27 @@ impl Decision {
     #[must_use]
     pub const fn remaining(&self) -> u64 {
         self.spare / self.unit.get()
+    }
+}
+
+#[inline]
+const fn answer(verdict: Verdict, retry_after: u64) -> u64 {
+    match verdict {
+        Verdict::Admitted => ADMITTED,
+        Verdict::Refused => retry_after,
+        Verdict::CostExceedsBurst => NEVER,
+    }
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision")
+            .field("verdict", &self.verdict())
+            .field("retry_after", &self.retry_after())
+            .field("remaining", &self.remaining())
+            .field("next_after", &self.next_after())
+            .field("reset_after", &self.reset_after())
+            .finish()
     }
 }
 

@@ -99,21 +99,46 @@ impl<T: 'static> Limits<T> {
         let ([limit], [whose]) = (&*self.limits, &*self.whose) else {
             return self.rule_by_all(from, then);
         };
-        match self.key(limit, whose, from) {
-            Ok(Some(key)) => {
-                let charge = [Charge {
-                    limit,
-                    key,
-                    quota: limit.quota(),
-                    cost: 1,
-                }];
-                let mut decisions = [UNDECIDED];
-                let acquired = self.acquire(&charge, &mut decisions);
-                self.conclude(acquired, &charge, &decisions, then)
+        let key = match self.key(limit, whose, from) {
+            Ok(Some(key)) => key,
+            Ok(None) => return then(Ruling::Admitted(&[exempt(limit)])),
+            Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
+        };
+        match (&self.store, &self.observer) {
+            // The usual case, without what only the others need.
+            (Backend::Memory(store), None) => {
+                let now = self.clock.now();
+                let decisions = [store
+                    .acquire_one(now, limit, key.into(), limit.quota(), 1)
+                    .0];
+                then(if decisions[0].is_admitted() {
+                    Ruling::Admitted(&decisions)
+                } else {
+                    Ruling::Refused {
+                        by: 0,
+                        decisions: &decisions,
+                    }
+                })
             }
-            Ok(None) => then(Ruling::Admitted(&[exempt(limit)])),
-            Err(missing) => then(Ruling::NoKey { by: 0, missing }),
+            _ => self.rule_by_one(limit, key, then),
         }
+    }
+
+    fn rule_by_one<O>(
+        self: &Arc<Self>,
+        limit: &Arc<Limit>,
+        key: Digest,
+        then: impl FnOnce(Ruling<'_, T>) -> O,
+    ) -> O {
+        let charge = [Charge {
+            limit,
+            key,
+            quota: limit.quota(),
+            cost: 1,
+        }];
+        let mut decisions = [UNDECIDED];
+        let acquired = self.acquire(&charge, &mut decisions);
+        self.conclude(acquired, &charge, &decisions, then)
     }
 
     fn rule_by_all<O>(self: &Arc<Self>, from: &T, then: impl FnOnce(Ruling<'_, T>) -> O) -> O {
@@ -243,7 +268,7 @@ impl<T: 'static> Limits<T> {
     }
 
     /// The key of `from`; `None` where the limit does not apply to it.
-    #[inline]
+    #[inline(always)]
     fn key(&self, limit: &Limit, whose: &Whose<T>, from: &T) -> Result<Option<Digest>, MissingKey> {
         let Some(extractor) = &whose.key else {
             return Ok(Some(EVERYBODY));
