@@ -29,7 +29,8 @@ use crate::{Decision, Quota, decision::Verdict};
 /// - A state that [`charge`](Self::charge) wrote at `now` for a cost above zero has a `forget_at` later
 ///   than `now`.
 /// - `now` may be earlier than the one that a state was written at: clocks step back, and threads read
-///   them in one order and arrive in another. The lockout that follows must be bounded.
+///   them in one order and arrive in another. The lockout that follows must be bounded: when a request is
+///   refused, the store has the state made plausible by a charge of 0.
 pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// How many words a state has.
     fn words(&self) -> usize;
@@ -37,7 +38,9 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// What a request of `cost` at `now` is answered. A cost of 0 is always admitted.
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision;
 
-    /// Charges `cost`, or gives back where it is negative. Never refuses: a charge beyond what is left
+    /// Charges `cost`, or gives back where it is negative; for a cost of 0, makes a state plausible again
+    /// that lies further in the future than any charge at `now` could have left it, because the clock
+    /// stepped back. Never refuses: a charge beyond what is left
     /// is debt, which the algorithm bounds. Giving back never lifts a state above full.
     ///
     /// Where it gives back, `now` is when that was charged, for who knows it: an algorithm of windows gives

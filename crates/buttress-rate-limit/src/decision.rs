@@ -2,6 +2,8 @@ use std::{fmt, num::NonZeroU64, time::Duration};
 
 use buttress_core::Tick;
 
+use crate::Quota;
+
 /// What an algorithm says of one request under one quota, and how the quota then stands.
 ///
 /// Reckoned without looking at a clock again: the spans count from the `now` it was decided at.
@@ -90,6 +92,17 @@ impl Decision {
             next_after,
             reset_after,
             spare,
+            unit: NonZeroU64::MIN,
+        }
+    }
+
+    /// How a quota stands that was not asked: full.
+    pub(crate) const fn untouched(quota: &Quota) -> Self {
+        Self {
+            answer: ADMITTED,
+            next_after: 0,
+            reset_after: 0,
+            spare: quota.burst(),
             unit: NonZeroU64::MIN,
         }
     }

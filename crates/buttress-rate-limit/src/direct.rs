@@ -7,8 +7,8 @@ use buttress_core::{
 
 use crate::{
     Decision, IntoQuota, Quota, Refused,
-    algorithm::{Gcra, OneWord},
-    store::{signed, update_word},
+    algorithm::Gcra,
+    store::{step, update_word},
     sync::AtomicU64,
 };
 
@@ -88,9 +88,9 @@ impl DirectRateLimiter {
         let now = clock.now();
         let mut decision = crate::limiter::UNDECIDED;
         update_word(state, |seen| {
-            decision = OneWord::check(&Gcra, quota, seen, now, cost);
-            (decision.is_admitted() && cost > 0)
-                .then(|| OneWord::charge(&Gcra, quota, seen, now, signed(cost)))
+            let next;
+            (decision, next) = step(&Gcra, quota, seen, now, cost);
+            next
         });
         if decision.is_admitted() {
             Ok(decision)

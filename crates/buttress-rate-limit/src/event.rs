@@ -22,6 +22,15 @@ pub enum Event<'a> {
         /// How the quota stands.
         decision: &'a Decision,
     },
+    /// A limit in shadow mode would have refused a request, which passed. It was not charged.
+    WouldRefuse {
+        /// The limit's name.
+        limit: &'a str,
+        /// What the request would have cost.
+        cost: u64,
+        /// How the quota stands.
+        decision: &'a Decision,
+    },
     /// A request had no key for a limit.
     MissingKey {
         /// The limit's name.
@@ -38,6 +47,7 @@ impl<'a> Event<'a> {
         match *self {
             Self::Admitted { limit, .. }
             | Self::Refused { limit, .. }
+            | Self::WouldRefuse { limit, .. }
             | Self::MissingKey { limit, .. } => limit,
         }
     }
@@ -57,6 +67,21 @@ impl<'a> Event<'a> {
                 cost,
                 decision,
             }
+        }
+    }
+
+    pub(crate) fn shadowed(limit: &'a Limit, cost: u64, decision: &'a Decision) -> Self {
+        match Self::decided(limit, cost, decision) {
+            Event::Refused {
+                limit,
+                cost,
+                decision,
+            } => Event::WouldRefuse {
+                limit,
+                cost,
+                decision,
+            },
+            event => event,
         }
     }
 }

@@ -2,6 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     Refusal, Refuse,
-    limits::{Held, Ruling},
+    limits::{Held, Limits, Ruling},
     store::Answer,
 };
 
@@ -120,7 +121,8 @@ pin_project! {
         R: Refuse<T, S::Response, S::Error>,
     {
         answer: Option<BoxFuture<'static, Answer>>,
-        held: Held<T>,
+        held: Held,
+        limits: Arc<Limits<T>>,
         waiting: Option<(S, Req)>,
         refuse: R,
         pass: Option<Pass<S, Req, T, R>>,
@@ -136,7 +138,8 @@ where
 {
     pub(crate) fn asking(
         answer: BoxFuture<'static, Answer>,
-        held: Held<T>,
+        held: Held,
+        limits: Arc<Limits<T>>,
         service: S,
         request: Req,
         refuse: R,
@@ -144,6 +147,7 @@ where
         Self {
             answer: Some(answer),
             held,
+            limits,
             waiting: Some((service, request)),
             refuse,
             pass: None,
@@ -169,19 +173,29 @@ where
             let Some((service, request)) = this.waiting.take() else {
                 return Poll::Pending;
             };
-            let (limits, refuse) = (this.held.limits(), &*this.refuse);
-            let (request, ruled) = T::view(request, |from| {
-                this.held.settle(&answer, |ruling| match ruling {
-                    Ruling::Refused { by, decisions } => {
-                        Err(refuse.refuse(from, &Refusal::over_limit(limits.all(), by, decisions)))
+            let (held, limits, refuse) = (&mut *this.held, &**this.limits, &*this.refuse);
+            let (mut request, ruled) = T::view(request, |from| {
+                held.settle(&answer, |ruling| match ruling {
+                    Ruling::Refused { by, standing } => {
+                        Err(refuse.refuse(from, &Refusal::over_limit(by, standing)))
                     }
-                    Ruling::Admitted(decisions) => Ok(refuse.pass(decisions)),
-                    // An answer is neither of these.
-                    Ruling::NoKey { .. } | Ruling::Later { .. } => Ok(refuse.pass(&[])),
+                    Ruling::Admitted(standing) => {
+                        limits.shadow(from);
+                        let permit = limits.permit(&standing, refuse.settles());
+                        Ok((refuse.pass(Some(&standing), permit.as_ref()), permit))
+                    }
+                    // These were ruled before the store was asked.
+                    Ruling::Allowed
+                    | Ruling::Denied
+                    | Ruling::NoKey { .. }
+                    | Ruling::Later { .. } => Ok((refuse.pass(None, None), None)),
                 })
             });
             match ruled {
-                Ok(pass) => {
+                Ok((pass, permit)) => {
+                    if let Some(permit) = permit {
+                        limits.attach(&mut request, permit);
+                    }
                     *this.pass = Some(pass);
                     *this.waiting = Some((service, request));
                 }

@@ -5,9 +5,11 @@ use buttress_http::{FieldStyle, Head};
 use tower_layer::Layer;
 
 use crate::{
-    AsError, AsResponse, Event, Policy, RateLimit, Store,
+    Access, AsError, AsResponse, Event, Meter, Policy, RateLimit, Store,
     limiter::{DEFAULT_MAX_KEYS, checked_max_keys},
     limits::{Backend, Limits},
+    policy::Read,
+    refuse::Settlement,
     store::MemoryStore,
 };
 
@@ -72,7 +74,10 @@ pub struct RateLimitLayerBuilder<T, R> {
     clock: Option<AnyClock>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+    access: Option<Read<T, Access>>,
+    permits: bool,
     style: FieldStyle,
+    settlements: Vec<Settlement>,
     refuse: PhantomData<R>,
 }
 
@@ -85,7 +90,10 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
             clock: None,
             secret: None,
             observer: None,
+            access: None,
+            permits: false,
             style: FieldStyle::default(),
+            settlements: Vec::new(),
             refuse: PhantomData,
         }
     }
@@ -94,6 +102,35 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
     /// to all of them or to none.
     pub fn policy(mut self, policy: Policy<T>) -> Self {
         self.policies.push(policy);
+        self
+    }
+
+    /// Whether the limits apply to a request at all: allow lists, deny lists, and what is skipped, such as
+    /// CORS preflights. Decided before any key is looked for.
+    ///
+    /// ```
+    /// use buttress_http::{ClientIp, Head};
+    /// use buttress_rate_limit::{Access, Policy, RateLimitLayer};
+    ///
+    /// let layer = RateLimitLayer::http(Policy::new("per-ip", "10/s").key(ClientIp::peer()))
+    ///     .access(|head: &Head| match head.uri().path() {
+    ///         "/health" => Access::Allow,
+    ///         path if path.starts_with("/wp-admin") => Access::Deny,
+    ///         _ => Access::Limit,
+    ///     })
+    ///     .build()?;
+    /// # let _ = layer;
+    /// # Ok::<(), buttress_rate_limit::ConfigError>(())
+    /// ```
+    pub fn access(mut self, access: impl Fn(&T) -> Access + Send + Sync + 'static) -> Self {
+        self.access = Some(Arc::new(access));
+        self
+    }
+
+    /// Lets the inner services settle: every request that is admitted carries its
+    /// [`Permit`](crate::Permit). Costs two allocations a request.
+    pub fn permits(mut self) -> Self {
+        self.permits = true;
         self
     }
 
@@ -142,6 +179,8 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
         let clock = self.clock.unwrap_or_default();
         Limits::build(
             self.policies,
+            self.access,
+            self.permits,
             store,
             clock,
             self.secret.unwrap_or_default(),
@@ -158,16 +197,71 @@ impl RateLimitLayerBuilder<Head, AsResponse> {
         self
     }
 
+    /// Settles the `policy` of this name by the response: `rule` reads its head, and returns what the
+    /// request truly cost, or `None` to leave it as it was charged.
+    ///
+    /// Failed logins are limited so: reserve first, and give back what succeeded. Guesses that are made at
+    /// the same time do not slip through together.
+    ///
+    /// ```
+    /// use buttress_http::{ClientIp, Head};
+    /// use buttress_rate_limit::{Policy, RateLimitLayer};
+    ///
+    /// let failed_logins = Policy::new("failed-logins", "5/15min").key(ClientIp::peer());
+    /// let layer = RateLimitLayer::http(failed_logins)
+    ///     .settle_by_response("failed-logins", |response| response.status.is_success().then_some(0))
+    ///     .build()?;
+    /// # let _ = layer;
+    /// # Ok::<(), buttress_rate_limit::ConfigError>(())
+    /// ```
+    pub fn settle_by_response(
+        mut self,
+        policy: &str,
+        rule: impl Fn(&http::response::Parts) -> Option<u64> + Send + Sync + 'static,
+    ) -> Self {
+        self.settlements.push(Settlement::by_head(policy, rule));
+        self
+    }
+
+    /// Settles the `policy` of this name at the end of the response's body, by a [`Meter`] that sees its
+    /// frames: also when the client leaves before, or the body breaks off, by what was seen until then.
+    ///
+    /// `meter` makes one for each response, by its head; `None` leaves the charge as it is.
+    ///
+    /// ```
+    /// use buttress_http::{ClientIp, Head};
+    /// use buttress_rate_limit::{CountBytes, Policy, RateLimitLayer};
+    ///
+    /// // Ten megabytes a minute. A request is admitted while a kilobyte is left, and then charged for what
+    /// // it really sent.
+    /// let bytes = Policy::new("bytes", "10_000_000/min").key(ClientIp::peer()).cost(|_| 1_000);
+    /// let layer = RateLimitLayer::http(bytes)
+    ///     .settle_by_body("bytes", |_| Some(CountBytes::default()))
+    ///     .build()?;
+    /// # let _ = layer;
+    /// # Ok::<(), buttress_rate_limit::ConfigError>(())
+    /// ```
+    pub fn settle_by_body<M: Meter>(
+        mut self,
+        policy: &str,
+        meter: impl Fn(&http::response::Parts) -> Option<M> + Send + Sync + 'static,
+    ) -> Self {
+        self.settlements.push(Settlement::by_body(policy, meter));
+        self
+    }
+
     /// The layer.
     ///
     /// # Errors
     ///
     /// Where a quota cannot be expressed, a policy's name cannot stand in a header field or is not
-    /// unique, there is room for no key, or there are more than eight policies.
-    pub fn build(self) -> Result<RateLimitLayer<Head, AsResponse>, ConfigError> {
+    /// unique, a settlement names no policy, there is room for no key, or there are more than eight
+    /// policies.
+    pub fn build(mut self) -> Result<RateLimitLayer<Head, AsResponse>, ConfigError> {
         let style = self.style;
+        let settlements = std::mem::take(&mut self.settlements);
         let limits = self.limits()?;
-        let refuse = AsResponse::build(style, limits.all())?;
+        let refuse = AsResponse::build(style, limits.all(), settlements)?;
         Ok(RateLimitLayer {
             limits: Arc::new(limits),
             refuse,

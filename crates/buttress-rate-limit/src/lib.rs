@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod algorithm;
+mod body;
 mod decision;
 mod direct;
 mod event;
@@ -9,11 +11,16 @@ mod layer;
 mod limit;
 mod limiter;
 mod limits;
+mod meter;
+mod permit;
+#[cfg(feature = "axum")]
+mod permit_extractor;
 mod policy;
 mod quota;
 mod refuse;
 mod refused;
 mod service;
+mod standing;
 pub mod store;
 mod sync;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
@@ -22,7 +29,9 @@ pub mod telemetry;
 pub use buttress_core::ConfigError;
 
 pub use self::{
+    access::Access,
     algorithm::{Algorithm, FixedWindow, Gcra, TokenBucket},
+    body::MeteredBody,
     decision::{Decision, Verdict},
     direct::DirectRateLimiter,
     event::Event,
@@ -30,10 +39,13 @@ pub use self::{
     layer::{RateLimitLayer, RateLimitLayerBuilder},
     limit::Limit,
     limiter::{RateLimiter, RateLimiterBuilder},
+    meter::{CountBytes, Meter},
+    permit::Permit,
     policy::{OnMissingKey, Policy},
     quota::{IntoQuota, Quota, QuotaBuilder},
     refuse::{AsError, AsResponse, Error, Refusal, Refuse},
     refused::Refused,
     service::RateLimit,
+    standing::Standing,
     store::{Overflow, Store},
 };

@@ -1,13 +1,15 @@
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use buttress_core::{
-    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Observer, clock::AnyClock,
+    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Observer, Tick, View,
+    clock::AnyClock,
 };
 
 use crate::{
-    Decision, Event, Limit, Policy, Store,
+    Access, Decision, Event, Limit, Permit, Policy, Store,
     limiter::UNDECIDED,
-    policy::{OnMissingKey, Whose},
+    policy::{OnMissingKey, Read, Whose},
+    standing::{Asked, Standing},
     store::{Acquire, Answer, Charge, MemoryStore, signed},
 };
 
@@ -17,12 +19,22 @@ pub(crate) const MAX_POLICIES: usize = 8;
 /// The policies of a layer and what they share: the one place where a request is read, keyed and ruled
 /// on. Knows nothing of services and responses.
 pub(crate) struct Limits<T> {
-    /// One for each policy, beside whose it is: split, since only the second half knows of `T`.
-    limits: Box<[Arc<Limit>]>,
+    /// What is read of a request for each policy; whatever knows nothing of `T` is in the books.
     whose: Box<[Whose<T>]>,
+    access: Option<Read<T, Access>>,
+    secret: DigestKey,
+    /// Whether requests carry their permits.
+    permits: bool,
+    /// Policies that are tried out: beside the others, and never refusing.
+    shadows: Box<[(Arc<Limit>, Whose<T>)]>,
+    books: Arc<Books>,
+}
+
+/// What is charged, and where that is kept.
+pub(crate) struct Books {
+    limits: Box<[Arc<Limit>]>,
     store: Backend,
     clock: AnyClock,
-    secret: DigestKey,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
 }
 
@@ -32,37 +44,30 @@ pub(crate) enum Backend {
     Other(Arc<dyn Store>),
 }
 
-impl Backend {
-    #[inline]
-    fn get(&self) -> &dyn Store {
-        match self {
-            Self::Memory(store) => store,
-            Self::Other(store) => &**store,
-        }
-    }
-}
-
 /// What comes of a request.
-pub(crate) enum Ruling<'a, T> {
-    /// It may pass; how each policy then stands, in their order.
-    Admitted(&'a [Decision]),
+pub(crate) enum Ruling<'a> {
+    /// It may pass, and nothing is told of any limit: none applies.
+    Allowed,
+    /// It may not, whatever the limits say.
+    Denied,
+    /// It may pass; so stand the policies.
+    Admitted(Standing<'a>),
     /// It may not, by the policy at this index.
-    Refused {
-        by: usize,
-        decisions: &'a [Decision],
-    },
+    Refused { by: usize, standing: Standing<'a> },
     /// It may not: the policy at this index needs a key.
     NoKey { by: usize, missing: MissingKey },
     /// The store has to ask elsewhere.
     Later {
         answer: BoxFuture<'static, Answer>,
-        held: Held<T>,
+        held: Held,
     },
 }
 
 impl<T: 'static> Limits<T> {
     pub(crate) fn build(
         policies: Vec<Policy<T>>,
+        access: Option<Read<T, Access>>,
+        permits: bool,
         store: impl FnOnce(usize) -> Result<Backend, ConfigError>,
         clock: AnyClock,
         secret: DigestKey,
@@ -72,79 +77,128 @@ impl<T: 'static> Limits<T> {
             return Err(ConfigError::new("policies", policies.len(), "at most 8"));
         }
         let store = store(policies.len())?;
-        let compiled = (0_u8..)
-            .zip(policies)
-            .map(|(ordinal, policy)| policy.compile(ordinal));
-        let (limits, whose): (Vec<_>, Vec<_>) =
-            compiled.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        Ok(Self {
+        let (enforced, shadows): (Vec<_>, Vec<_>) =
+            policies.into_iter().partition(|policy| !policy.is_shadow());
+        if let (Backend::Other(_), Some(shadow)) = (&store, shadows.first()) {
+            let expected = "a store in memory: nobody waits for the answer to a shadow policy";
+            return Err(ConfigError::new("shadow", shadow.name(), expected));
+        }
+        let mut ordinals = 0_u8..;
+        let mut compile = |policies: Vec<Policy<T>>| {
+            let compiled = policies.into_iter().zip(&mut ordinals);
+            compiled
+                .map(|(policy, ordinal)| policy.compile(ordinal))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let (limits, whose): (Vec<_>, Vec<_>) = compile(enforced)?.into_iter().unzip();
+        let shadows = compile(shadows)?.into();
+        let books = Books {
             limits: limits.into(),
-            whose: whose.into(),
             store,
             clock,
-            secret,
             observer,
+        };
+        Ok(Self {
+            whose: whose.into(),
+            access,
+            secret,
+            permits,
+            shadows,
+            books: Arc::new(books),
         })
     }
 
     /// The limits, in the order of the policies.
     pub(crate) fn all(&self) -> &[Arc<Limit>] {
-        &self.limits
+        &self.books.limits
+    }
+
+    /// The permit of a request that was admitted, where anybody may settle.
+    #[inline]
+    pub(crate) fn permit(&self, standing: &Standing<'_>, wanted: bool) -> Option<Permit> {
+        (self.permits || wanted).then(|| Permit::of(&self.books, standing.asked(), standing.at()))
+    }
+
+    /// Lets the inner services have the permit, where the user asked for it.
+    pub(crate) fn attach<Req>(&self, request: &mut Req, permit: Permit)
+    where
+        T: View<Req>,
+    {
+        if self.permits {
+            T::attach(request, permit);
+        }
     }
 
     /// Reads the keys of `from`, charges them, and hands the ruling to `then`, whose decisions are only
     /// lent: moved about they would cost more than they did to make.
     #[inline]
-    pub(crate) fn rule<O>(self: &Arc<Self>, from: &T, then: impl FnOnce(Ruling<'_, T>) -> O) -> O {
-        let ([limit], [whose]) = (&*self.limits, &*self.whose) else {
+    pub(crate) fn rule<O>(&self, from: &T, then: impl FnOnce(Ruling<'_>) -> O) -> O {
+        if let Some(access) = &self.access {
+            match access(from) {
+                Access::Limit => {}
+                Access::Allow => return then(Ruling::Allowed),
+                Access::Deny => return then(Ruling::Denied),
+            }
+        }
+        let ([limit], [whose]) = (&*self.books.limits, &*self.whose) else {
             return self.rule_by_all(from, then);
         };
-        let key = match self.key(limit, whose, from) {
-            Ok(Some(key)) => key,
-            Ok(None) => return then(Ruling::Admitted(&[exempt(limit)])),
+        let asked = match self.read(0, limit, whose, from) {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return then(Ruling::Allowed),
             Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
         };
-        match (&self.store, &self.observer) {
+        match (&self.books.store, &self.books.observer) {
             // The usual case, without what only the others need.
             (Backend::Memory(store), None) => {
-                let now = self.clock.now();
+                let now = self.books.now();
+                let (quota, cost) = (asked.quota_of(limit), asked.cost);
                 let decisions = [store
-                    .acquire_one(now, limit, key.into(), limit.quota(), 1)
+                    .acquire_one(now, limit, asked.key.into(), quota, cost)
                     .0];
+                let asked = slice::from_ref(&asked);
+                let standing = Standing::of(&self.books.limits, asked, &decisions, now);
                 then(if decisions[0].is_admitted() {
-                    Ruling::Admitted(&decisions)
+                    Ruling::Admitted(standing)
                 } else {
-                    Ruling::Refused {
-                        by: 0,
-                        decisions: &decisions,
-                    }
+                    Ruling::Refused { by: 0, standing }
                 })
             }
-            _ => self.rule_by_one(limit, key, then),
+            _ => self.books.rule_by_one(limit, asked, then),
         }
     }
 
-    fn rule_by_one<O>(
-        self: &Arc<Self>,
-        limit: &Arc<Limit>,
-        key: Digest,
-        then: impl FnOnce(Ruling<'_, T>) -> O,
-    ) -> O {
-        let charge = [Charge {
-            limit,
-            key,
-            quota: limit.quota(),
-            cost: 1,
-        }];
-        let mut decisions = [UNDECIDED];
-        let acquired = self.acquire(&charge, &mut decisions);
-        self.conclude(acquired, &charge, &decisions, then)
-    }
-
-    fn rule_by_all<O>(self: &Arc<Self>, from: &T, then: impl FnOnce(Ruling<'_, T>) -> O) -> O {
-        let Some(first) = self.limits.first() else {
-            return then(Ruling::Admitted(&[]));
+    fn rule_by_all<O>(&self, from: &T, then: impl FnOnce(Ruling<'_>) -> O) -> O {
+        let limits = &self.books.limits;
+        let Some(first) = limits.first() else {
+            return then(Ruling::Admitted(Standing::of(&[], &[], &[], Tick::ZERO)));
         };
+        let mut asked = [Asked {
+            ordinal: 0,
+            key: EVERYBODY,
+            quota: None,
+            cost: 0,
+        }; MAX_POLICIES];
+        let mut places = asked.iter_mut();
+        for (ordinal, (limit, whose)) in limits.iter().zip(&self.whose).enumerate() {
+            match self.read(ordinal, limit, whose, from) {
+                Ok(Some(asked)) => {
+                    if let Some(place) = places.next() {
+                        *place = asked;
+                    }
+                }
+                Ok(None) => {}
+                Err(missing) => {
+                    return then(Ruling::NoKey {
+                        by: ordinal,
+                        missing,
+                    });
+                }
+            }
+        }
+        let count = MAX_POLICIES - places.len();
+        let asked = asked.get(..count).unwrap_or_default();
+
         let unused = Charge {
             limit: first,
             key: EVERYBODY,
@@ -152,131 +206,70 @@ impl<T: 'static> Limits<T> {
             cost: 0,
         };
         let mut charges = [unused; MAX_POLICIES];
-        let mut places = charges.iter_mut();
-        for (by, (limit, whose)) in self.limits.iter().zip(&self.whose).enumerate() {
-            match self.key(limit, whose, from) {
-                Ok(Some(key)) => {
-                    if let Some(place) = places.next() {
-                        *place = Charge {
-                            limit,
-                            key,
-                            quota: limit.quota(),
-                            cost: 1,
-                        };
-                    }
-                }
-                Ok(None) => {}
-                Err(missing) => return then(Ruling::NoKey { by, missing }),
+        for (place, asked) in charges.iter_mut().zip(asked) {
+            if let Some(limit) = limits.get(asked.ordinal) {
+                *place = asked.of(limit);
             }
         }
-        let count = MAX_POLICIES - places.len();
         let mut decisions = [UNDECIDED; MAX_POLICIES];
         let (Some(charges), Some(made)) = (charges.get(..count), decisions.get_mut(..count)) else {
-            return then(Ruling::Admitted(&[]));
+            return then(Ruling::Allowed);
         };
-        let acquired = self.acquire(charges, made);
-        self.conclude(acquired, charges, made, then)
+        let now = self.books.now();
+        let acquired = self.books.acquire(now, charges, made);
+        self.books.conclude(acquired, now, asked, made, then)
     }
 
+    /// Tries the shadow policies on a request that the others admitted. Each is on its own.
     #[inline]
-    fn acquire(&self, charges: &[Charge<'_>], decisions: &mut [Decision]) -> Acquire {
-        let now = self.clock.now();
-        match &self.store {
-            Backend::Memory(store) => store.acquire(now, charges, decisions),
-            Backend::Other(store) => store.acquire(now, charges, decisions),
+    pub(crate) fn shadow(&self, from: &T) {
+        if !self.shadows.is_empty() {
+            self.shadow_all(from);
         }
     }
 
-    #[inline]
-    fn conclude<O>(
-        self: &Arc<Self>,
-        acquired: Acquire,
-        charges: &[Charge<'_>],
-        decisions: &[Decision],
-        then: impl FnOnce(Ruling<'_, T>) -> O,
-    ) -> O {
-        let refused_by = match acquired {
-            Acquire::Admitted => None,
-            Acquire::Refused { by } => Some(by),
-            Acquire::Later(answer) => {
-                return then(Ruling::Later {
-                    answer,
-                    held: Held::of(self, charges),
-                });
+    #[cold]
+    fn shadow_all(&self, from: &T) {
+        for (limit, whose) in &self.shadows {
+            // Without a key it does not apply; the observer has heard of it.
+            if let Ok(Some(asked)) = self.read(limit.ordinal(), limit, whose, from) {
+                let mut decision = [UNDECIDED];
+                let now = self.books.now();
+                let _ = self.books.acquire(now, &[asked.of(limit)], &mut decision);
+                if let (Some(observer), [decision]) = (&self.books.observer, &decision) {
+                    observer.observe(&Event::shadowed(limit, asked.cost, decision));
+                }
             }
-        };
-        if self.observer.is_none() && charges.len() == self.limits.len() {
-            return then(match refused_by {
-                None => Ruling::Admitted(decisions),
-                Some(by) => Ruling::Refused {
-                    by: usize::from(by),
-                    decisions,
-                },
-            });
-        }
-        self.report(
-            charges
-                .iter()
-                .map(|charge| (charge.limit.ordinal(), charge.cost)),
-            decisions,
-            refused_by,
-            then,
-        )
-    }
-
-    /// Puts the decisions of those policies that applied into the order of all, tells the observer, and
-    /// rules.
-    pub(crate) fn report<O>(
-        &self,
-        charged: impl Iterator<Item = (usize, u64)>,
-        made: &[Decision],
-        refused_by: Option<u8>,
-        then: impl FnOnce(Ruling<'_, T>) -> O,
-    ) -> O {
-        let mut decisions = [UNDECIDED; MAX_POLICIES];
-        for (place, limit) in decisions.iter_mut().zip(&self.limits) {
-            *place = exempt(limit);
-        }
-        let mut by = None;
-        for (index, ((ordinal, cost), decision)) in charged.zip(made).enumerate() {
-            if let Some(place) = decisions.get_mut(ordinal) {
-                *place = *decision;
-            }
-            if refused_by.is_some_and(|by| usize::from(by) == index) {
-                by = Some(ordinal);
-            }
-            self.observe_decision(ordinal, cost, decision, refused_by.is_some());
-        }
-        let decisions = decisions.get(..self.limits.len()).unwrap_or_default();
-        match by {
-            None if refused_by.is_none() => then(Ruling::Admitted(decisions)),
-            by => then(Ruling::Refused {
-                by: by.unwrap_or(0),
-                decisions,
-            }),
         }
     }
 
-    fn observe_decision(&self, ordinal: usize, cost: u64, decision: &Decision, refused: bool) {
-        // A policy that would have admitted what another one refused was not charged: nothing happened.
-        if refused && decision.is_admitted() {
-            return;
-        }
-        if let (Some(observer), Some(limit)) = (&self.observer, self.limits.get(ordinal)) {
-            observer.observe(&Event::decided(limit, cost, decision));
-        }
-    }
-
-    /// The key of `from`; `None` where the limit does not apply to it.
+    /// What is asked of a policy for `from`; `None` where it does not apply.
     #[inline(always)]
-    fn key(&self, limit: &Limit, whose: &Whose<T>, from: &T) -> Result<Option<Digest>, MissingKey> {
-        let Some(extractor) = &whose.key else {
-            return Ok(Some(EVERYBODY));
+    fn read(
+        &self,
+        ordinal: usize,
+        limit: &Limit,
+        whose: &Whose<T>,
+        from: &T,
+    ) -> Result<Option<Asked>, MissingKey> {
+        let key = match &whose.key {
+            None => EVERYBODY,
+            Some(extractor) => match self.secret.digest_from(&**extractor, from) {
+                Ok(key) => key,
+                Err(missing) => match self.without_key(limit, whose.missing_key, missing)? {
+                    Some(key) => key,
+                    None => return Ok(None),
+                },
+            },
         };
-        match self.secret.digest_from(&**extractor, from) {
-            Ok(key) => Ok(Some(key)),
-            Err(missing) => self.without_key(limit, whose.missing_key, missing),
-        }
+        let quota = whose.quota.as_ref().and_then(|quota| quota(from));
+        let cost = whose.cost.as_ref().map_or(1, |cost| cost(from));
+        Ok(Some(Asked {
+            ordinal,
+            key,
+            quota,
+            cost,
+        }))
     }
 
     #[cold]
@@ -286,7 +279,7 @@ impl<T: 'static> Limits<T> {
         then: OnMissingKey,
         missing: MissingKey,
     ) -> Result<Option<Digest>, MissingKey> {
-        if let Some(observer) = &self.observer {
+        if let Some(observer) = &self.books.observer {
             observer.observe(&Event::MissingKey {
                 limit: limit.name(),
                 why: missing.why(),
@@ -300,57 +293,160 @@ impl<T: 'static> Limits<T> {
     }
 }
 
+impl Books {
+    fn rule_by_one<O>(
+        self: &Arc<Self>,
+        limit: &Arc<Limit>,
+        asked: Asked,
+        then: impl FnOnce(Ruling<'_>) -> O,
+    ) -> O {
+        let asked = [asked];
+        let [one] = &asked;
+        let mut decisions = [UNDECIDED];
+        let now = self.now();
+        let acquired = self.acquire(now, &[one.of(limit)], &mut decisions);
+        self.conclude(acquired, now, &asked, &decisions, then)
+    }
+
+    #[inline]
+    fn acquire(&self, now: Tick, charges: &[Charge<'_>], decisions: &mut [Decision]) -> Acquire {
+        match &self.store {
+            Backend::Memory(store) => store.acquire(now, charges, decisions),
+            Backend::Other(store) => store.acquire(now, charges, decisions),
+        }
+    }
+
+    #[inline]
+    fn conclude<O>(
+        self: &Arc<Self>,
+        acquired: Acquire,
+        now: Tick,
+        asked: &[Asked],
+        decisions: &[Decision],
+        then: impl FnOnce(Ruling<'_>) -> O,
+    ) -> O {
+        let refused_by = match acquired {
+            Acquire::Admitted => None,
+            Acquire::Refused { by } => Some(by),
+            Acquire::Later(answer) => {
+                let held = Held::of(self, asked, now);
+                return then(Ruling::Later { answer, held });
+            }
+        };
+        if self.observer.is_none() && asked.len() == self.limits.len() {
+            let standing = Standing::of(&self.limits, asked, decisions, now);
+            return then(match refused_by {
+                None => Ruling::Admitted(standing),
+                Some(by) => Ruling::Refused {
+                    by: usize::from(by),
+                    standing,
+                },
+            });
+        }
+        self.report(now, asked, decisions, refused_by, then)
+    }
+
+    /// Puts the decisions of those policies that applied into the order of all, tells the observer, and
+    /// rules.
+    fn report<O>(
+        &self,
+        at: Tick,
+        asked: &[Asked],
+        made: &[Decision],
+        refused_by: Option<u8>,
+        then: impl FnOnce(Ruling<'_>) -> O,
+    ) -> O {
+        let mut decisions = [UNDECIDED; MAX_POLICIES];
+        for (place, limit) in decisions.iter_mut().zip(&self.limits) {
+            *place = Decision::untouched(limit.quota());
+        }
+        let mut by = None;
+        for (index, (asked, decision)) in asked.iter().zip(made).enumerate() {
+            if let Some(place) = decisions.get_mut(asked.ordinal) {
+                *place = *decision;
+            }
+            if refused_by.is_some_and(|by| usize::from(by) == index) {
+                by = Some(asked.ordinal);
+            }
+            // A policy that would have admitted what another one refused was not charged: nothing happened.
+            if refused_by.is_none() || !decision.is_admitted() {
+                self.observe(asked, decision);
+            }
+        }
+        let decisions = decisions.get(..self.limits.len()).unwrap_or_default();
+        let standing = Standing::of(&self.limits, asked, decisions, at);
+        match by {
+            None if refused_by.is_none() => then(Ruling::Admitted(standing)),
+            by => then(Ruling::Refused {
+                by: by.unwrap_or(0),
+                standing,
+            }),
+        }
+    }
+
+    fn observe(&self, asked: &Asked, decision: &Decision) {
+        if let (Some(observer), Some(limit)) = (&self.observer, self.limits.get(asked.ordinal)) {
+            observer.observe(&Event::decided(limit, asked.cost, decision));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    pub(crate) fn position(&self, policy: &str) -> Option<usize> {
+        self.limits.iter().position(|limit| limit.name() == policy)
+    }
+
+    /// Charges `by` more, or gives back, what was asked.
+    pub(crate) fn settle(&self, now: Tick, asked: &Asked, by: i64) {
+        let Some(limit) = self.limits.get(asked.ordinal) else {
+            return;
+        };
+        let quota = asked.quota_of(limit);
+        match &self.store {
+            Backend::Memory(store) => store.settle(now, limit, asked.key, quota, by),
+            Backend::Other(store) => store.settle(now, limit, asked.key, quota, by),
+        }
+    }
+}
+
 /// The key of a policy that has none. Digests of real keys are SipHash outputs: this one is as likely as
 /// any other, which is not at all.
 const EVERYBODY: Digest = Digest::from_u128(u128::MAX);
 
-/// How a policy stands that does not apply: untouched.
-#[cold]
-fn exempt(limit: &Limit) -> Decision {
-    limit
-        .algorithm()
-        .check(limit.quota(), &[0], buttress_core::Tick::ZERO, 0)
-}
-
 /// Charges of a request whose inner service was not called yet. Dropped, they are given back, unless
 /// they were [spent](Self::spend) or never made.
-pub(crate) struct Held<T> {
-    limits: Arc<Limits<T>>,
-    charges: Vec<(usize, Digest, u64)>,
+pub(crate) struct Held {
+    books: Arc<Books>,
+    asked: Vec<Asked>,
+    /// When the store was asked.
+    at: Tick,
     made: bool,
 }
 
-impl<T: 'static> Held<T> {
+impl Held {
     #[cold]
-    fn of(limits: &Arc<Limits<T>>, charges: &[Charge<'_>]) -> Self {
-        let charges = charges
-            .iter()
-            .map(|charge| (charge.limit.ordinal(), charge.key, charge.cost))
-            .collect();
+    fn of(books: &Arc<Books>, asked: &[Asked], at: Tick) -> Self {
         Self {
-            limits: Arc::clone(limits),
-            charges,
+            books: Arc::clone(books),
+            asked: asked.to_vec(),
+            at,
             made: false,
         }
     }
 
-    pub(crate) fn limits(&self) -> Arc<Limits<T>> {
-        Arc::clone(&self.limits)
-    }
-
     /// The store has answered: rules, and from now on holds what was charged.
-    pub(crate) fn settle<O>(
-        &mut self,
-        answer: &Answer,
-        then: impl FnOnce(Ruling<'_, T>) -> O,
-    ) -> O {
+    pub(crate) fn settle<O>(&mut self, answer: &Answer, then: impl FnOnce(Ruling<'_>) -> O) -> O {
         self.made = answer.refused_by.is_none();
-        let charged = self
-            .charges
-            .iter()
-            .map(|&(ordinal, _, cost)| (ordinal, cost));
-        self.limits
-            .report(charged, &answer.decisions, answer.refused_by, then)
+        self.books.report(
+            self.at,
+            &self.asked,
+            &answer.decisions,
+            answer.refused_by,
+            then,
+        )
     }
 
     /// The inner service is called: the charges are what it costs.
@@ -359,18 +455,11 @@ impl<T: 'static> Held<T> {
     }
 }
 
-impl<T> Drop for Held<T> {
+impl Drop for Held {
     fn drop(&mut self) {
-        if !self.made {
-            return;
-        }
-        let now = self.limits.clock.now();
-        for &(ordinal, key, cost) in &self.charges {
-            if let Some(limit) = self.limits.limits.get(ordinal) {
-                self.limits
-                    .store
-                    .get()
-                    .settle(now, limit, key, limit.quota(), -signed(cost));
+        if self.made {
+            for asked in &self.asked {
+                self.books.settle(self.at, asked, -signed(asked.cost));
             }
         }
     }

@@ -24,10 +24,10 @@ use crate::{Algorithm, IntoQuota, Limit, Overflow, Quota, algorithm::Kind};
 pub struct Policy<T = Head> {
     name: Arc<str>,
     quota: Result<Quota, ConfigError>,
-    key: Option<Arc<dyn ExtractKey<T>>>,
-    missing_key: OnMissingKey,
+    whose: Whose<T>,
     kind: Kind,
     overflow: Overflow,
+    shadow: bool,
 }
 
 /// What happens to a request that has no key for a policy.
@@ -51,22 +51,47 @@ impl<T> Policy<T> {
         Self {
             name: name.into(),
             quota: quota.into_quota(),
-            key: None,
-            missing_key: OnMissingKey::default(),
+            whose: Whose {
+                key: None,
+                missing_key: OnMissingKey::default(),
+                cost: None,
+                quota: None,
+            },
             kind: Kind::default(),
             overflow: Overflow::default(),
+            shadow: false,
         }
     }
 
     /// Gives each key a quota of its own.
     pub fn key(mut self, key: impl ExtractKey<T>) -> Self {
-        self.key = Some(Arc::new(key));
+        self.whose.key = Some(Arc::new(key));
         self
     }
 
     /// What happens to a request without a key; [`OnMissingKey::Refuse`] if not given.
     pub fn missing_key(mut self, missing_key: OnMissingKey) -> Self {
-        self.missing_key = missing_key;
+        self.whose.missing_key = missing_key;
+        self
+    }
+
+    /// What a request costs; 1 if not given. A cost of 0 is always admitted; one above the burst never
+    /// can be, which the refusal says.
+    ///
+    /// Where the true cost is known only afterwards, this is the estimate that is
+    /// [settled](crate::Permit::settle) then.
+    pub fn cost(mut self, cost: impl Fn(&T) -> u64 + Send + Sync + 'static) -> Self {
+        self.whose.cost = Some(Arc::new(cost));
+        self
+    }
+
+    /// Whose quota is another one: by tier, by contract, by a row of a table that is kept in memory.
+    /// `None` leaves it at the policy's own.
+    ///
+    /// A key whose quota changes between two requests keeps what it has used, as the time that this takes
+    /// to come back: no change gives a fresh burst to who has just used one up.
+    pub fn quota_by(mut self, quota: impl Fn(&T) -> Option<Quota> + Send + Sync + 'static) -> Self {
+        self.whose.quota = Some(Arc::new(quota));
         self
     }
 
@@ -82,15 +107,25 @@ impl<T> Policy<T> {
         self
     }
 
+    /// Tries the policy without enforcing it: it is charged for every request that the others admit, its
+    /// decisions are told to the observer ([`Event::WouldRefuse`](crate::Event::WouldRefuse)), and it
+    /// refuses nothing and shows in no field.
+    pub fn shadow(mut self) -> Self {
+        self.shadow = true;
+        self
+    }
+
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn compile(self, ordinal: u8) -> Result<(Arc<Limit>, Whose<T>), ConfigError> {
         let limit = Limit::build(self.name, ordinal, self.quota?, self.kind, self.overflow)?;
-        Ok((
-            Arc::new(limit),
-            Whose {
-                key: self.key,
-                missing_key: self.missing_key,
-            },
-        ))
+        Ok((Arc::new(limit), self.whose))
     }
 }
 
@@ -100,10 +135,15 @@ impl<T> Clone for Policy<T> {
         Self {
             name: Arc::clone(&self.name),
             quota: self.quota.clone(),
-            key: self.key.clone(),
-            missing_key: self.missing_key,
+            whose: Whose {
+                key: self.whose.key.clone(),
+                missing_key: self.whose.missing_key,
+                cost: self.whose.cost.clone(),
+                quota: self.whose.quota.clone(),
+            },
             kind: self.kind.clone(),
             overflow: self.overflow,
+            shadow: self.shadow,
         }
     }
 }
@@ -117,9 +157,16 @@ impl<T> fmt::Debug for Policy<T> {
     }
 }
 
-/// Whose quota a request is charged to.
+/// Something of the user's that is read of a request.
+pub(crate) type Read<T, O> = Arc<dyn Fn(&T) -> O + Send + Sync>;
+
+/// What is read of a request for one policy.
 pub(crate) struct Whose<T> {
-    /// `None`: everybody's.
+    /// Whose quota; `None`: everybody's.
     pub(crate) key: Option<Arc<dyn ExtractKey<T>>>,
     pub(crate) missing_key: OnMissingKey,
+    /// How much; `None`: 1.
+    pub(crate) cost: Option<Read<T, u64>>,
+    /// Of which quota; `None`: the policy's own.
+    pub(crate) quota: Option<Read<T, Option<Quota>>>,
 }

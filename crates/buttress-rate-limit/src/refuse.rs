@@ -2,16 +2,18 @@
 
 mod as_error;
 mod as_response;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 
 use buttress_core::MissingKey;
 
+pub(crate) use self::as_response::Settlement;
 pub use self::{
     as_error::{AsError, Error},
     as_response::AsResponse,
 };
-use crate::{Decision, Limit, Refused, limiter::UNDECIDED};
+use crate::{Decision, Limit, Permit, Refused, Standing};
 
 /// Turns refusals into what the caller of a service understands.
 ///
@@ -30,8 +32,14 @@ pub trait Refuse<T, Rsp, E>: Clone {
     /// What is remembered of an admission until the inner service has answered.
     type Pass;
 
-    /// The request was admitted; so stand the policies, in their order.
-    fn pass(&self, decisions: &[Decision]) -> Self::Pass;
+    /// The request may pass. So stand the policies, where any applies; the permit is there where
+    /// somebody may settle.
+    fn pass(&self, standing: Option<&Standing<'_>>, permit: Option<&Permit>) -> Self::Pass;
+
+    /// Whether [`finish`](Self::finish) may settle, and so needs a permit.
+    fn settles(&self) -> bool {
+        false
+    }
 
     /// The inner service has answered a request that was admitted.
     ///
@@ -61,20 +69,17 @@ pub struct Refusal<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum Cause<'a> {
-    OverLimit(&'a [Decision]),
+    OverLimit(Standing<'a>),
     NoKey(&'a MissingKey),
+    Denied,
 }
 
 impl<'a> Refusal<'a> {
-    pub(crate) fn over_limit(
-        limits: &'a [Arc<Limit>],
-        by: usize,
-        decisions: &'a [Decision],
-    ) -> Self {
+    pub(crate) fn over_limit(by: usize, standing: Standing<'a>) -> Self {
         Self {
-            limits,
+            limits: standing.limits(),
             by,
-            cause: Cause::OverLimit(decisions),
+            cause: Cause::OverLimit(standing),
         }
     }
 
@@ -86,7 +91,16 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// The policy to name: of those that refuse, the one with the longest wait.
+    pub(crate) fn denied() -> Self {
+        Self {
+            limits: &[],
+            by: 0,
+            cause: Cause::Denied,
+        }
+    }
+
+    /// The policy to name: of those that refuse, the one with the longest wait. Empty where the request
+    /// was [denied](Self::is_denied).
     #[must_use]
     pub fn policy(&self) -> &'a str {
         self.limits.get(self.by).map_or("", |limit| limit.name())
@@ -97,45 +111,66 @@ impl<'a> Refusal<'a> {
         let Self { limits, by, cause } = *self;
         limits.iter().enumerate().filter_map(move |(index, limit)| {
             let refuses = match cause {
-                Cause::OverLimit(decisions) => decisions
-                    .get(index)
-                    .is_some_and(|decision| !decision.is_admitted()),
+                Cause::OverLimit(standing) => {
+                    let decision = standing.decisions().get(index);
+                    decision.is_some_and(|decision| !decision.is_admitted())
+                }
                 Cause::NoKey(_) => index == by,
+                Cause::Denied => false,
             };
             refuses.then(|| limit.name())
         })
     }
 
-    /// How each policy stands, in their order; empty where the request had no key.
-    pub fn decisions(&self) -> &'a [Decision] {
-        match self.cause {
-            Cause::OverLimit(decisions) => decisions,
-            Cause::NoKey(_) => &[],
+    /// How the policies stand, where one of them refused.
+    #[must_use]
+    pub fn standing(&self) -> Option<&Standing<'a>> {
+        match &self.cause {
+            Cause::OverLimit(standing) => Some(standing),
+            Cause::NoKey(_) | Cause::Denied => None,
         }
     }
 
-    /// After which time the request would be admitted: `None` where it had no key, or can never be.
+    /// The decision of the policy that is named.
+    pub fn decision(&self) -> Option<&'a Decision> {
+        self.standing()?.decisions().get(self.by)
+    }
+
+    /// After which time the request would be admitted: `None` where it had no key, was denied, or can
+    /// never be.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.decisions()
-            .get(self.by)
-            .and_then(Decision::retry_after)
+        self.decision().and_then(Decision::retry_after)
     }
 
     /// Why there is no key, where that is the reason.
     #[must_use]
     pub fn missing_key(&self) -> Option<&'a MissingKey> {
         match self.cause {
-            Cause::OverLimit(_) => None,
             Cause::NoKey(missing) => Some(missing),
+            Cause::OverLimit(_) | Cause::Denied => None,
         }
     }
 
+    /// Whether it was refused whatever the limits say: [`Access::Deny`](crate::Access::Deny).
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.cause, Cause::Denied)
+    }
+
     /// The refusal as an error.
-    fn refused(&self) -> Refused {
-        let decision = self.decisions().get(self.by).copied().unwrap_or(UNDECIDED);
-        let burst = self.limit().map_or(0, |limit| limit.quota().burst());
-        Refused::with_burst(burst, decision, 1)
+    fn refused(&self) -> Option<Refused> {
+        let (_, quota, decision) = self.standing()?.iter().nth(self.by)?;
+        let cost = self
+            .standing()?
+            .asked()
+            .iter()
+            .find(|asked| asked.ordinal == self.by);
+        Some(Refused::under(
+            quota,
+            *decision,
+            cost.map_or(1, |asked| asked.cost),
+        ))
     }
 
     fn index(&self) -> usize {

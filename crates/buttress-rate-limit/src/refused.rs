@@ -12,14 +12,10 @@ pub struct Refused {
 
 impl Refused {
     pub(crate) fn under(quota: &Quota, decision: Decision, cost: u64) -> Self {
-        Self::with_burst(quota.burst(), decision, cost)
-    }
-
-    pub(crate) fn with_burst(burst: u64, decision: Decision, cost: u64) -> Self {
         Self {
             decision,
             cost,
-            burst,
+            burst: quota.burst(),
         }
     }
 

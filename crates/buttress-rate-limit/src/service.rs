@@ -4,14 +4,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use buttress_core::View;
+use buttress_core::{BoxFuture, View};
 use buttress_http::Head;
 use tower_service::Service;
 
 use crate::{
-    AsResponse, Refusal, Refuse,
+    AsResponse, Permit, Refusal, Refuse,
     future::{ResponseFuture, Slow},
-    limits::{Limits, Ruling},
+    limits::{Held, Limits, Ruling},
+    store::Answer,
 };
 
 /// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).
@@ -42,10 +43,10 @@ impl<S, T, R> RateLimit<S, T, R> {
 }
 
 /// What to do with a request, once its head was read.
-enum Step<Pass, Out, Later> {
-    Call(Pass),
+enum Step<Pass, Out> {
+    Call(Pass, Option<Permit>),
     Refuse(Out),
-    Ask(Later),
+    Ask(BoxFuture<'static, Answer>, Held),
 }
 
 impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>
@@ -70,34 +71,41 @@ where
             limits,
             refuse,
         } = self;
-        let (request, step) = T::view(request, |from| {
+        let (mut request, step) = T::view(request, |from| {
             limits.rule(from, |ruling| match ruling {
-                Ruling::Admitted(decisions) => Step::Call(refuse.pass(decisions)),
-                Ruling::Refused { by, decisions } => Step::Refuse(
-                    refuse.refuse(from, &Refusal::over_limit(limits.all(), by, decisions)),
-                ),
+                Ruling::Admitted(standing) => {
+                    limits.shadow(from);
+                    let permit = limits.permit(&standing, refuse.settles());
+                    Step::Call(refuse.pass(Some(&standing), permit.as_ref()), permit)
+                }
+                Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
+                Ruling::Refused { by, standing } => {
+                    Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
+                }
                 Ruling::NoKey { by, missing } => {
                     Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
                 }
-                Ruling::Later { answer, held } => Step::Ask((answer, held)),
+                Ruling::Denied => Step::Refuse(refuse.refuse(from, &Refusal::denied())),
+                Ruling::Later { answer, held } => Step::Ask(answer, held),
             })
         });
         match step {
-            Step::Call(pass) => ResponseFuture::calling(inner.call(request), pass),
+            Step::Call(pass, permit) => {
+                if let Some(permit) = permit {
+                    limits.attach(&mut request, permit);
+                }
+                ResponseFuture::calling(inner.call(request), pass)
+            }
             Step::Refuse(out) => {
                 release(inner);
                 ResponseFuture::refused(out)
             }
-            Step::Ask((answer, held)) => {
+            Step::Ask(answer, held) => {
                 // Who has to wait holds nothing that others could use meanwhile.
                 release(inner);
-                ResponseFuture::slow(Slow::asking(
-                    answer,
-                    held,
-                    inner.clone(),
-                    request,
-                    refuse.clone(),
-                ))
+                let (limits, refuse) = (Arc::clone(limits), refuse.clone());
+                let slow = Slow::asking(answer, held, limits, inner.clone(), request, refuse);
+                ResponseFuture::slow(slow)
             }
         }
     }

@@ -9,7 +9,7 @@ use buttress_core::{BoxFuture, Digest, Tick};
 
 pub use self::memory::MemoryStore;
 pub(crate) use self::{
-    memory::{signed, update_word},
+    memory::{signed, step, update_word},
     table::Fingerprint,
 };
 use crate::{Decision, Limit, Quota};

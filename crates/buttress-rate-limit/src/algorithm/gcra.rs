@@ -17,7 +17,8 @@ use crate::{Decision, Quota, decision::Verdict};
 ///
 /// [`charge`](Algorithm::charge) may drive a state into debt, at most of one more burst: a state is never
 /// further ahead of now than two refill times. The same bound holds after a clock stepped back: however
-/// far it did, requests are admitted again within two refill times.
+/// far it did, a state that is further ahead is taken back to that when it is next asked, and requests are
+/// admitted again within two refill times.
 ///
 /// State: nanoseconds of the theoretical arrival time; 0 where there was no request yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,8 +77,8 @@ impl OneWord for Gcra {
             1.. => now.as_nanos() + used.saturating_add(price).min(Self::most_used(quota)),
             // What is full stays as it is: writing an earlier time would make a state that was never
             // reached by charging.
-            0 => state,
-            ..0 if used == 0 => state,
+            ..=0 if used == 0 => state,
+            0 => now.as_nanos() + used,
             ..0 => now.as_nanos() + used.saturating_sub(price),
         }
     }

@@ -3,7 +3,7 @@ use std::{error, fmt, sync::Arc};
 use buttress_core::MissingKey;
 
 use super::{Refusal, Refuse};
-use crate::{Decision, Refused};
+use crate::{Permit, Refused, Standing};
 
 /// A refusal is an [`Error`]: for services that do not speak HTTP.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +27,8 @@ pub enum Error<E> {
         /// What is missing.
         missing: MissingKey,
     },
+    /// The request is refused whatever the limits say.
+    Denied,
     /// The inner service's own error.
     Inner(E),
 }
@@ -37,7 +39,7 @@ impl<E> Error<E> {
     pub fn retry_after(&self) -> Option<std::time::Duration> {
         match self {
             Self::Refused { refused, .. } => refused.retry_after(),
-            Self::MissingKey { .. } | Self::Inner(_) => None,
+            Self::MissingKey { .. } | Self::Denied | Self::Inner(_) => None,
         }
     }
 }
@@ -47,6 +49,7 @@ impl<E> fmt::Display for Error<E> {
         match self {
             Self::Refused { policy, refused } => write!(f, "{policy}: {refused}"),
             Self::MissingKey { policy, missing } => write!(f, "{policy}: {missing}"),
+            Self::Denied => f.write_str("the request is denied"),
             // The source says it; said here too, a report would show it twice.
             Self::Inner(_) => f.write_str("the limited service failed"),
         }
@@ -58,6 +61,7 @@ impl<E: error::Error + 'static> error::Error for Error<E> {
         match self {
             Self::Refused { refused, .. } => Some(refused),
             Self::MissingKey { missing, .. } => Some(missing),
+            Self::Denied => None,
             Self::Inner(error) => Some(error),
         }
     }
@@ -69,7 +73,7 @@ impl<T, Rsp, E> Refuse<T, Rsp, E> for AsError {
     type Pass = ();
 
     #[inline]
-    fn pass(&self, _decisions: &[Decision]) {}
+    fn pass(&self, _: Option<&Standing<'_>>, _: Option<&Permit>) {}
 
     #[inline]
     fn finish((): (), result: Result<Rsp, E>) -> Result<Rsp, Error<E>> {
@@ -77,18 +81,17 @@ impl<T, Rsp, E> Refuse<T, Rsp, E> for AsError {
     }
 
     fn refuse(&self, _from: &T, refusal: &Refusal<'_>) -> Result<Rsp, Error<E>> {
-        let policy = refusal
-            .limit()
-            .map_or_else(|| "".into(), |limit| Arc::clone(limit.shared_name()));
-        Err(match refusal.missing_key() {
-            Some(missing) => Error::MissingKey {
+        let Some(limit) = refusal.limit() else {
+            return Err(Error::Denied);
+        };
+        let policy = Arc::clone(limit.shared_name());
+        Err(match (refusal.missing_key(), refusal.refused()) {
+            (Some(missing), _) => Error::MissingKey {
                 policy,
                 missing: missing.clone(),
             },
-            None => Error::Refused {
-                policy,
-                refused: refusal.refused(),
-            },
+            (None, Some(refused)) => Error::Refused { policy, refused },
+            (None, None) => Error::Denied,
         })
     }
 

@@ -1,197 +1,172 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use buttress_core::ConfigError;
-use buttress_http::{
-    FieldStyle, GrpcCode, GrpcRefusal, Head, LimitItem, LocalRefusal, Problem, Protocol, QuotaItem,
-    RateLimitFields, ResponseBody, retry_after_value,
-};
-use bytes::Bytes;
+use buttress_http::{FieldStyle, Head, LocalRefusal, Protocol, ResponseBody, retry_after_value};
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    HeaderValue, Response,
+    header::{CACHE_CONTROL, RETRY_AFTER},
+    response::Parts,
 };
 
-use super::{Refusal, Refuse};
-use crate::{Decision, Limit, Quota};
+use super::{
+    Refusal, Refuse,
+    wire::{Kept, Wire, grpc},
+};
+use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
 
 /// A refusal is a response that the caller's protocol understands:
 ///
-/// | caller | over the limit | without a key |
-/// |---|---|---|
-/// | HTTP | 429 (RFC 6585 §4), `Retry-After`, `Cache-Control: no-store`, problem+json `quota-exceeded` that names the policies | 400, problem+json |
-/// | gRPC, gRPC-Web | `RESOURCE_EXHAUSTED`, Trailers-Only, with the wait as `RetryInfo` | `INVALID_ARGUMENT` |
+/// | caller | over the limit | without a key | denied |
+/// |---|---|---|---|
+/// | HTTP | 429 (RFC 6585 §4), `Retry-After`, `Cache-Control: no-store`, problem+json `quota-exceeded` that names the policies | 400, problem+json | 403, problem+json |
+/// | gRPC, gRPC-Web | `RESOURCE_EXHAUSTED`, Trailers-Only, with the wait as `RetryInfo` | `INVALID_ARGUMENT` | `PERMISSION_DENIED` |
 ///
-/// Both carry a [`LocalRefusal`], so that no other layer takes it for the upstream's word, and the
-/// `RateLimit` fields, as admitted responses do. Of several such layers the outermost one's fields stand on
-/// an admitted response, and those of the one that refused on a refusal.
+/// All carry a [`LocalRefusal`], so that no other layer takes them for the upstream's word. The
+/// `RateLimit` fields are on admitted and refused responses alike. Of several such layers the outermost
+/// one's fields stand on an admitted response, and those of the one that refused on a refusal.
 #[derive(Clone, Debug)]
 pub struct AsResponse {
-    wire: Arc<Wire>,
+    shared: Arc<Shared>,
 }
 
-/// What is the same for all responses.
 #[derive(Debug)]
-struct Wire {
-    style: FieldStyle,
-    fields: RateLimitFields,
-    /// The usual refusal's body, for each policy alone: made once.
-    problems: Box<[Bytes]>,
+struct Shared {
+    wire: Wire,
+    settlements: Box<[(usize, Settlement)]>,
+}
+
+/// A rule that settles one policy.
+pub(crate) struct Settlement {
+    policy: Box<str>,
+    rule: Rule,
+}
+
+enum Rule {
+    /// By the response's head.
+    Head(ByHead<u64>),
+    /// By what the body turns out to be.
+    Body(ByHead<Box<dyn Meter>>),
+}
+
+type ByHead<O> = Box<dyn Fn(&Parts) -> Option<O> + Send + Sync>;
+
+impl Settlement {
+    pub(crate) fn by_head(
+        policy: &str,
+        rule: impl Fn(&Parts) -> Option<u64> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            policy: policy.into(),
+            rule: Rule::Head(Box::new(rule)),
+        }
+    }
+
+    pub(crate) fn by_body<M: Meter>(
+        policy: &str,
+        meter: impl Fn(&Parts) -> Option<M> + Send + Sync + 'static,
+    ) -> Self {
+        let meter =
+            move |parts: &Parts| meter(parts).map(|meter| Box::new(meter) as Box<dyn Meter>);
+        Self {
+            policy: policy.into(),
+            rule: Rule::Body(Box::new(meter)),
+        }
+    }
+
+    /// Finds its policy.
+    fn place(self, limits: &[Arc<Limit>]) -> Result<(usize, Self), ConfigError> {
+        match limits
+            .iter()
+            .position(|limit| limit.name() == &*self.policy)
+        {
+            Some(ordinal) => Ok((ordinal, self)),
+            None => Err(ConfigError::new(
+                "settle.policy",
+                &self.policy,
+                "the name of one of the layer's policies",
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settlement")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AsResponse {
-    pub(crate) fn build(style: FieldStyle, limits: &[Arc<Limit>]) -> Result<Self, ConfigError> {
-        let items: Vec<_> = limits
-            .iter()
-            .map(|limit| quota_item(limit.name(), limit.quota()))
-            .collect();
-        let fields = RateLimitFields::build(style, &items)?;
-        let problems = limits
-            .iter()
-            .map(|limit| over_limit([limit.name()]).to_bytes())
-            .collect();
+    pub(crate) fn build(
+        style: FieldStyle,
+        limits: &[Arc<Limit>],
+        settlements: Vec<Settlement>,
+    ) -> Result<Self, ConfigError> {
+        let wire = Wire::build(style, limits)?;
+        let settlements = settlements
+            .into_iter()
+            .map(|settlement| settlement.place(limits))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
-            wire: Arc::new(Wire {
-                style,
-                fields,
-                problems,
-            }),
+            shared: Arc::new(Shared { wire, settlements }),
         })
     }
 }
 
-/// What is told of a policy: as a bucket's, its capacity and the time that this takes to fill.
-fn quota_item<'a>(name: &'a str, quota: &Quota) -> QuotaItem<'a> {
-    let refill = quota.refill_time();
-    let seconds = refill.as_secs() + u64::from(refill.subsec_nanos() > 0);
-    QuotaItem::new(name, quota.burst(), seconds.max(1))
-}
-
-fn over_limit<'a>(policies: impl IntoIterator<Item = &'a str>) -> Problem {
-    Problem::quota_exceeded(policies)
-        .detail("The quota is used up. Try again after the time in Retry-After.")
-}
-
-impl Wire {
-    fn write_fields(&self, headers: &mut HeaderMap, decisions: &[Decision]) {
-        match decisions {
-            [only] => self.fields.write(headers, &[limit_item(only)]),
-            decisions => {
-                let items: Vec<_> = decisions.iter().map(limit_item).collect();
-                self.fields.write(headers, &items);
-            }
-        }
-    }
-
-    fn http(&self, refusal: &Refusal<'_>) -> Response<Bytes> {
-        if let Some(missing) = refusal.missing_key() {
-            return Problem::new(StatusCode::BAD_REQUEST)
-                .title("The request does not say whose it is")
-                .detail(format!(
-                    "The rate limit {:?} needs to know: {}.",
-                    refusal.policy(),
-                    missing.why()
-                ))
-                .into_response();
-        }
-        let refusing = refusal
-            .decisions()
-            .iter()
-            .filter(|decision| !decision.is_admitted())
-            .count();
-        let body = match self.problems.get(refusal.index()) {
-            Some(problem) if refusing == 1 => problem.clone(),
-            _ => over_limit(refusal.policies()).to_bytes(),
-        };
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-        *response.headers_mut() = headers;
-        response
-    }
-}
-
-fn grpc(refusal: &Refusal<'_>, request: &HeaderMap) -> Response<Bytes> {
-    let policy = refusal.policy();
-    let status = match (refusal.missing_key(), refusal.retry_after()) {
-        (Some(missing), _) => {
-            let message = format!(
-                "the rate limit {policy:?} needs to know whose the request is: {}",
-                missing.why()
-            );
-            GrpcRefusal::new(GrpcCode::InvalidArgument, message)
-        }
-        (None, Some(wait)) => {
-            GrpcRefusal::resource_exhausted(format!("the quota {policy:?} is used up"))
-                .retry_after(wait)
-        }
-        (None, None) => {
-            GrpcRefusal::resource_exhausted(format!("the request exceeds the quota {policy:?}"))
-        }
-    };
-    status.into_response(request).map(|()| Bytes::new())
-}
-
-fn limit_item(decision: &Decision) -> LimitItem {
-    LimitItem {
-        remaining: decision.remaining(),
-        retry_after: decision.retry_after().unwrap_or(decision.next_after()),
-        reset_after: decision.reset_after(),
-    }
-}
-
-/// What is remembered of an admission until its response comes: the fields to write, if any.
+/// What is remembered of an admission until its response comes: fields to write, charges to settle.
 #[derive(Debug)]
-pub struct Pass(Option<(Arc<Wire>, Standing)>);
+pub struct Pass(Option<Remembered>);
 
-/// How the policies stood. One is the usual number, and needs no allocation.
 #[derive(Debug)]
-enum Standing {
-    One(Decision),
-    Many(Box<[Decision]>),
+struct Remembered {
+    shared: Arc<Shared>,
+    /// `None` where no fields are written.
+    kept: Option<Kept>,
+    permit: Option<Permit>,
 }
 
 impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
-    type Response = Response<ResponseBody<B>>;
+    type Response = Response<ResponseBody<MeteredBody<B>>>;
     type Error = E;
     type Pass = Pass;
 
     #[inline]
-    fn pass(&self, decisions: &[Decision]) -> Pass {
-        if self.wire.style == FieldStyle::None {
-            return Pass(None);
+    fn pass(&self, standing: Option<&Standing<'_>>, permit: Option<&Permit>) -> Pass {
+        let fields = self.shared.wire.has_fields();
+        let settles = !self.shared.settlements.is_empty();
+        match standing {
+            Some(standing) if fields || settles => Pass(Some(Remembered {
+                shared: Arc::clone(&self.shared),
+                kept: fields.then(|| Kept::of(standing)),
+                permit: permit.filter(|_| settles).cloned(),
+            })),
+            _ => Pass(None),
         }
-        let standing = match decisions {
-            [only] => Standing::One(*only),
-            many => Standing::Many(many.into()),
-        };
-        Pass(Some((Arc::clone(&self.wire), standing)))
+    }
+
+    #[inline]
+    fn settles(&self) -> bool {
+        !self.shared.settlements.is_empty()
     }
 
     #[inline]
     fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
-        result.map(|mut response| {
-            if let Pass(Some((wire, standing))) = &pass
-                // A limit further in refused: that one's fields are what the caller needs.
-                && LocalRefusal::of(&response).is_none()
-            {
-                let decisions = match standing {
-                    Standing::One(only) => std::slice::from_ref(only),
-                    Standing::Many(many) => many,
-                };
-                wire.write_fields(response.headers_mut(), decisions);
-            }
-            response.map(ResponseBody::inner)
+        result.map(|response| {
+            let (mut parts, body) = response.into_parts();
+            let gauge = match &pass {
+                Pass(Some(remembered)) => remembered.finish(&mut parts),
+                Pass(None) => None,
+            };
+            Response::from_parts(parts, ResponseBody::inner(MeteredBody::around(body, gauge)))
         })
     }
 
     fn refuse(&self, head: &Head, refusal: &Refusal<'_>) -> Result<Self::Response, E> {
+        let wire = &self.shared.wire;
         let retry_after = refusal.retry_after();
         let mut response = match Protocol::of(head.headers()) {
-            Protocol::Http => self.wire.http(refusal),
+            Protocol::Http => wire.http(refusal),
             _ => grpc(refusal, head.headers()),
         };
         let headers = response.headers_mut();
@@ -199,7 +174,9 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
         if let Some(wait) = retry_after {
             headers.insert(RETRY_AFTER, retry_after_value(wait));
         }
-        self.wire.write_fields(headers, refusal.decisions());
+        if let Some(standing) = refusal.standing().filter(|_| wire.has_fields()) {
+            wire.write_fields(headers, &Kept::of(standing));
+        }
         LocalRefusal::new(retry_after).mark(&mut response);
         Ok(response.map(ResponseBody::full))
     }
@@ -207,5 +184,39 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     #[inline]
     fn error(error: E) -> E {
         error
+    }
+}
+
+impl Remembered {
+    /// Settles what can be, returns what is left to the body's end, and writes the fields.
+    // Out of line, so that it costs nothing where nothing is to be written.
+    #[inline(never)]
+    fn finish(&self, parts: &mut Parts) -> Option<Gauge> {
+        let gauge = self
+            .permit
+            .as_ref()
+            .and_then(|permit| self.settle(permit, parts));
+        // Where a limit further in refused, that one's fields are what the caller needs.
+        if let Some(kept) = &self.kept
+            && parts.extensions.get::<LocalRefusal>().is_none()
+        {
+            self.shared.wire.write_fields(&mut parts.headers, kept);
+        }
+        gauge
+    }
+
+    fn settle(&self, permit: &Permit, parts: &Parts) -> Option<Gauge> {
+        let mut meters = Vec::new();
+        for (ordinal, settlement) in &self.shared.settlements {
+            match &settlement.rule {
+                Rule::Head(rule) => {
+                    if let Some(actual) = rule(parts) {
+                        permit.settle_at(*ordinal, actual);
+                    }
+                }
+                Rule::Body(meter) => meters.extend(meter(parts).map(|meter| (*ordinal, meter))),
+            }
+        }
+        (!meters.is_empty()).then(|| Gauge::of(permit, meters))
     }
 }

@@ -125,9 +125,10 @@ impl MemoryStore {
     }
 }
 
-/// Decides on one state; the next one comes with it where the request is admitted and costs anything.
+/// Decides on one state; the next one comes with it where the request is admitted and costs anything, or
+/// where the state was implausible: else a key would be locked out for as long as the clock stepped back.
 #[inline]
-fn step<A>(
+pub(crate) fn step<A>(
     algorithm: &A,
     quota: &Quota,
     state: u64,
@@ -138,8 +139,11 @@ where
     A: OneWord + ?Sized,
 {
     let decision = algorithm.check(quota, state, now, cost);
-    let next = (decision.is_admitted() && cost > 0)
-        .then(|| algorithm.charge(quota, state, now, signed(cost)));
+    let next = if decision.is_admitted() {
+        (cost > 0).then(|| algorithm.charge(quota, state, now, signed(cost)))
+    } else {
+        Some(algorithm.charge(quota, state, now, 0)).filter(|&plausible| plausible != state)
+    };
     (decision, next)
 }
 

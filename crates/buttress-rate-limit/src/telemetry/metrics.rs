@@ -22,6 +22,7 @@ struct Policy {
     name: String,
     acquired: Counter,
     refused: Counter,
+    would_refuse: Counter,
     missing_key: Counter,
 }
 
@@ -38,6 +39,7 @@ impl Policy {
             name: name.to_owned(),
             acquired: result("acquired"),
             refused: result("refused"),
+            would_refuse: result("would_refuse"),
             missing_key: result("missing_key"),
         }
     }
@@ -46,6 +48,7 @@ impl Policy {
         match event {
             Event::Admitted { .. } => self.acquired.increment(1),
             Event::Refused { .. } => self.refused.increment(1),
+            Event::WouldRefuse { .. } => self.would_refuse.increment(1),
             Event::MissingKey { .. } => self.missing_key.increment(1),
         }
     }
@@ -128,6 +131,11 @@ mod tests {
                     DebugValue::Counter(0)
                 ),
                 (name(), "logins refused".to_owned(), DebugValue::Counter(3)),
+                (
+                    name(),
+                    "logins would_refuse".to_owned(),
+                    DebugValue::Counter(0)
+                ),
             ]
         );
     }

@@ -8,6 +8,8 @@ mod observing;
 mod policies;
 mod readiness;
 mod remote_store;
+mod settling;
 mod sharing;
 mod support;
 mod typed;
+mod whose_and_how_much;

@@ -63,7 +63,7 @@ struct App {
     layer: RateLimitLayer,
     service: BoxCloneSyncService<
         http::Request<()>,
-        http::Response<buttress_http::ResponseBody<String>>,
+        http::Response<buttress_http::ResponseBody<buttress_rate_limit::MeteredBody<String>>>,
         std::convert::Infallible,
     >,
 }

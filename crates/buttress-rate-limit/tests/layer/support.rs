@@ -9,7 +9,7 @@ use std::{
 
 use buttress_core::{Tick, clock::ManualClock};
 use buttress_http::{PeerAddr, ResponseBody};
-use buttress_rate_limit::{Policy, RateLimitLayer, RateLimitLayerBuilder};
+use buttress_rate_limit::{MeteredBody, Policy, RateLimitLayer, RateLimitLayerBuilder};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
@@ -72,7 +72,7 @@ pub(crate) type Http = RateLimitLayer;
 
 /// Sends one request through a fresh service of `layer`, as axum does for each connection.
 pub(crate) async fn send(layer: &Http, handler: &Handler, request: Request<()>) -> Answer {
-    let response: Response<ResponseBody<String>> = layer
+    let response: Response<ResponseBody<MeteredBody<String>>> = layer
         .layer(handler.service())
         .oneshot(request)
         .await

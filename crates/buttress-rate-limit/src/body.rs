@@ -1,0 +1,106 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{Meter, Permit};
+
+pin_project! {
+    /// The inner service's body, watched by [`Meter`]s where the user asked for them.
+    #[derive(Debug)]
+    pub struct MeteredBody<B> {
+        #[pin]
+        inner: B,
+        // Boxed, since most bodies are not watched. `None` where it is settled.
+        gauge: Option<Box<Gauge>>,
+    }
+}
+
+impl<B> MeteredBody<B> {
+    pub(crate) fn around(inner: B, gauge: Option<Gauge>) -> Self {
+        Self {
+            inner,
+            gauge: gauge.map(Box::new),
+        }
+    }
+}
+
+/// Meters, and what they settle when they are dropped: at the end of the body, or when the client leaves.
+pub(crate) struct Gauge {
+    permit: Permit,
+    meters: Vec<(usize, Box<dyn Meter>)>,
+}
+
+impl Gauge {
+    pub(crate) fn of(permit: &Permit, meters: Vec<(usize, Box<dyn Meter>)>) -> Self {
+        Self {
+            permit: permit.clone(),
+            meters,
+        }
+    }
+
+    fn see(&mut self, frame: &Frame<Bytes>) {
+        for (_, meter) in &mut self.meters {
+            if let Some(data) = frame.data_ref() {
+                meter.data(data);
+            } else if let Some(trailers) = frame.trailers_ref() {
+                meter.trailers(trailers);
+            }
+        }
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        for (ordinal, meter) in &self.meters {
+            self.permit.settle_at(*ordinal, meter.cost());
+        }
+    }
+}
+
+impl fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gauge")
+            .field("meters", &self.meters.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B> Body for MeteredBody<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(cx));
+        match (&frame, this.gauge.as_mut()) {
+            (Some(Ok(frame)), Some(gauge)) => gauge.see(frame),
+            (Some(Ok(_)), None) => {}
+            // The end, or a break: nothing more will pass.
+            (None | Some(Err(_)), _) => *this.gauge = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

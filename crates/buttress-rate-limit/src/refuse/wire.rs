@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use buttress_core::ConfigError;
+use buttress_http::{
+    FieldStyle, GrpcCode, GrpcRefusal, LimitItem, Problem, QuotaItem, RateLimitFields,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+
+use super::Refusal;
+use crate::{Decision, Limit, Quota, Standing, decision::Verdict};
+
+/// What is the same for all responses of a layer, made once.
+#[derive(Debug)]
+pub(super) struct Wire {
+    style: FieldStyle,
+    names: Box<[Box<str>]>,
+    /// The fields, for requests whose quotas are the policies' own.
+    fields: RateLimitFields,
+    /// The usual refusal's body, for each policy alone.
+    problems: Box<[Bytes]>,
+}
+
+/// How the policies stand, kept until the response comes. One is the usual number, and needs no
+/// allocation.
+#[derive(Debug)]
+pub(super) enum Kept {
+    One(Decision),
+    Many(Box<[Decision]>),
+    /// With quotas that were found for the request.
+    Found(Box<[(Quota, Decision)]>),
+}
+
+impl Kept {
+    #[inline]
+    pub(super) fn of(standing: &Standing<'_>) -> Self {
+        match standing.decisions() {
+            _ if standing.has_found_quotas() => Self::Found(
+                standing
+                    .iter()
+                    .map(|(_, quota, decision)| (*quota, *decision))
+                    .collect(),
+            ),
+            [only] => Self::One(*only),
+            many => Self::Many(many.into()),
+        }
+    }
+}
+
+impl Wire {
+    pub(super) fn build(style: FieldStyle, limits: &[Arc<Limit>]) -> Result<Self, ConfigError> {
+        let items: Vec<_> = limits
+            .iter()
+            .map(|limit| quota_item(limit.name(), limit.quota()))
+            .collect();
+        Ok(Self {
+            style,
+            names: limits.iter().map(|limit| limit.name().into()).collect(),
+            fields: RateLimitFields::build(style, &items)?,
+            problems: limits
+                .iter()
+                .map(|limit| over_limit([limit.name()]).to_bytes())
+                .collect(),
+        })
+    }
+
+    pub(super) fn has_fields(&self) -> bool {
+        self.style != FieldStyle::None
+    }
+
+    pub(super) fn write_fields(&self, headers: &mut HeaderMap, kept: &Kept) {
+        match kept {
+            Kept::One(only) => self.fields.write(headers, &[limit_item(only)]),
+            Kept::Many(decisions) => {
+                let items: Vec<_> = decisions.iter().map(limit_item).collect();
+                self.fields.write(headers, &items);
+            }
+            Kept::Found(found) => {
+                let policies: Vec<_> = self
+                    .names
+                    .iter()
+                    .zip(found)
+                    .map(|(name, (quota, _))| quota_item(name, quota))
+                    .collect();
+                let items: Vec<_> = found
+                    .iter()
+                    .map(|(_, decision)| limit_item(decision))
+                    .collect();
+                // The names were found good when the layer was built.
+                if let Ok(fields) = RateLimitFields::build(self.style, &policies) {
+                    fields.write(headers, &items);
+                }
+            }
+        }
+    }
+
+    pub(super) fn http(&self, refusal: &Refusal<'_>) -> Response<Bytes> {
+        if refusal.is_denied() {
+            return Problem::new(StatusCode::FORBIDDEN)
+                .title("The request is denied")
+                .into_response();
+        }
+        if let Some(missing) = refusal.missing_key() {
+            let detail = format!(
+                "The rate limit {:?} needs to know: {}.",
+                refusal.policy(),
+                missing.why()
+            );
+            return Problem::new(StatusCode::BAD_REQUEST)
+                .title("The request does not say whose it is")
+                .detail(detail)
+                .into_response();
+        }
+        if refusal
+            .decision()
+            .is_some_and(|decision| decision.verdict() == Verdict::CostExceedsBurst)
+        {
+            return Problem::quota_exceeded(refusal.policies())
+                .detail("The request costs more than the whole quota: it can never be admitted.")
+                .into_response();
+        }
+        let body = match self.problems.get(refusal.index()) {
+            Some(problem) if refusal.policies().nth(1).is_none() => problem.clone(),
+            _ => over_limit(refusal.policies()).to_bytes(),
+        };
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+pub(super) fn grpc(refusal: &Refusal<'_>, request: &HeaderMap) -> Response<Bytes> {
+    let policy = refusal.policy();
+    let status = match (refusal.missing_key(), refusal.retry_after()) {
+        _ if refusal.is_denied() => {
+            GrpcRefusal::new(GrpcCode::PermissionDenied, "the request is denied")
+        }
+        (Some(missing), _) => {
+            let message = format!(
+                "the rate limit {policy:?} needs to know whose the request is: {}",
+                missing.why()
+            );
+            GrpcRefusal::new(GrpcCode::InvalidArgument, message)
+        }
+        (None, Some(wait)) => {
+            GrpcRefusal::resource_exhausted(format!("the quota {policy:?} is used up"))
+                .retry_after(wait)
+        }
+        (None, None) => {
+            let message = format!("the request costs more than the whole quota {policy:?}");
+            GrpcRefusal::resource_exhausted(message)
+        }
+    };
+    status.into_response(request).map(|()| Bytes::new())
+}
+
+/// What is told of a policy: as a bucket's, its capacity and the time that this takes to fill.
+fn quota_item<'a>(name: &'a str, quota: &Quota) -> QuotaItem<'a> {
+    let refill = quota.refill_time();
+    let seconds = refill.as_secs() + u64::from(refill.subsec_nanos() > 0);
+    QuotaItem::new(name, quota.burst(), seconds.max(1))
+}
+
+fn over_limit<'a>(policies: impl IntoIterator<Item = &'a str>) -> Problem {
+    Problem::quota_exceeded(policies)
+        .detail("The quota is used up. Try again after the time in Retry-After.")
+}
+
+fn limit_item(decision: &Decision) -> LimitItem {
+    LimitItem {
+        remaining: decision.remaining(),
+        retry_after: decision.retry_after().unwrap_or(decision.next_after()),
+        reset_after: decision.reset_after(),
+    }
+}

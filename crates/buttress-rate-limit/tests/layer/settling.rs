@@ -1,0 +1,394 @@
+//! Permits: what a request truly cost is known afterwards.
+
+use std::{
+    convert::Infallible,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use buttress_http::ClientIp;
+use buttress_rate_limit::{CountBytes, Meter, Permit, Policy, RateLimitLayer};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+
+use crate::support::{clock, from_peer, http};
+
+type Handled = Result<Response<String>, Infallible>;
+
+/// How many are left under the first policy, once `handler` has handled a request.
+async fn remaining<S>(layer: &RateLimitLayer, handler: S) -> u64
+where
+    S: Service<Request<()>, Response = Response<String>, Error = Infallible> + Clone,
+{
+    layer
+        .layer(handler)
+        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+        .await
+        .unwrap();
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let answer = layer
+        .layer(probe)
+        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+        .await
+        .unwrap();
+    let field = answer.headers()["ratelimit"].to_str().unwrap().to_owned();
+    field
+        .split(";r=")
+        .nth(1)
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+fn settling(
+    actual: u64,
+) -> impl Service<Request<()>, Response = Response<String>, Error = Infallible> + Clone {
+    service_fn(move |request: Request<()>| async move {
+        let permit = request.extensions().get::<Permit>().unwrap();
+        assert_eq!(
+            (permit.charged("tokens"), permit.charged("other")),
+            (Some(10), None)
+        );
+        assert!(permit.settle(actual));
+        assert!(!permit.settle(90), "the first settlement wins");
+        assert!(!permit.clone().refund());
+        Handled::Ok(Response::default())
+    })
+}
+
+fn tokens() -> RateLimitLayer {
+    // An estimate of ten for the request under test; the probe after it is free.
+    let calls = AtomicU64::new(0);
+    let cost = move |_: &buttress_http::Head| {
+        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            10
+        } else {
+            0
+        }
+    };
+    http(
+        Policy::new("tokens", "100/h")
+            .key(ClientIp::peer())
+            .cost(cost),
+    )
+    .permits()
+    .clock(clock())
+    .build()
+    .unwrap()
+}
+
+#[tokio::test]
+async fn the_difference_is_charged_or_given_back() {
+    assert_eq!(remaining(&tokens(), settling(10)).await, 90);
+    assert_eq!(remaining(&tokens(), settling(35)).await, 65);
+    assert_eq!(remaining(&tokens(), settling(1)).await, 99);
+    assert_eq!(
+        remaining(&tokens(), settling(0)).await,
+        100,
+        "and never more than full"
+    );
+    assert_eq!(remaining(&tokens(), settling(1_000_000)).await, 0, "debt");
+}
+
+#[tokio::test]
+async fn a_permit_that_is_dropped_leaves_the_charge() {
+    let handler = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    assert_eq!(remaining(&tokens(), handler).await, 90);
+}
+
+/// D6 of the traps: an overrun is debt, not forgiven; and the debt is bounded.
+#[tokio::test]
+async fn an_overrun_is_paid_back_within_two_refill_times() {
+    let clock = clock();
+    let layer = http(Policy::new("all", "10/min"))
+        .permits()
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let overrun = service_fn(|request: Request<()>| async move {
+        request
+            .extensions()
+            .get::<Permit>()
+            .unwrap()
+            .settle(u64::MAX);
+        Handled::Ok(Response::default())
+    });
+    let send = || layer.layer(overrun).oneshot(from_peer(Ipv4Addr::LOCALHOST));
+    assert_eq!(send().await.unwrap().status(), 200);
+    let refused = send().await.unwrap();
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"66".parse().unwrap())
+    );
+    clock.advance(Duration::from_secs(66));
+    assert_eq!(send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn one_policy_of_several_can_be_settled() {
+    let layer = http(Policy::new("requests", "10/h"))
+        .policy(Policy::new("tokens", "1000/h").cost(|_| 100))
+        .permits()
+        .clock(clock())
+        .build()
+        .unwrap();
+    let handler = service_fn(|request: Request<()>| async move {
+        let permit = request.extensions().get::<Permit>().unwrap();
+        assert!(permit.settle_for("tokens", 40));
+        assert!(!permit.settle_for("tokens", 50));
+        assert!(!permit.settle_for("no such policy", 50));
+        assert_eq!(permit.charged("requests"), Some(1));
+        Handled::Ok(Response::default())
+    });
+    for _ in 0..2 {
+        layer
+            .layer(handler)
+            .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+            .await
+            .unwrap();
+    }
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let answer = layer
+        .layer(probe)
+        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+        .await
+        .unwrap();
+    let fields = answer.headers()["ratelimit"].to_str().unwrap();
+    assert!(
+        fields.starts_with(r#""requests";r=7;"#) && fields.contains(r#""tokens";r=820;"#),
+        "{fields}"
+    );
+}
+
+/// Reserve first, give back what succeeded: guesses that are made at the same time do not slip through.
+#[tokio::test]
+async fn only_failed_logins_count() {
+    let layer = http(Policy::new("failed-logins", "3/h").key(ClientIp::peer()))
+        .settle_by_response("failed-logins", |response| {
+            response.status.is_success().then_some(0)
+        })
+        .clock(clock())
+        .build()
+        .unwrap();
+    let log_in = |status: StatusCode| {
+        let handler = service_fn(move |request: Request<()>| async move {
+            assert!(
+                request.extensions().get::<Permit>().is_none(),
+                "nobody asked for permits"
+            );
+            let mut response = Response::new(String::new());
+            *response.status_mut() = status;
+            Handled::Ok(response)
+        });
+        let call = layer.layer(handler).oneshot(from_peer(Ipv4Addr::LOCALHOST));
+        async { call.await.unwrap().status().as_u16() }
+    };
+    for _ in 0..10 {
+        assert_eq!(log_in(StatusCode::OK).await, 200);
+    }
+    for _ in 0..3 {
+        assert_eq!(log_in(StatusCode::UNAUTHORIZED).await, 401);
+    }
+    assert_eq!(log_in(StatusCode::OK).await, 429);
+}
+
+#[tokio::test]
+async fn guesses_at_the_same_time_do_not_slip_through() {
+    let layer = http(Policy::new("failed-logins", "3/h").key(ClientIp::peer()))
+        .settle_by_response("failed-logins", |response| {
+            response.status.is_success().then_some(0)
+        })
+        .clock(clock())
+        .build()
+        .unwrap();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let handler = {
+        let gate = Arc::clone(&gate);
+        service_fn(move |_: Request<()>| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                let mut response = Response::new(String::new());
+                *response.status_mut() = StatusCode::UNAUTHORIZED;
+                Handled::Ok(response)
+            }
+        })
+    };
+    let guesses: Vec<_> = (0..10)
+        .map(|_| {
+            tokio::spawn(
+                layer
+                    .layer(handler.clone())
+                    .oneshot(from_peer(Ipv4Addr::LOCALHOST)),
+            )
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    gate.add_permits(10);
+    let mut checked = 0;
+    for guess in guesses {
+        checked += u32::from(guess.await.unwrap().unwrap().status() == 401);
+    }
+    assert_eq!(checked, 3);
+}
+
+/// Three frames and trailers; `stop` of them are read, and then the client leaves.
+async fn stream(layer: &RateLimitLayer, stop: usize) -> (Vec<String>, bool) {
+    let handler = service_fn(|_: Request<()>| {
+        let trailers =
+            http::HeaderMap::from_iter([("x-tokens".parse().unwrap(), "77".parse().unwrap())]);
+        let data = ["one", "three", "fourteen"]
+            .map(|text| Frame::data(Bytes::from_static(text.as_bytes())));
+        let frames = data
+            .into_iter()
+            .chain([Frame::trailers(trailers)])
+            .map(Ok::<_, Infallible>);
+        let body = StreamBody::new(tokio_stream::iter(frames));
+        async { Ok::<_, Infallible>(Response::new(body)) }
+    });
+    let mut body = layer
+        .layer(handler)
+        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+        .await
+        .unwrap()
+        .into_body();
+    let mut seen = Vec::new();
+    while seen.len() < stop {
+        match body.frame().await {
+            Some(frame) => seen.push(
+                frame
+                    .unwrap()
+                    .into_data()
+                    .map_or("trailers".to_owned(), |data| {
+                        String::from_utf8(data.into()).unwrap()
+                    }),
+            ),
+            None => return (seen, true),
+        }
+    }
+    (seen, false)
+}
+
+async fn left(layer: &RateLimitLayer) -> String {
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let answer = layer
+        .layer(probe)
+        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+        .await
+        .unwrap();
+    answer.headers()["ratelimit"]
+        .to_str()
+        .unwrap()
+        .split(";t=")
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+fn metered<M: Meter + Default>() -> RateLimitLayer {
+    let calls = AtomicU64::new(0);
+    let cost = move |_: &buttress_http::Head| {
+        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            10
+        } else {
+            0
+        }
+    };
+    http(Policy::new("all", "1000/h").cost(cost))
+        .settle_by_body("all", |_| Some(M::default()))
+        .clock(clock())
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_body_says_at_its_end_what_it_cost() {
+    let layer = metered::<CountBytes>();
+    let (seen, ended) = stream(&layer, 9).await;
+    assert_eq!(
+        (seen, ended),
+        (
+            vec![
+                "one".into(),
+                "three".into(),
+                "fourteen".into(),
+                "trailers".into()
+            ],
+            true
+        )
+    );
+    assert_eq!(left(&layer).await, r#""all";r=984"#);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_pays_for_what_it_got() {
+    for (stop, expected) in [
+        (0, r#""all";r=1000"#),
+        (1, r#""all";r=997"#),
+        (2, r#""all";r=992"#),
+    ] {
+        let layer = metered::<CountBytes>();
+        let (seen, ended) = stream(&layer, stop).await;
+        assert_eq!((seen.len(), ended), (stop, false));
+        assert_eq!(left(&layer).await, expected);
+    }
+}
+
+/// A meter of somebody's own, who finds the cost in the trailers.
+#[derive(Default)]
+struct Tokens(u64);
+
+impl Meter for Tokens {
+    fn data(&mut self, _: &Bytes) {}
+
+    fn trailers(&mut self, trailers: &http::HeaderMap) {
+        self.0 = trailers["x-tokens"].to_str().unwrap().parse().unwrap();
+    }
+
+    fn cost(&self) -> u64 {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_meter_sees_the_trailers_too() {
+    let layer = metered::<Tokens>();
+    stream(&layer, 9).await;
+    assert_eq!(left(&layer).await, r#""all";r=923"#);
+}
+
+#[test]
+fn a_rule_for_a_policy_that_is_not_there_is_an_error() {
+    let layer = http(Policy::new("a", "1/s")).settle_by_response("b", |_| None);
+    assert_eq!(layer.build().unwrap_err().field(), "settle.policy");
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn in_axum_it_is_an_extractor() {
+    use axum_core::extract::FromRequestParts as _;
+
+    let handler = service_fn(|request: Request<()>| async move {
+        let (mut parts, ()) = request.into_parts();
+        let permit = Permit::from_request_parts(&mut parts, &()).await.unwrap();
+        permit.settle(35);
+        Handled::Ok(Response::default())
+    });
+    assert_eq!(remaining(&tokens(), handler).await, 65);
+
+    let (mut parts, ()) = Request::new(()).into_parts();
+    let (status, _) = Permit::from_request_parts(&mut parts, &())
+        .await
+        .unwrap_err();
+    assert_eq!(status, 500);
+}

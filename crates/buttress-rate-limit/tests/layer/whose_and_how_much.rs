@@ -1,0 +1,284 @@
+//! What is read of a request: its cost, its quota, and whether it is limited at all.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use buttress_http::{ClientIp, GrpcCode, Head, LocalRefusal, grpc_status, keys};
+use buttress_rate_limit::{Access, Error, Event, Policy, Quota, RateLimitLayer};
+use http::{HeaderValue, Method, Request};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::{Handler, clock, from_peer, http, send};
+
+fn with(headers: &[(&'static str, &'static str)]) -> Request<()> {
+    let mut request = from_peer(Ipv4Addr::LOCALHOST);
+    for (name, value) in headers {
+        request
+            .headers_mut()
+            .insert(*name, HeaderValue::from_static(value));
+    }
+    request
+}
+
+fn cost_in_header(head: &Head) -> u64 {
+    head.headers()
+        .get("x-cost")
+        .and_then(|cost| cost.to_str().ok()?.parse().ok())
+        .unwrap_or(1)
+}
+
+#[tokio::test]
+async fn a_request_can_cost_more_than_another() {
+    let handler = Handler::default();
+    let layer = http(
+        Policy::new("per-ip", "10/h")
+            .key(ClientIp::peer())
+            .cost(cost_in_header),
+    )
+    .clock(clock())
+    .build()
+    .unwrap();
+    let of_cost = |cost| with(&[("x-cost", cost)]);
+    assert_eq!(
+        send(&layer, &handler, of_cost("7"))
+            .await
+            .header("ratelimit"),
+        Some(r#""per-ip";r=3;t=2520"#)
+    );
+    assert_eq!(send(&layer, &handler, of_cost("4")).await.status, 429);
+    assert_eq!(send(&layer, &handler, of_cost("3")).await.status, 200);
+    assert_eq!(
+        send(&layer, &handler, of_cost("0")).await.status,
+        200,
+        "a cost of 0 is always admitted"
+    );
+
+    let never = send(&layer, &handler, of_cost("11")).await;
+    assert_eq!((never.status, never.header("retry-after")), (429, None));
+    assert!(
+        std::str::from_utf8(&never.body)
+            .unwrap()
+            .contains("can never be admitted")
+    );
+    let never = send(
+        &layer,
+        &handler,
+        with(&[("x-cost", "11"), ("content-type", "application/grpc")]),
+    )
+    .await;
+    assert_eq!(
+        grpc_status(&never.headers),
+        Some(GrpcCode::ResourceExhausted)
+    );
+}
+
+fn by_tier(head: &Head) -> Option<Quota> {
+    let tier = head.headers().get("x-tier")?;
+    match tier.as_bytes() {
+        b"gold" => Quota::per_hour(100).build().ok(),
+        b"silver" => Quota::per_hour(4).burst(2).build().ok(),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_request_can_have_a_quota_of_its_own() {
+    let handler = Handler::default();
+    let tenant = || keys::Header::named("x-tenant").unwrap();
+    let layer = http(
+        Policy::new("per-tenant", "1/h")
+            .key(tenant())
+            .quota_by(by_tier),
+    )
+    .policy(Policy::new("all", "1000/d"))
+    .clock(clock())
+    .build()
+    .unwrap();
+    let gold = || with(&[("x-tenant", "acme"), ("x-tier", "gold")]);
+    let silver = || with(&[("x-tenant", "umbrella"), ("x-tier", "silver")]);
+    let other = || with(&[("x-tenant", "initech")]);
+
+    let answer = send(&layer, &handler, gold()).await;
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some(r#""per-tenant";q=100;w=3600, "all";q=1000;w=86400"#)
+    );
+    assert_eq!(
+        answer.header("ratelimit"),
+        Some(r#""per-tenant";r=99;t=36, "all";r=999;t=87"#)
+    );
+
+    let mut statuses = Vec::new();
+    for request in [silver(), silver(), silver(), other(), other(), gold()] {
+        statuses.push(send(&layer, &handler, request).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429, 200, 429, 200]);
+    let refused = send(&layer, &handler, silver()).await;
+    assert_eq!(refused.header("retry-after"), Some("900"));
+    assert_eq!(
+        refused.header("ratelimit-policy"),
+        Some(r#""per-tenant";q=2;w=1800, "all";q=1000;w=86400"#)
+    );
+}
+
+/// R9 of the traps: whoever is moved to another tier does not get a fresh burst by it.
+#[tokio::test]
+async fn a_change_of_quota_grants_no_fresh_burst() {
+    let (handler, clock) = (Handler::default(), clock());
+    let quota = Arc::new(Mutex::new("10/h"));
+    let current = Arc::clone(&quota);
+    let layer =
+        http(Policy::new("all", "10/h").quota_by(move |_| current.lock().unwrap().parse().ok()))
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+    for _ in 0..10 {
+        assert_eq!(send(&layer, &handler, with(&[])).await.status, 200);
+    }
+    *quota.lock().unwrap() = "100/h";
+    assert_eq!(
+        send(&layer, &handler, with(&[])).await.status,
+        429,
+        "all of it is used, of the new one too"
+    );
+    // An hour's worth was used; what comes back now comes at the new rate.
+    clock.advance(Duration::from_secs(36));
+    assert_eq!(send(&layer, &handler, with(&[])).await.status, 200);
+    assert_eq!(send(&layer, &handler, with(&[])).await.status, 429);
+}
+
+fn who(head: &Head) -> Access {
+    if head.method() == Method::OPTIONS
+        && head.headers().contains_key("access-control-request-method")
+    {
+        return Access::Allow;
+    }
+    match head.headers().get("x-who").map(HeaderValue::as_bytes) {
+        Some(b"friend") => Access::Allow,
+        Some(b"foe") => Access::Deny,
+        _ => Access::Limit,
+    }
+}
+
+#[tokio::test]
+async fn some_pass_unlimited_and_some_do_not_pass() {
+    let handler = Handler::default();
+    let layer = http(Policy::new("per-ip", "1/h").key(ClientIp::peer()))
+        .access(who)
+        .clock(clock())
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        let answer = send(&layer, &handler, with(&[("x-who", "friend")])).await;
+        assert_eq!((answer.status, answer.header("ratelimit")), (200, None));
+        let mut preflight = with(&[("access-control-request-method", "GET")]);
+        *preflight.method_mut() = Method::OPTIONS;
+        assert_eq!(send(&layer, &handler, preflight).await.status, 200);
+    }
+    assert_eq!(
+        send(&layer, &handler, with(&[])).await.status,
+        200,
+        "they were charged nothing"
+    );
+    assert_eq!(send(&layer, &handler, with(&[])).await.status, 429);
+
+    let denied = send(&layer, &handler, with(&[("x-who", "foe")])).await;
+    assert_eq!(denied.status, 403);
+    assert_eq!(
+        denied.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(
+        (denied.header("retry-after"), denied.header("ratelimit")),
+        (None, None)
+    );
+    assert!(denied.extensions.get::<LocalRefusal>().is_some());
+    let denied = send(
+        &layer,
+        &handler,
+        with(&[("x-who", "foe"), ("content-type", "application/grpc")]),
+    )
+    .await;
+    assert_eq!(
+        grpc_status(&denied.headers),
+        Some(GrpcCode::PermissionDenied)
+    );
+
+    let typed = RateLimitLayer::typed(Policy::<u8>::new("all", "1/h"))
+        .access(|n: &u8| if *n == 0 { Access::Deny } else { Access::Limit })
+        .build()
+        .unwrap();
+    let echo = service_fn(|n: u8| async move { Ok::<_, std::convert::Infallible>(n) });
+    assert!(matches!(
+        typed.layer(echo).oneshot(0).await,
+        Err(Error::Denied)
+    ));
+    assert_eq!(typed.layer(echo).oneshot(1).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_shadow_policy_is_counted_and_never_refuses() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let handler = Handler::default();
+    let heard = Arc::clone(&log);
+    let observer = move |event: &Event<'_>| {
+        let what = match event {
+            Event::Admitted { .. } => "admitted",
+            Event::Refused { .. } => "refused",
+            Event::WouldRefuse { .. } => "would refuse",
+            _ => "other",
+        };
+        heard
+            .lock()
+            .unwrap()
+            .push(format!("{} {what}", event.limit()));
+    };
+    let layer = http(
+        Policy::new("stricter", "1/h")
+            .key(ClientIp::peer())
+            .shadow(),
+    )
+    .policy(Policy::new("enforced", "2/h").key(ClientIp::peer()))
+    .observer(observer)
+    .clock(clock())
+    .build()
+    .unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        let answer = send(&layer, &handler, with(&[])).await;
+        assert_eq!(
+            answer.header("ratelimit-policy"),
+            Some(r#""enforced";q=2;w=3600"#),
+            "a shadow shows nowhere"
+        );
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+    assert_eq!(
+        *log.lock().unwrap(),
+        [
+            "enforced admitted",
+            "stricter admitted",
+            "enforced admitted",
+            "stricter would refuse",
+            // What was refused never reached the shadow.
+            "enforced refused",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_layer_of_shadows_alone_refuses_nothing() {
+    let handler = Handler::default();
+    let layer = http(Policy::new("tried", "1/h").shadow())
+        .clock(clock())
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        let answer = send(&layer, &handler, with(&[])).await;
+        assert_eq!((answer.status, answer.headers.len()), (200, 0));
+    }
+}
