@@ -1,0 +1,184 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use buttress_core::{Clock, ConfigError, Observer, Random, clock::AnyClock};
+
+use crate::{
+    CircuitBreaker, Event, OnDrop, OnThrottled, OpenFor, Trip, machine::Terms, settings::Settings,
+    shared::Shared,
+};
+
+/// A circuit breaker in the making.
+#[must_use = "call `build`"]
+pub struct CircuitBreakerBuilder {
+    options: Options,
+}
+
+struct Options {
+    name: Arc<str>,
+    trip: Trip,
+    open_for: OpenFor,
+    probes: u32,
+    probe_deadline: Duration,
+    on_throttled: OnThrottled,
+    on_drop: OnDrop,
+    retry_after_bounds: (Duration, Duration),
+    clock: Option<AnyClock>,
+    random: Random,
+    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+}
+
+/// A time that is more than zero and at most this can be told apart from a mistake.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// The probes of a circuit are kept one by one.
+const MOST_PROBES: u32 = 1_000;
+
+impl CircuitBreakerBuilder {
+    pub(crate) fn starting_with(trip: Trip) -> Self {
+        Self {
+            options: Options {
+                name: "default".into(),
+                trip,
+                open_for: OpenFor::default(),
+                probes: 3,
+                probe_deadline: Duration::from_secs(10),
+                on_throttled: OnThrottled::default(),
+                on_drop: OnDrop::default(),
+                retry_after_bounds: (Duration::from_secs(1), Duration::from_secs(300)),
+                clock: None,
+                random: Random::default(),
+                observer: None,
+            },
+        }
+    }
+
+    /// The name under which the circuit breaker is reported; `default` if not given.
+    pub fn name(mut self, name: &str) -> Self {
+        self.options.name = name.into();
+        self
+    }
+
+    /// For how long the circuit stays open: a `Duration`, or an [`OpenFor`]; growing from 1 s to 60 s with
+    /// jitter if not given.
+    pub fn open_for(mut self, open_for: impl Into<OpenFor>) -> Self {
+        self.options.open_for = open_for.into();
+        self
+    }
+
+    /// How many calls go through a half-open circuit, and decide by the same rates whether it closes; 3 if
+    /// not given, at most 1,000. They decide as soon as the others cannot change it any more.
+    pub fn probes(mut self, probes: u32) -> Self {
+        self.options.probes = probes;
+        self
+    }
+
+    /// How long a probe may take; 10 s if not given. One that has no answer by then counts as a failure,
+    /// and what it says later is not heard.
+    pub fn probe_deadline(mut self, deadline: Duration) -> Self {
+        self.options.probe_deadline = deadline;
+        self
+    }
+
+    /// What happens when the upstream says "too many"; [`OnThrottled::Park`] if not given.
+    pub fn on_throttled(mut self, on_throttled: OnThrottled) -> Self {
+        self.options.on_throttled = on_throttled;
+        self
+    }
+
+    /// What a call says whose end nobody waited for; [`OnDrop::Ignore`] if not given.
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.options.on_drop = on_drop;
+        self
+    }
+
+    /// The least and the most that an upstream's `Retry-After` (or gRPC's `RetryInfo` or pushback) is
+    /// taken for; 1 s and 5 min if not given.
+    pub fn retry_after_bounds(mut self, least: Duration, most: Duration) -> Self {
+        self.options.retry_after_bounds = (least, most);
+        self
+    }
+
+    /// The clock; [`TokioClock`](buttress_core::clock::TokioClock) if not given, which follows tokio's
+    /// paused time.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.options.clock = Some(AnyClock::of(clock));
+        self
+    }
+
+    /// The source of jitter; one that differs from run to run if not given.
+    pub fn random(mut self, random: Random) -> Self {
+        self.options.random = random;
+        self
+    }
+
+    /// Who hears of every call, refusal and transition.
+    pub fn observer(mut self, observer: impl for<'a> Observer<Event<'a>>) -> Self {
+        self.options.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// The circuit breaker.
+    ///
+    /// # Errors
+    ///
+    /// Where a rate is not within 0 and 1, a window is empty or needs more calls than it holds, a time is
+    /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
+    pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
+        Ok(CircuitBreaker::with(Shared::of(self.settings()?)))
+    }
+
+    pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
+        self.options.checked()
+    }
+}
+
+impl Options {
+    fn checked(self) -> Result<Settings, ConfigError> {
+        let trip = self.trip.checked()?;
+        let open_for = self.open_for.checked()?;
+        if !(1..=MOST_PROBES).contains(&self.probes) {
+            return Err(ConfigError::new("probes", self.probes, "1 to 1,000"));
+        }
+        let deadline = self.probe_deadline;
+        if deadline.is_zero() || deadline > LONGEST {
+            return Err(ConfigError::new(
+                "probe_deadline",
+                format!("{deadline:?}"),
+                "more than zero, at most a year",
+            ));
+        }
+        let (least, most) = self.retry_after_bounds;
+        if least.is_zero() || most < least || most > LONGEST {
+            return Err(ConfigError::new(
+                "retry_after_bounds",
+                format!("{least:?} to {most:?}"),
+                "a least of more than zero, and a most from that to a year",
+            ));
+        }
+        Ok(Settings {
+            name: self.name,
+            slow_after: trip.slow_after(),
+            rule_reads_the_clock: trip.reads_the_clock(),
+            terms: Terms {
+                open_for,
+                random: self.random,
+                probes: trip.probe_terms(self.probes, deadline),
+            },
+            trip,
+            on_throttled: self.on_throttled,
+            on_drop: self.on_drop,
+            retry_after_bounds: self.retry_after_bounds,
+            clock: self.clock.unwrap_or_default(),
+            observer: self.observer,
+        })
+    }
+}
+
+impl fmt::Debug for CircuitBreakerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerBuilder")
+            .field("name", &self.options.name)
+            .field("trip", &self.options.trip)
+            .finish_non_exhaustive()
+    }
+}

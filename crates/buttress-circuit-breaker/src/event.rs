@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use buttress_core::Digest;
+
+use crate::{Refused, Transition};
+
+/// What an observer hears of.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// The circuit breaker's name.
+    pub name: &'a str,
+    /// Whose circuit it is, where there is one for each key.
+    pub key: Option<Digest>,
+    /// What happened.
+    pub happening: Happening,
+}
+
+/// What happened to a circuit.
+///
+/// As metrics, under the names that resilience4j's users know:
+///
+/// | event | metric |
+/// |---|---|
+/// | [`Call`](Self::Call) | `circuitbreaker.calls{kind}`: a counter, and a histogram of `took` |
+/// | [`NotPermitted`](Self::NotPermitted) | `circuitbreaker.not_permitted_calls`: a counter |
+/// | [`Transition`](Self::Transition) | `circuitbreaker.state{state}`: a gauge for each of [`State::ALL`](crate::State::ALL), 1 for the state that was entered, 0 for the others |
+/// | [`Snapshot`](crate::Snapshot), on each scrape | `circuitbreaker.failure_rate`, `circuitbreaker.slow_call_rate` |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Happening {
+    /// A call that was let go has ended.
+    #[non_exhaustive]
+    Call {
+        /// How.
+        kind: CallKind,
+        /// Whether it was slow; never, under a rule that does not care.
+        slow: bool,
+        /// The time that it took to answer, where it was timed.
+        took: Option<Duration>,
+    },
+    /// A call was refused.
+    NotPermitted(Refused),
+    /// The circuit changed its state.
+    Transition(Transition),
+    /// The upstream asked not to be called for so long, and will not be.
+    Parked(Duration),
+    /// There is no room for the circuit of a key, since all circuits near its place are open: its calls go
+    /// unwatched.
+    NoRoom,
+}
+
+/// How a call ended, as the circuit sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallKind {
+    /// The upstream did its work.
+    Successful,
+    /// The upstream failed.
+    Failed,
+    /// The upstream asked to be left alone.
+    Throttled,
+    /// It says nothing about the upstream.
+    Ignored,
+    /// Nobody waited for its end.
+    Dropped,
+    /// The circuit changed its state since it was let go: it changes nothing any more.
+    Late,
+}
+
+impl CallKind {
+    /// The word for a metric's label: `successful`, `failed`, `throttled`, `ignored`, `dropped`, `late`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Successful => "successful",
+            Self::Failed => "failed",
+            Self::Throttled => "throttled",
+            Self::Ignored => "ignored",
+            Self::Dropped => "dropped",
+            Self::Late => "late",
+        }
+    }
+}

@@ -1,0 +1,5 @@
+#[path = "../../tests/scenario/mod.rs"]
+mod scenario;
+
+mod laws;
+mod scenarios;

@@ -1,0 +1,10 @@
+//! The handle, from outside. No sockets, and no time but the one that the tests move.
+
+mod configuration;
+mod handle;
+mod observing;
+#[path = "../scenario/mod.rs"]
+mod scenario;
+mod scenarios;
+
+use buttress_circuit_breaker::Trip;
