@@ -6,14 +6,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use buttress_core::{BoxFuture, View};
+use buttress_core::View;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
     Refusal, Refuse,
-    limits::{Held, Limits, Ruling},
-    store::Answer,
+    limits::{Held, Later, Limits, Ruling},
 };
 
 type Out<S, Req, T, R> = Result<
@@ -120,7 +119,7 @@ pin_project! {
         S: Service<Req>,
         R: Refuse<T, S::Response, S::Error>,
     {
-        answer: Option<BoxFuture<'static, Answer>>,
+        answer: Option<Later>,
         held: Held,
         limits: Arc<Limits<T>>,
         waiting: Option<(S, Req)>,
@@ -137,7 +136,7 @@ where
     R: Refuse<T, S::Response, S::Error>,
 {
     pub(crate) fn asking(
-        answer: BoxFuture<'static, Answer>,
+        answer: Later,
         held: Held,
         limits: Arc<Limits<T>>,
         service: S,
@@ -168,7 +167,14 @@ where
         let mut this = self.project();
 
         if let Some(asked) = this.answer {
-            let answer = ready!(asked.as_mut().poll(cx));
+            let answer = match asked {
+                Later::Store(asked) => ready!(asked.as_mut().poll(cx)),
+                Later::Lookup(asked) => {
+                    let (asked, answer) = ready!(asked.as_mut().poll(cx));
+                    this.held.found(asked);
+                    answer
+                }
+            };
             *this.answer = None;
             let Some((service, request)) = this.waiting.take() else {
                 return Poll::Pending;

@@ -25,6 +25,8 @@ pub(crate) struct Limits<T> {
     secret: DigestKey,
     /// Whether requests carry their permits.
     permits: bool,
+    /// Whether any quota has to be looked up.
+    lookups: bool,
     /// Policies that are tried out: beside the others, and never refusing.
     shadows: Box<[(Arc<Limit>, Whose<T>)]>,
     books: Arc<Books>,
@@ -56,11 +58,16 @@ pub(crate) enum Ruling<'a> {
     Refused { by: usize, standing: Standing<'a> },
     /// It may not: the policy at this index needs a key.
     NoKey { by: usize, missing: MissingKey },
-    /// The store has to ask elsewhere.
-    Later {
-        answer: BoxFuture<'static, Answer>,
-        held: Held,
-    },
+    /// Somebody has to ask elsewhere.
+    Later { answer: Later, held: Held },
+}
+
+/// Who has to ask.
+pub(crate) enum Later {
+    /// The store.
+    Store(BoxFuture<'static, Answer>),
+    /// Somebody who knows the quotas; then the store.
+    Lookup(BoxFuture<'static, (Vec<Asked>, Answer)>),
 }
 
 impl<T: 'static> Limits<T> {
@@ -99,10 +106,11 @@ impl<T: 'static> Limits<T> {
             observer,
         };
         Ok(Self {
-            whose: whose.into(),
             access,
             secret,
             permits,
+            lookups: whose.iter().any(|whose| whose.lookup.is_some()),
+            whose: whose.into(),
             shadows,
             books: Arc::new(books),
         })
@@ -150,7 +158,7 @@ impl<T: 'static> Limits<T> {
         };
         match (&self.books.store, &self.books.observer) {
             // The usual case, without what only the others need.
-            (Backend::Memory(store), None) => {
+            (Backend::Memory(store), None) if !self.lookups => {
                 let now = self.books.now();
                 let (quota, cost) = (asked.quota_of(limit), asked.cost);
                 let decisions = [store
@@ -164,6 +172,7 @@ impl<T: 'static> Limits<T> {
                     Ruling::Refused { by: 0, standing }
                 })
             }
+            _ if self.lookups => self.look_up(from, &[asked], then),
             _ => self.books.rule_by_one(limit, asked, then),
         }
     }
@@ -198,6 +207,9 @@ impl<T: 'static> Limits<T> {
         }
         let count = MAX_POLICIES - places.len();
         let asked = asked.get(..count).unwrap_or_default();
+        if self.lookups {
+            return self.look_up(from, asked, then);
+        }
 
         let unused = Charge {
             limit: first,
@@ -218,6 +230,28 @@ impl<T: 'static> Limits<T> {
         let now = self.books.now();
         let acquired = self.books.acquire(now, charges, made);
         self.books.conclude(acquired, now, asked, made, then)
+    }
+
+    /// Has the quotas looked up, and charges then.
+    #[cold]
+    fn look_up<O>(&self, from: &T, asked: &[Asked], then: impl FnOnce(Ruling<'_>) -> O) -> O {
+        let lookup = |asked: &Asked| {
+            let lookup = self.whose.get(asked.ordinal)?.lookup.as_ref()?;
+            Some(lookup(from))
+        };
+        let mut lookups: Vec<_> = asked.iter().map(lookup).collect();
+        let (books, mut asked) = (Arc::clone(&self.books), asked.to_vec());
+        let held = Held::of(&self.books, &asked, self.books.now());
+        let answer = Later::Lookup(Box::pin(async move {
+            for (asked, lookup) in asked.iter_mut().zip(&mut lookups) {
+                if let Some(lookup) = lookup {
+                    asked.quota = lookup.await;
+                }
+            }
+            let answer = books.ask(&asked).await;
+            (asked, answer)
+        }));
+        then(Ruling::Later { answer, held })
     }
 
     /// Tries the shadow policies on a request that the others admitted. Each is on its own.
@@ -316,6 +350,30 @@ impl Books {
         }
     }
 
+    /// Charges what is asked, and waits where the store does.
+    async fn ask(&self, asked: &[Asked]) -> Answer {
+        let mut decisions = vec![UNDECIDED; asked.len()];
+        let acquired = {
+            let limit = |asked: &Asked| self.limits.get(asked.ordinal);
+            let charges: Vec<_> = asked
+                .iter()
+                .filter_map(|asked| Some(asked.of(limit(asked)?)))
+                .collect();
+            self.acquire(self.now(), &charges, &mut decisions)
+        };
+        match acquired {
+            Acquire::Admitted => Answer {
+                decisions,
+                refused_by: None,
+            },
+            Acquire::Refused { by } => Answer {
+                decisions,
+                refused_by: Some(by),
+            },
+            Acquire::Later(answer) => answer.await,
+        }
+    }
+
     #[inline]
     fn conclude<O>(
         self: &Arc<Self>,
@@ -330,6 +388,7 @@ impl Books {
             Acquire::Refused { by } => Some(by),
             Acquire::Later(answer) => {
                 let held = Held::of(self, asked, now);
+                let answer = Later::Store(answer);
                 return then(Ruling::Later { answer, held });
             }
         };
@@ -435,6 +494,12 @@ impl Held {
             at,
             made: false,
         }
+    }
+
+    /// The quotas were looked up.
+    pub(crate) fn found(&mut self, asked: Vec<Asked>) {
+        self.at = self.books.now();
+        self.asked = asked;
     }
 
     /// The store has answered: rules, and from now on holds what was charged.

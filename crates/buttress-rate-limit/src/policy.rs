@@ -1,6 +1,6 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
-use buttress_core::{ConfigError, ExtractKey};
+use buttress_core::{BoxFuture, ConfigError, ExtractKey};
 use buttress_http::Head;
 
 use crate::{Algorithm, IntoQuota, Limit, Overflow, Quota, algorithm::Kind};
@@ -56,6 +56,7 @@ impl<T> Policy<T> {
                 missing_key: OnMissingKey::default(),
                 cost: None,
                 quota: None,
+                lookup: None,
             },
             kind: Kind::default(),
             overflow: Overflow::default(),
@@ -92,6 +93,7 @@ impl<T> Policy<T> {
     /// to come back: no change gives a fresh burst to who has just used one up.
     pub fn quota_by(mut self, quota: impl Fn(&T) -> Option<Quota> + Send + Sync + 'static) -> Self {
         self.whose.quota = Some(Arc::new(quota));
+        self.whose.lookup = None;
         self
     }
 
@@ -104,6 +106,34 @@ impl<T> Policy<T> {
     /// What happens to keys for which the store has no room; [`Overflow::Share`] if not given.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        self
+    }
+
+    /// Like [`quota_by`](Self::quota_by), for a quota that has to be looked up: in a database, at another
+    /// service. `lookup` takes what it needs out of the request, and returns a future of the quota.
+    ///
+    /// Such a request takes the slow way: it costs a box, its readiness is given back while it waits, and
+    /// nothing is charged before all quotas are known. A policy has one way or the other: the one that was
+    /// given last.
+    ///
+    /// ```
+    /// use buttress_http::{ClientIp, Head};
+    /// use buttress_rate_limit::{Policy, Quota};
+    ///
+    /// # async fn row_of(key: String) -> Option<Quota> { Quota::per_minute(key.len() as u64).build().ok() }
+    /// let by_contract = Policy::new("per-tenant", "10/min").key(ClientIp::peer()).quota_by_lookup(|head: &Head| {
+    ///     let key = head.headers().get("x-api-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
+    ///     async move { row_of(key?).await }
+    /// });
+    /// # let _ = by_contract;
+    /// ```
+    pub fn quota_by_lookup<F>(mut self, lookup: impl Fn(&T) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<Quota>> + Send + 'static,
+    {
+        let lookup = move |from: &T| Box::pin(lookup(from)) as BoxFuture<'static, Option<Quota>>;
+        self.whose.lookup = Some(Arc::new(lookup));
+        self.whose.quota = None;
         self
     }
 
@@ -140,6 +170,7 @@ impl<T> Clone for Policy<T> {
                 missing_key: self.whose.missing_key,
                 cost: self.whose.cost.clone(),
                 quota: self.whose.quota.clone(),
+                lookup: self.whose.lookup.clone(),
             },
             kind: self.kind.clone(),
             overflow: self.overflow,
@@ -169,4 +200,6 @@ pub(crate) struct Whose<T> {
     pub(crate) cost: Option<Read<T, u64>>,
     /// Of which quota; `None`: the policy's own.
     pub(crate) quota: Option<Read<T, Option<Quota>>>,
+    /// Or of one that has to be looked up.
+    pub(crate) lookup: Option<Read<T, BoxFuture<'static, Option<Quota>>>>,
 }

@@ -4,15 +4,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use buttress_core::{BoxFuture, View};
+use buttress_core::View;
 use buttress_http::Head;
 use tower_service::Service;
 
 use crate::{
     AsResponse, Permit, Refusal, Refuse,
     future::{ResponseFuture, Slow},
-    limits::{Held, Limits, Ruling},
-    store::Answer,
+    limits::{Held, Later, Limits, Ruling},
 };
 
 /// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).
@@ -46,7 +45,7 @@ impl<S, T, R> RateLimit<S, T, R> {
 enum Step<Pass, Out> {
     Call(Pass, Option<Permit>),
     Refuse(Out),
-    Ask(BoxFuture<'static, Answer>, Held),
+    Ask(Later, Held),
 }
 
 impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>

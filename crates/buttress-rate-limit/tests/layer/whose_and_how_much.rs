@@ -1,6 +1,7 @@
 //! What is read of a request: its cost, its quota, and whether it is limited at all.
 
 use std::{
+    future::Future as _,
     net::Ipv4Addr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -148,6 +149,91 @@ async fn a_change_of_quota_grants_no_fresh_burst() {
     clock.advance(Duration::from_secs(36));
     assert_eq!(send(&layer, &handler, with(&[])).await.status, 200);
     assert_eq!(send(&layer, &handler, with(&[])).await.status, 429);
+}
+
+#[tokio::test]
+async fn a_quota_can_be_looked_up() {
+    let handler = Handler::default();
+    let tenant = || keys::Header::named("x-tenant").unwrap();
+    let per_tenant = Policy::new("per-tenant", "1/h")
+        .key(tenant())
+        .quota_by_lookup(|head: &Head| {
+            let found = by_tier(head);
+            async move {
+                tokio::task::yield_now().await;
+                found
+            }
+        });
+    let layer = http(per_tenant)
+        .policy(Policy::new("all", "1000/d"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let silver = || with(&[("x-tenant", "umbrella"), ("x-tier", "silver")]);
+    let answer = send(&layer, &handler, silver()).await;
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some(r#""per-tenant";q=2;w=1800, "all";q=1000;w=86400"#)
+    );
+    assert_eq!(
+        answer.header("ratelimit"),
+        Some(r#""per-tenant";r=1;t=900, "all";r=999;t=87"#)
+    );
+    assert_eq!(send(&layer, &handler, silver()).await.status, 200);
+    let refused = send(&layer, &handler, silver()).await;
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (429, Some("900"))
+    );
+    assert_eq!(
+        send(&layer, &handler, with(&[("x-tenant", "initech")]))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &handler, with(&[("x-tenant", "initech")]))
+            .await
+            .status,
+        429
+    );
+    assert_eq!(
+        send(&layer, &handler, with(&[])).await.status,
+        400,
+        "nobody is looked up without a key"
+    );
+    assert_eq!(handler.calls(), 3);
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_quota_is_looked_up_was_charged_nothing() {
+    let lookup = |_: &Head| std::future::pending::<Option<Quota>>();
+    let looked_up = http(Policy::new("all", "1/h").quota_by_lookup(lookup))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let mut call = Box::pin(
+        looked_up
+            .layer(Handler::default().service())
+            .oneshot(with(&[])),
+    );
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(call.as_mut().poll(&mut context).is_pending());
+    drop(call);
+
+    // A single policy takes the same way, and a clone of the policy is the same policy.
+    let policy = Policy::new("all", "1/h")
+        .quota_by_lookup(|_: &Head| async { None })
+        .clone();
+    let layer = http(policy).clock(clock()).build().unwrap();
+    assert_eq!(
+        send(&layer, &Handler::default(), with(&[])).await.status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &Handler::default(), with(&[])).await.status,
+        429
+    );
 }
 
 fn who(head: &Head) -> Access {
