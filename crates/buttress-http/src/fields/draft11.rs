@@ -31,36 +31,47 @@ impl Draft11 {
     }
 
     pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
-        // The exact length, because a vector without spare room becomes a header's value as it is.
-        let length = self
-            .told(items)
-            .map(|(opening, r, t)| {
-                opening.len() + r.as_bytes().len() + T.len() + t.as_bytes().len()
-            })
-            .sum();
-        let mut limit = Vec::with_capacity(length);
-        for (opening, r, t) in self.told(items) {
-            for part in [opening.as_bytes(), r.as_bytes(), T, t.as_bytes()] {
-                limit.extend_from_slice(part);
+        // One policy or two fit, and only what is written is then allocated.
+        let mut short = [0; SHORT];
+        let told = self.openings.iter().zip(items);
+        let limit = match write_short(&mut short, told.clone()) {
+            Some(length) => short
+                .get(..length)
+                .and_then(|text| HeaderValue::from_bytes(text).ok()),
+            None => {
+                let parts = told.flat_map(|(opening, item)| {
+                    [opening.to_string(), format!("{};t={}", item.r(), item.t())]
+                });
+                value(parts.collect::<String>().into_bytes())
             }
-        }
-        if let (Some(policy), Some(limit)) = (&self.policy, value(limit)) {
+        };
+        if let (Some(policy), Some(limit)) = (&self.policy, limit) {
             headers.insert(POLICY, policy.clone());
             headers.insert(LIMIT, limit);
         }
     }
-
-    fn told<'a>(
-        &'a self,
-        items: &'a [LimitItem],
-    ) -> impl Iterator<Item = (&'a str, Decimal, Decimal)> {
-        self.openings
-            .iter()
-            .zip(items)
-            .map(|(opening, item)| (&**opening, Decimal::of(item.r()), Decimal::of(item.t())))
-    }
 }
 
+/// Writes the items, and says how many bytes they took; `None` where they do not fit.
+fn write_short<'a>(
+    short: &mut [u8; SHORT],
+    told: impl Iterator<Item = (&'a Box<str>, &'a LimitItem)>,
+) -> Option<usize> {
+    let mut length = 0;
+    for (opening, item) in told {
+        let (r, t) = (Decimal::of(item.r()), Decimal::of(item.t()));
+        for part in [opening.as_bytes(), r.as_bytes(), T, t.as_bytes()] {
+            short
+                .get_mut(length..)?
+                .get_mut(..part.len())?
+                .copy_from_slice(part);
+            length += part.len();
+        }
+    }
+    Some(length)
+}
+
+const SHORT: usize = 128;
 const T: &[u8] = b";t=";
 
 fn policy(policy: &QuotaItem<'_>) -> String {

@@ -150,16 +150,21 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
         !self.shared.settlements.is_empty()
     }
 
-    #[inline]
+    // Always, because a response that is handed to a function is copied there and back.
+    #[inline(always)]
     fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
-        result.map(|response| {
-            let (mut parts, body) = response.into_parts();
-            let gauge = match &pass {
-                Pass(Some(remembered)) => remembered.finish(&mut parts),
-                Pass(None) => None,
-            };
-            Response::from_parts(parts, ResponseBody::inner(MeteredBody::around(body, gauge)))
-        })
+        match (result, pass) {
+            (Ok(response), Pass(None)) => {
+                Ok(response.map(|body| ResponseBody::inner(MeteredBody::around(body, None))))
+            }
+            (Ok(response), Pass(Some(remembered))) => {
+                let (mut parts, body) = response.into_parts();
+                let gauge = remembered.finish(&mut parts);
+                let body = ResponseBody::inner(MeteredBody::around(body, gauge));
+                Ok(Response::from_parts(parts, body))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn refuse(&self, head: &Head, refusal: &Refusal<'_>) -> Result<Self::Response, E> {
