@@ -31,6 +31,16 @@ pub enum Event<'a> {
         /// How the quota stands.
         decision: &'a Decision,
     },
+    /// A request that was admitted has brought its key's use of a quota to a threshold. Told once per
+    /// crossing, and again only after the use has fallen ten percentage points below.
+    NearLimit {
+        /// The limit's name.
+        limit: &'a str,
+        /// The threshold, in percent of the burst; the highest of those that were crossed at once.
+        percent: u8,
+        /// How the quota stands.
+        decision: &'a Decision,
+    },
     /// A request had no key for a limit.
     MissingKey {
         /// The limit's name.
@@ -48,6 +58,7 @@ impl<'a> Event<'a> {
             Self::Admitted { limit, .. }
             | Self::Refused { limit, .. }
             | Self::WouldRefuse { limit, .. }
+            | Self::NearLimit { limit, .. }
             | Self::MissingKey { limit, .. } => limit,
         }
     }

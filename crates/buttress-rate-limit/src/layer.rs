@@ -10,7 +10,9 @@ use crate::{
     limits::{Backend, Limits},
     policy::Read,
     refuse::Settlement,
+    signals::DEFAULT_THRESHOLDS,
     store::MemoryStore,
+    watcher::Watcher,
 };
 
 /// Limits the requests to a service, see the [crate's front page](crate).
@@ -74,6 +76,7 @@ pub struct RateLimitLayerBuilder<T, R> {
     clock: Option<AnyClock>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+    near_limit: Vec<u8>,
     access: Option<Read<T, Access>>,
     permits: bool,
     style: FieldStyle,
@@ -90,6 +93,7 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
             clock: None,
             secret: None,
             observer: None,
+            near_limit: DEFAULT_THRESHOLDS.to_vec(),
             access: None,
             permits: false,
             style: FieldStyle::default(),
@@ -165,8 +169,16 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
         self
     }
 
+    /// At which percentages of its quota a key is [near its limit](Event::NearLimit), of which the observer
+    /// is told; 50, 70 and 90 if not given, and none if given none.
+    pub fn near_limit(mut self, percent: impl IntoIterator<Item = u8>) -> Self {
+        self.near_limit = percent.into_iter().collect();
+        self
+    }
+
     fn limits(self) -> Result<Limits<T>, ConfigError> {
         let (store, max_keys) = (self.store, self.max_keys);
+        let watcher = Watcher::build(self.observer, &self.near_limit, checked_max_keys(max_keys)?)?;
         let store = |policies| {
             Ok(match store {
                 Some(store) => Backend::Other(store),
@@ -184,7 +196,7 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
             store,
             clock,
             self.secret.unwrap_or_default(),
-            self.observer,
+            watcher,
         )
     }
 }

@@ -20,11 +20,13 @@ mod quota;
 mod refuse;
 mod refused;
 mod service;
+mod signals;
 mod standing;
 pub mod store;
 mod sync;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod telemetry;
+mod watcher;
 
 pub use buttress_core::ConfigError;
 

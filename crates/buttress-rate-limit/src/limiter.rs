@@ -1,11 +1,13 @@
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, DigestKey, Key, Observer, clock::AnyClock};
+use buttress_core::{Clock, ConfigError, DigestKey, Key, Observer, Tick, clock::AnyClock};
 
 use crate::{
     Algorithm, Decision, Event, IntoQuota, Limit, Overflow, Quota, Refused,
     algorithm::Kind,
+    signals::DEFAULT_THRESHOLDS,
     store::{Charge, Fingerprint, MemoryStore, Store as _},
+    watcher::Watcher,
 };
 
 /// The room for keys that a limiter has unless told otherwise: 100,000 keys, in 3.2 MB.
@@ -39,7 +41,7 @@ struct Shared {
     store: MemoryStore,
     clock: AnyClock,
     secret: DigestKey,
-    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+    watcher: Option<Watcher>,
 }
 
 impl RateLimiter {
@@ -54,6 +56,7 @@ impl RateLimiter {
             clock: None,
             secret: None,
             observer: None,
+            near_limit: DEFAULT_THRESHOLDS.to_vec(),
         }
     }
 
@@ -77,13 +80,13 @@ impl RateLimiter {
     pub fn check_n<K: Key + ?Sized>(&self, key: &K, cost: u64) -> Result<Decision, Refused> {
         let shared = &*self.shared;
         let limit = &shared.limit;
-        let key = Fingerprint::from(shared.secret.digest(key));
+        let short = Fingerprint::from(shared.secret.digest(key));
         let now = shared.clock.now();
         let (decision, _) = shared
             .store
-            .acquire_one(now, limit, key, limit.quota(), cost);
-        if let Some(observer) = &shared.observer {
-            tell(&**observer, limit, cost, decision);
+            .acquire_one(now, limit, short, limit.quota(), cost);
+        if let Some(watcher) = &shared.watcher {
+            shared.tell(watcher, key, now, cost, decision);
         }
         if decision.is_admitted() {
             Ok(decision)
@@ -136,10 +139,20 @@ impl RateLimiter {
     }
 }
 
-/// By value: a decision that somebody points to is kept in memory, where few checks need it.
-#[cold]
-fn tell(observer: &dyn for<'a> Observer<Event<'a>>, limit: &Limit, cost: u64, decision: Decision) {
-    observer.observe(&Event::decided(limit, cost, &decision));
+impl Shared {
+    /// By value: a decision that somebody points to is kept in memory, where few checks need it.
+    #[cold]
+    fn tell<K: Key + ?Sized>(
+        &self,
+        watcher: &Watcher,
+        key: &K,
+        now: Tick,
+        cost: u64,
+        decision: Decision,
+    ) {
+        let (limit, key) = (&*self.limit, self.secret.digest(key));
+        watcher.decided(now, limit, key, limit.quota(), cost, &decision);
+    }
 }
 
 impl fmt::Debug for RateLimiter {
@@ -164,6 +177,7 @@ pub struct RateLimiterBuilder {
     clock: Option<AnyClock>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+    near_limit: Vec<u8>,
 }
 
 impl RateLimiterBuilder {
@@ -210,6 +224,13 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// At which percentages of its quota a key is [near its limit](Event::NearLimit), of which the observer
+    /// is told; 50, 70 and 90 if not given, and none if given none.
+    pub fn near_limit(mut self, percent: impl IntoIterator<Item = u8>) -> Self {
+        self.near_limit = percent.into_iter().collect();
+        self
+    }
+
     /// The limiter.
     ///
     /// # Errors
@@ -223,7 +244,7 @@ impl RateLimiterBuilder {
                 store: MemoryStore::with_room_for(1, checked_max_keys(self.max_keys)?),
                 clock: self.clock.unwrap_or_default(),
                 secret: self.secret.unwrap_or_default(),
-                observer: self.observer,
+                watcher: Watcher::build(self.observer, &self.near_limit, self.max_keys)?,
             }),
         })
     }

@@ -1,16 +1,16 @@
 use std::{slice, sync::Arc};
 
 use buttress_core::{
-    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Observer, Tick, View,
-    clock::AnyClock,
+    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Tick, View, clock::AnyClock,
 };
 
 use crate::{
-    Access, Decision, Event, Limit, Permit, Policy, Store,
+    Access, Decision, Limit, Permit, Policy, Store,
     limiter::UNDECIDED,
     policy::{OnMissingKey, Read, Whose},
     standing::{Asked, Standing},
     store::{Acquire, Answer, Charge, MemoryStore, signed},
+    watcher::Watcher,
 };
 
 /// How many policies a layer may have. Their decisions live on the stack.
@@ -37,7 +37,7 @@ pub(crate) struct Books {
     limits: Box<[Arc<Limit>]>,
     store: Backend,
     clock: AnyClock,
-    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+    watcher: Option<Watcher>,
 }
 
 /// The usual store is named, so that asking it costs no dynamic dispatch.
@@ -78,7 +78,7 @@ impl<T: 'static> Limits<T> {
         store: impl FnOnce(usize) -> Result<Backend, ConfigError>,
         clock: AnyClock,
         secret: DigestKey,
-        observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
+        watcher: Option<Watcher>,
     ) -> Result<Self, ConfigError> {
         if policies.len() > MAX_POLICIES {
             return Err(ConfigError::new("policies", policies.len(), "at most 8"));
@@ -103,7 +103,7 @@ impl<T: 'static> Limits<T> {
             limits: limits.into(),
             store,
             clock,
-            observer,
+            watcher,
         };
         Ok(Self {
             access,
@@ -156,7 +156,7 @@ impl<T: 'static> Limits<T> {
             Ok(None) => return then(Ruling::Allowed),
             Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
         };
-        match (&self.books.store, &self.books.observer) {
+        match (&self.books.store, &self.books.watcher) {
             // The usual case, without what only the others need.
             (Backend::Memory(store), None) if !self.lookups => {
                 let now = self.books.now();
@@ -270,8 +270,8 @@ impl<T: 'static> Limits<T> {
                 let mut decision = [UNDECIDED];
                 let now = self.books.now();
                 let _ = self.books.acquire(now, &[asked.of(limit)], &mut decision);
-                if let (Some(observer), [decision]) = (&self.books.observer, &decision) {
-                    observer.observe(&Event::shadowed(limit, asked.cost, decision));
+                if let (Some(watcher), [decision]) = (&self.books.watcher, &decision) {
+                    watcher.shadowed(limit, asked.cost, decision);
                 }
             }
         }
@@ -313,11 +313,8 @@ impl<T: 'static> Limits<T> {
         then: OnMissingKey,
         missing: MissingKey,
     ) -> Result<Option<Digest>, MissingKey> {
-        if let Some(observer) = &self.books.observer {
-            observer.observe(&Event::MissingKey {
-                limit: limit.name(),
-                why: missing.why(),
-            });
+        if let Some(watcher) = &self.books.watcher {
+            watcher.missing_key(limit, &missing);
         }
         match then {
             OnMissingKey::Refuse => Err(missing),
@@ -392,7 +389,7 @@ impl Books {
                 return then(Ruling::Later { answer, held });
             }
         };
-        if self.observer.is_none() && asked.len() == self.limits.len() {
+        if self.watcher.is_none() && asked.len() == self.limits.len() {
             let standing = Standing::of(&self.limits, asked, decisions, now);
             return then(match refused_by {
                 None => Ruling::Admitted(standing),
@@ -428,8 +425,12 @@ impl Books {
                 by = Some(asked.ordinal);
             }
             // A policy that would have admitted what another one refused was not charged: nothing happened.
-            if refused_by.is_none() || !decision.is_admitted() {
-                self.observe(asked, decision);
+            if (refused_by.is_none() || !decision.is_admitted())
+                && let (Some(watcher), Some(limit)) =
+                    (&self.watcher, self.limits.get(asked.ordinal))
+            {
+                let quota = asked.quota_of(limit);
+                watcher.decided(at, limit, asked.key, quota, asked.cost, decision);
             }
         }
         let decisions = decisions.get(..self.limits.len()).unwrap_or_default();
@@ -440,12 +441,6 @@ impl Books {
                 by: by.unwrap_or(0),
                 standing,
             }),
-        }
-    }
-
-    fn observe(&self, asked: &Asked, decision: &Decision) {
-        if let (Some(observer), Some(limit)) = (&self.observer, self.limits.get(asked.ordinal)) {
-            observer.observe(&Event::decided(limit, asked.cost, decision));
         }
     }
 

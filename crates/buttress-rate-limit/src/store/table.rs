@@ -46,7 +46,7 @@ const BUSY: u64 = u64::MAX;
 /// forgotten *after* now. Charging only moves it on, and giving back moves it to now at the earliest. So a
 /// slot that has changed hands does not return to the state that it was given away with, and rule 2 is
 /// not fooled. `tests` explores the interleavings with loom.
-pub(super) struct Table {
+pub(crate) struct Table {
     buckets: Box<[Bucket]>,
     stripes: Box<[Mutex<()>]>,
 }
@@ -60,7 +60,7 @@ struct Bucket {
 
 /// How [`Table::update`] went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Updated {
+pub(crate) enum Updated {
     /// The key's state was decided on, and written if it changed.
     Done,
     /// The key is unknown, and all the slots in which it could stand are taken by others.
@@ -69,7 +69,7 @@ pub(super) enum Updated {
 
 impl Table {
     /// A table with room for `keys` keys, in 32 bytes each.
-    pub(super) fn with_room_for(keys: usize) -> Self {
+    pub(crate) fn with_room_for(keys: usize) -> Self {
         let buckets = keys.saturating_mul(SLOTS_PER_KEY).div_ceil(WAYS).max(1);
         Self {
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
@@ -78,20 +78,20 @@ impl Table {
     }
 
     /// The bytes that the table occupies, from its first day to its last.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.buckets) + size_of_val(&*self.stripes)
     }
 
     /// The state of `key`; 0 where it is unknown.
     #[inline]
-    pub(super) fn get(&self, key: impl Into<Fingerprint>) -> u64 {
+    pub(crate) fn get(&self, key: impl Into<Fingerprint>) -> u64 {
         self.find(key.into()).map_or(0, |slot| slot.seen)
     }
 
     /// Decides on the state of `key` (0 where it is unknown) and writes what `decide` returns, if
     /// anything. When others come in between, `decide` is called again with the newer state.
     #[inline(always)]
-    pub(super) fn update(
+    pub(crate) fn update(
         &self,
         key: impl Into<Fingerprint>,
         now: Tick,
@@ -117,7 +117,7 @@ impl Table {
     }
 
     /// Decides on the state of `key` if it is known, as [`update`](Self::update) does.
-    pub(super) fn update_known(
+    pub(crate) fn update_known(
         &self,
         key: impl Into<Fingerprint>,
         mut decide: impl FnMut(u64) -> u64,

@@ -24,6 +24,7 @@ struct Policy {
     refused: Counter,
     would_refuse: Counter,
     missing_key: Counter,
+    near_limit: Counter,
 }
 
 impl Policy {
@@ -41,6 +42,7 @@ impl Policy {
             refused: result("refused"),
             would_refuse: result("would_refuse"),
             missing_key: result("missing_key"),
+            near_limit: counter!("rate_limiting.near_limit", "rate_limiting.policy" => name.to_owned()),
         }
     }
 
@@ -49,6 +51,8 @@ impl Policy {
             Event::Admitted { .. } => self.acquired.increment(1),
             Event::Refused { .. } => self.refused.increment(1),
             Event::WouldRefuse { .. } => self.would_refuse.increment(1),
+            // Its request was counted when it was admitted.
+            Event::NearLimit { .. } => self.near_limit.increment(1),
             Event::MissingKey { .. } => self.missing_key.increment(1),
         }
     }
@@ -124,6 +128,11 @@ mod tests {
         assert_eq!(
             counted,
             [
+                (
+                    "rate_limiting.near_limit".to_owned(),
+                    "logins".to_owned(),
+                    DebugValue::Counter(2)
+                ),
                 (name(), "logins acquired".to_owned(), DebugValue::Counter(2)),
                 (
                     name(),

@@ -8,7 +8,7 @@ use crate::{DirectRateLimiter, Event, Quota};
 /// | event | level |
 /// |---|---|
 /// | a request was admitted | `TRACE` |
-/// | a request was refused, or would have been | `DEBUG`: under attack there are many, and each is somebody's choice |
+/// | a request was refused or would have been, or a key came near its limit | `DEBUG`: under attack there are many, and each is somebody's choice |
 /// | a request had no key | `WARN`, at most once a second: it is a mistake in the deployment, such as a missing connect info, until it is an attack |
 ///
 /// Nothing of the key is written.
@@ -49,6 +49,18 @@ impl Observer<Event<'_>> for Tracing {
                 decision,
             } => {
                 debug!(limit, cost, retry_after = ?decision.retry_after(), "would refuse");
+            }
+            Event::NearLimit {
+                limit,
+                percent,
+                decision,
+            } => {
+                debug!(
+                    limit,
+                    percent,
+                    remaining = decision.remaining(),
+                    "near the limit"
+                );
             }
             Event::MissingKey { limit, why } => {
                 if self

@@ -32,6 +32,7 @@ async fn every_decision_of_a_layer_is_heard_of() {
         .policy(Policy::new("per-ip", "1/s").key(ClientIp::peer()))
         .clock(clock())
         .observer(observer(&log))
+        .near_limit([])
         .build()
         .unwrap();
     for request in [
@@ -58,6 +59,61 @@ async fn every_decision_of_a_layer_is_heard_of() {
     );
 }
 
+#[tokio::test]
+async fn callers_who_come_near_their_limit_are_told_of() {
+    let near = Arc::new(Mutex::new(Vec::new()));
+    let observer = || {
+        let near = Arc::clone(&near);
+        move |event: &Event<'_>| {
+            if let Event::NearLimit {
+                limit,
+                percent,
+                decision,
+            } = event
+            {
+                near.lock().unwrap().push(format!(
+                    "{limit}: {percent} %, {} left",
+                    decision.remaining()
+                ));
+            }
+        }
+    };
+    let handler = Handler::default();
+    let layer = http(Policy::new("per-ip", "10/h").key(ClientIp::peer()))
+        .clock(clock())
+        .observer(observer())
+        .build()
+        .unwrap();
+    for last in [1, 2] {
+        for _ in 0..7 {
+            send(&layer, &handler, from_peer([192, 0, 2, last])).await;
+        }
+    }
+    let limiter = RateLimiter::per_key("4/h")
+        .clock(clock())
+        .observer(observer())
+        .near_limit([100])
+        .build()
+        .unwrap();
+    for _ in 0..9 {
+        let _ = limiter.check("alice");
+    }
+    assert_eq!(
+        *near.lock().unwrap(),
+        [
+            "per-ip: 50 %, 5 left",
+            "per-ip: 70 %, 3 left",
+            "per-ip: 50 %, 5 left",
+            "per-ip: 70 %, 3 left",
+            "default: 100 %, 0 left",
+        ]
+    );
+    let bad = RateLimiter::per_key("4/h")
+        .observer(observer())
+        .near_limit([0]);
+    assert_eq!(bad.build().unwrap_err().field(), "near_limit");
+}
+
 #[test]
 fn every_decision_of_a_handle_is_heard_of() {
     let log = Log::default();
@@ -65,6 +121,7 @@ fn every_decision_of_a_handle_is_heard_of() {
         .name("logins")
         .clock(clock())
         .observer(observer(&log))
+        .near_limit([])
         .build()
         .unwrap();
     assert!(limiter.check("alice").is_ok());

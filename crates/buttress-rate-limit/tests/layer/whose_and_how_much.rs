@@ -329,6 +329,7 @@ async fn a_shadow_policy_is_counted_and_never_refuses() {
     )
     .policy(Policy::new("enforced", "2/h").key(ClientIp::peer()))
     .observer(observer)
+    .near_limit([])
     .clock(clock())
     .build()
     .unwrap();

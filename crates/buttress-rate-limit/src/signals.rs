@@ -1,0 +1,237 @@
+use std::time::Duration;
+
+use buttress_core::{ConfigError, Digest, Tick};
+
+use crate::{
+    Decision, Quota,
+    store::{Table, Updated},
+};
+
+/// By how many percentage points the use must fall below a threshold before it can be crossed again.
+const HYSTERESIS: u64 = 10;
+
+/// At which percentages of a quota its observer is told, unless the user says otherwise.
+pub(crate) const DEFAULT_THRESHOLDS: [u8; 3] = [50, 70, 90];
+
+/// Notices when a key crosses a threshold of its quota: once per crossing, and not again before its use
+/// has clearly fallen below.
+///
+/// Remembers crossings in a table of its own, of fixed size: what is kept is until when a threshold stays
+/// crossed if nothing more is asked, so it forgets by itself. Keys for which there is no room are not
+/// signalled.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// Ascending, in percent.
+    thresholds: Box<[u8]>,
+    crossed: Table,
+}
+
+impl Signals {
+    /// `None` where there is no threshold.
+    pub(crate) fn build(thresholds: &[u8], keys: usize) -> Result<Option<Self>, ConfigError> {
+        if let Some(bad) = thresholds
+            .iter()
+            .find(|threshold| !(1..=100).contains(*threshold))
+        {
+            return Err(ConfigError::new("near_limit", bad, "1 to 100 percent"));
+        }
+        let mut thresholds = thresholds.to_vec();
+        thresholds.sort_unstable();
+        thresholds.dedup();
+        Ok((!thresholds.is_empty()).then(|| Self {
+            thresholds: thresholds.into(),
+            crossed: Table::with_room_for(keys),
+        }))
+    }
+
+    /// The highest threshold that a request has just crossed, after which the quota stands as `decision`
+    /// tells. `whose` tells the keys of one policy from those of another.
+    pub(crate) fn crossed(
+        &self,
+        now: Tick,
+        whose: usize,
+        key: Digest,
+        quota: &Quota,
+        decision: &Decision,
+    ) -> Option<u8> {
+        let used = Used::of(quota, decision);
+        let mut highest = None;
+        for &threshold in &self.thresholds {
+            let percent = u64::from(threshold);
+            let rearm_below = percent.saturating_sub(HYSTERESIS);
+            if !used.is_at_least(rearm_below) {
+                // Nor is it for any higher one.
+                break;
+            }
+            let key = of_threshold(key, whose, threshold);
+            let until = now.saturating_add(used.time_above(rearm_below)).as_nanos();
+            let still = |state: u64| state > now.as_nanos();
+            if !used.is_at_least(percent) {
+                self.crossed.update_known(key, |state| {
+                    if still(state) {
+                        state.max(until)
+                    } else {
+                        state
+                    }
+                });
+                continue;
+            }
+            let mut news = false;
+            let updated = self.crossed.update(key, now, Tick::from_nanos, |state| {
+                news = !still(state);
+                Some(state.max(until))
+            });
+            if news && updated == Updated::Done {
+                highest = Some(threshold);
+            }
+        }
+        highest
+    }
+}
+
+/// How much of a quota is used.
+struct Used {
+    requests: u64,
+    burst: u64,
+    comes_back_in: Duration,
+}
+
+impl Used {
+    fn of(quota: &Quota, decision: &Decision) -> Self {
+        Self {
+            requests: quota.burst().saturating_sub(decision.remaining()),
+            burst: quota.burst(),
+            comes_back_in: decision.reset_after(),
+        }
+    }
+
+    fn is_at_least(&self, percent: u64) -> bool {
+        self.requests > 0
+            && u128::from(self.requests) * 100 >= u128::from(self.burst) * u128::from(percent)
+    }
+
+    /// How long the use stays at `percent` or above if nothing more is asked, for a quota that comes back
+    /// evenly.
+    fn time_above(&self, percent: u64) -> Duration {
+        let target = u128::from(self.burst) * u128::from(percent) / 100;
+        let above = u128::from(self.requests).saturating_sub(target);
+        let nanos = self.comes_back_in.as_nanos() * above / u128::from(self.requests.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// The key under which a crossing is remembered.
+fn of_threshold(key: Digest, whose: usize, threshold: u8) -> Digest {
+    // Odd, so that it spreads over both halves and no two of these fall together.
+    const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    let which = (whose as u128) << 8 | u128::from(threshold);
+    Digest::from_u128(key.as_u128() ^ which.wrapping_mul(SPREAD))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use buttress_core::DigestKey;
+
+    use super::*;
+    use crate::algorithm::{Gcra, OneWord};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A key's use of "100 an hour", and what was signalled of it.
+    struct Key {
+        quota: Quota,
+        signals: Signals,
+        state: u64,
+        now: u64,
+    }
+
+    impl Key {
+        fn new(thresholds: &[u8]) -> Self {
+            Self {
+                quota: "100/h".parse().unwrap(),
+                signals: Signals::build(thresholds, 10).unwrap().unwrap(),
+                state: 0,
+                now: SECOND,
+            }
+        }
+
+        /// Asks for `cost` after `seconds`.
+        fn ask(&mut self, seconds: u64, cost: u64) -> Option<u8> {
+            self.now += seconds * SECOND;
+            let now = Tick::from_nanos(self.now);
+            let decision = OneWord::check(&Gcra, &self.quota, self.state, now, cost);
+            assert!(decision.is_admitted());
+            self.state = OneWord::charge(&Gcra, &self.quota, self.state, now, cost as i64);
+            let key = DigestKey::from_words(1, 2).digest("alice");
+            self.signals.crossed(now, 0, key, &self.quota, &decision)
+        }
+    }
+
+    #[test]
+    fn each_threshold_is_told_once_when_it_is_crossed() {
+        let mut key = Key::new(&DEFAULT_THRESHOLDS);
+        let told: Vec<_> = (1..=100)
+            .filter_map(|n| Some((n, key.ask(0, 1)?)))
+            .collect();
+        assert_eq!(told, [(50, 50), (70, 70), (90, 90)]);
+    }
+
+    #[test]
+    fn a_leap_tells_the_highest() {
+        let mut key = Key::new(&DEFAULT_THRESHOLDS);
+        assert_eq!(key.ask(0, 75), Some(70));
+        assert_eq!(key.ask(0, 14), None, "89");
+        assert_eq!(key.ask(0, 1), Some(90));
+    }
+
+    #[test]
+    fn swaying_about_a_threshold_tells_once() {
+        let mut key = Key::new(&[50]);
+        assert_eq!(key.ask(0, 50), Some(50));
+        // One comes back every 36 seconds: down to 41, up to 55, and down again, for hours.
+        for _ in 0..50 {
+            assert_eq!(key.ask(9 * 36, 1), None);
+            assert_eq!(key.ask(0, 8), None);
+        }
+    }
+
+    #[test]
+    fn falling_clearly_below_makes_it_news_again() {
+        let mut key = Key::new(&[50]);
+        assert_eq!(key.ask(0, 50), Some(50));
+        // 39 are left used, below 40.
+        assert_eq!(key.ask(11 * 36, 0), None);
+        assert_eq!(key.ask(0, 11), Some(50));
+    }
+
+    #[test]
+    fn thresholds_are_checked() {
+        for bad in [0, 101, 255] {
+            assert_eq!(
+                Signals::build(&[50, bad], 1).unwrap_err().field(),
+                "near_limit"
+            );
+        }
+        assert!(Signals::build(&[], 1).unwrap().is_none());
+    }
+
+    #[test]
+    fn policies_and_keys_are_told_apart() {
+        let secret = DigestKey::from_words(1, 2);
+        let mut seen = Vec::new();
+        for key in ["a", "b"] {
+            for whose in 0..8 {
+                for threshold in 1..=100 {
+                    seen.push(of_threshold(secret.digest(key), whose, threshold).as_u128() as u64);
+                    seen.push(
+                        (of_threshold(secret.digest(key), whose, threshold).as_u128() >> 64) as u64,
+                    );
+                }
+            }
+        }
+        let all = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+    }
+}
