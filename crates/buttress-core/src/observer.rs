@@ -4,6 +4,10 @@ use std::sync::Arc;
 ///
 /// It is called on the request's own path: count, sample or send on, and return. Any closure over `&E`
 /// is an observer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not observe events of type `{E}`",
+    note = "an observer is a closure over `&{E}`, a type that implements `Observer`, an `Arc` of one, or a pair of observers"
+)]
 pub trait Observer<E: ?Sized>: Send + Sync + 'static {
     /// Called once per event.
     fn observe(&self, event: &E);
@@ -18,10 +22,8 @@ where
     }
 }
 
-impl<E: ?Sized> Observer<E> for Arc<dyn Observer<E>>
-where
-    E: 'static,
-{
+/// One observer for several handles.
+impl<E: ?Sized, O: Observer<E> + ?Sized> Observer<E> for Arc<O> {
     fn observe(&self, event: &E) {
         (**self).observe(event);
     }
@@ -51,5 +53,25 @@ mod tests {
         let shared: Arc<dyn Observer<str>> = Arc::new(observer("shared"));
         (observer("closure"), shared).observe("one");
         assert_eq!(*heard.lock().unwrap(), ["closure: one", "shared: one"]);
+    }
+
+    /// Events borrow from the decision that they tell of: a shared observer must hear of any lifetime.
+    #[test]
+    fn an_observer_of_borrowed_events_can_be_shared() {
+        struct Borrowed<'a>(&'a str);
+        struct Count(Mutex<usize>);
+        impl Observer<Borrowed<'_>> for Count {
+            fn observe(&self, event: &Borrowed<'_>) {
+                *self.0.lock().unwrap() += event.0.len();
+            }
+        }
+        fn take(observer: impl for<'a> Observer<Borrowed<'a>>) {
+            observer.observe(&Borrowed(&String::from("four")));
+        }
+        let count = Arc::new(Count(Mutex::new(0)));
+        take(Arc::clone(&count));
+        let erased: Arc<dyn for<'a> Observer<Borrowed<'a>>> = Arc::clone(&count) as _;
+        take(erased);
+        assert_eq!(*count.0.lock().unwrap(), 8);
     }
 }

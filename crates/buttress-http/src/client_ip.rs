@@ -168,7 +168,8 @@ impl ClientIp {
         self.resolve(peer, head.headers())
     }
 
-    /// The network that stands for a client: an IPv4 address itself, the first address of an IPv6
+    /// The network that stands for a client: an IPv4 address itself, also one that a translator wrote as
+    /// `64:ff9b::192.0.2.1` (RFC 6052), the first address of an IPv6
     /// address's [prefix](Self::ipv6_prefix).
     #[must_use]
     pub fn network_of(&self, ip: IpAddr) -> IpAddr {

@@ -154,7 +154,11 @@ impl<T> Policy<T> {
     }
 
     pub(crate) fn compile(self, ordinal: u8) -> Result<(Arc<Limit>, Whose<T>), ConfigError> {
-        let limit = Limit::build(self.name, ordinal, self.quota?, self.kind, self.overflow)?;
+        let name = Arc::clone(&self.name);
+        let built = self
+            .quota
+            .and_then(|quota| Limit::build(self.name, ordinal, quota, self.kind, self.overflow));
+        let limit = built.map_err(|error| error.of_part(&name))?;
         Ok((Arc::new(limit), self.whose))
     }
 }

@@ -1,4 +1,6 @@
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, Version, header::CONTENT_TYPE};
+
+use crate::Head;
 
 /// In which protocol a caller speaks, and so in which it understands a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,22 @@ impl Protocol {
         match headers.get(CONTENT_TYPE) {
             Some(value) => of_content_type(value.as_bytes()),
             None => Self::Http,
+        }
+    }
+}
+
+impl Protocol {
+    /// The protocol of a whole request, for who answers it: beside its `Content-Type` a gRPC call is a POST,
+    /// and one of gRPC itself comes over HTTP/2. A header alone does not choose in which form a refusal is
+    /// written, and so which status the access log shows.
+    #[must_use]
+    pub fn of_request(head: &Head) -> Self {
+        if head.method() != Method::POST {
+            return Self::Http;
+        }
+        match Self::of(head.headers()) {
+            Self::Grpc if head.version() != Version::HTTP_2 => Self::Http,
+            protocol => protocol,
         }
     }
 }
@@ -87,5 +105,57 @@ mod tests {
             assert_eq!(Protocol::of(&headers), protocol, "{content_type}");
         }
         assert_eq!(Protocol::of(&HeaderMap::new()), Protocol::Http);
+    }
+
+    #[test]
+    fn a_call_is_a_post_over_http_2() {
+        let cases = [
+            (
+                Method::POST,
+                Version::HTTP_2,
+                "application/grpc",
+                Protocol::Grpc,
+            ),
+            (
+                Method::POST,
+                Version::HTTP_11,
+                "application/grpc",
+                Protocol::Http,
+            ),
+            (
+                Method::GET,
+                Version::HTTP_2,
+                "application/grpc",
+                Protocol::Http,
+            ),
+            (
+                Method::POST,
+                Version::HTTP_11,
+                "application/grpc-web",
+                Protocol::GrpcWeb,
+            ),
+            (
+                Method::GET,
+                Version::HTTP_11,
+                "application/grpc-web",
+                Protocol::Http,
+            ),
+            (
+                Method::POST,
+                Version::HTTP_2,
+                "application/json",
+                Protocol::Http,
+            ),
+        ];
+        for (method, version, content_type, protocol) in cases {
+            let request = http::Request::builder()
+                .method(method)
+                .version(version)
+                .header(CONTENT_TYPE, content_type)
+                .body(())
+                .unwrap();
+            let head = Head::from(request.into_parts().0);
+            assert_eq!(Protocol::of_request(&head), protocol, "{head:?}");
+        }
     }
 }

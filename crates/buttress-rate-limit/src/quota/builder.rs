@@ -100,6 +100,10 @@ impl TryFrom<QuotaBuilder> for Quota {
 }
 
 /// What a limiter takes as its quota: a [`Quota`], a [`QuotaBuilder`], or text such as `"10/s burst 20"`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a quota",
+    note = "a quota is `Quota::per_second(10).burst(20)`, a `Quota`, or text such as \"10/s burst 20\""
+)]
 pub trait IntoQuota {
     /// The quota.
     ///
@@ -122,6 +126,18 @@ impl IntoQuota for QuotaBuilder {
 }
 
 impl IntoQuota for &str {
+    fn into_quota(self) -> Result<Quota, ConfigError> {
+        self.parse()
+    }
+}
+
+impl IntoQuota for String {
+    fn into_quota(self) -> Result<Quota, ConfigError> {
+        self.parse()
+    }
+}
+
+impl IntoQuota for &String {
     fn into_quota(self) -> Result<Quota, ConfigError> {
         self.parse()
     }

@@ -2,9 +2,10 @@ use std::{fmt, sync::Arc};
 
 use buttress_core::ConfigError;
 use buttress_http::{FieldStyle, Head, LocalRefusal, Protocol, ResponseBody, retry_after_value};
+use bytes::Bytes;
 use http::{
-    HeaderValue, Response,
-    header::{CACHE_CONTROL, RETRY_AFTER},
+    HeaderValue, Method, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER},
     response::Parts,
 };
 
@@ -22,8 +23,10 @@ use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
 /// | gRPC, gRPC-Web | `RESOURCE_EXHAUSTED`, Trailers-Only, with the wait as `RetryInfo` | `INVALID_ARGUMENT` | `PERMISSION_DENIED` |
 ///
 /// All carry a [`LocalRefusal`], so that no other layer takes them for the upstream's word. The
-/// `RateLimit` fields are on admitted and refused responses alike. Of several such layers the outermost
-/// one's fields stand on an admitted response, and those of the one that refused on a refusal.
+/// `RateLimit` fields are on admitted responses and on those over the limit. On an admitted response they
+/// take the place of those that stand there, an inner layer's or an upstream's; on a refusal from further in
+/// (429, 503, or one that carries the mark) nothing is written: what the one who refused says is what the
+/// caller needs.
 #[derive(Clone, Debug)]
 pub struct AsResponse {
     shared: Arc<Shared>,
@@ -170,10 +173,11 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     fn refuse(&self, head: &Head, refusal: &Refusal<'_>) -> Result<Self::Response, E> {
         let wire = &self.shared.wire;
         let retry_after = refusal.retry_after();
-        let mut response = match Protocol::of(head.headers()) {
+        let mut response = match Protocol::of_request(head) {
             Protocol::Http => wire.http(refusal),
             _ => grpc(refusal, head.headers()),
         };
+        let length = response.body().len();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(wait) = retry_after {
@@ -181,6 +185,12 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
         }
         if let Some(standing) = refusal.standing().filter(|_| wire.has_fields()) {
             wire.write_fields(headers, &Kept::of(standing));
+        }
+        if head.method() == Method::HEAD {
+            // The length that the body would have, and no body: hyper sends what it is given over HTTP/2,
+            // and the caller resets the stream.
+            headers.insert(CONTENT_LENGTH, length.into());
+            *response.body_mut() = Bytes::new();
         }
         LocalRefusal::new(retry_after).mark(&mut response);
         Ok(response.map(ResponseBody::full))
@@ -192,6 +202,14 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     }
 }
 
+/// Whether somebody further in refused.
+fn is_refusal(parts: &Parts) -> bool {
+    matches!(
+        parts.status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) || parts.extensions.get::<LocalRefusal>().is_some()
+}
+
 impl Remembered {
     /// Settles what can be, returns what is left to the body's end, and writes the fields.
     // Out of line, so that it costs nothing where nothing is to be written.
@@ -201,9 +219,10 @@ impl Remembered {
             .permit
             .as_ref()
             .and_then(|permit| self.settle(permit, parts));
-        // Where a limit further in refused, that one's fields are what the caller needs.
+        // Where somebody further in refused, a limit of ours or the upstream's, its fields are what the
+        // caller needs.
         if let Some(kept) = &self.kept
-            && parts.extensions.get::<LocalRefusal>().is_none()
+            && !is_refusal(parts)
         {
             self.shared.wire.write_fields(&mut parts.headers, kept);
         }

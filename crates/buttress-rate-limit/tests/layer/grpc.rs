@@ -1,6 +1,6 @@
 use std::{net::Ipv4Addr, time::Duration};
 
-use buttress_http::{ClientIp, GrpcCode, RetryInfo, grpc_status};
+use buttress_http::{ClientIp, GrpcCode, LocalRefusal, RetryInfo, grpc_status};
 use buttress_rate_limit::Policy;
 use http::Request;
 use http_body::Body as _;
@@ -9,6 +9,8 @@ use tower::{Layer as _, ServiceExt as _};
 use crate::support::{Handler, clock, from_peer, http, send};
 
 fn call(mut request: Request<()>, content_type: &'static str) -> Request<()> {
+    *request.method_mut() = http::Method::POST;
+    *request.version_mut() = http::Version::HTTP_2;
     request
         .headers_mut()
         .insert("content-type", http::HeaderValue::from_static(content_type));
@@ -52,6 +54,8 @@ async fn a_refusal_is_resource_exhausted_in_trailers_only() {
                 .starts_with("application/grpc")
         );
         assert!(refused.body.is_empty());
+        assert_eq!(refused.header("cache-control"), Some("no-store"));
+        assert!(refused.extensions.get::<LocalRefusal>().is_some());
     }
     assert_eq!(handler.calls(), 1);
 }
@@ -95,4 +99,22 @@ async fn a_call_without_a_key_is_an_invalid_argument() {
         Some(GrpcCode::InvalidArgument)
     );
     assert_eq!(RetryInfo::from_headers(&refused.headers), None);
+}
+
+/// A header alone must not turn a refusal into a 200 in the access log.
+#[tokio::test]
+async fn what_only_looks_like_grpc_is_refused_as_http() {
+    let layer = http(Policy::new("all", "1/h"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let handler = Handler::default();
+    send(&layer, &handler, from_peer(Ipv4Addr::LOCALHOST)).await;
+    let mut get = call(from_peer(Ipv4Addr::LOCALHOST), "application/grpc");
+    *get.method_mut() = http::Method::GET;
+    let mut old = call(from_peer(Ipv4Addr::LOCALHOST), "application/grpc");
+    *old.version_mut() = http::Version::HTTP_11;
+    for request in [get, old] {
+        assert_eq!(send(&layer, &handler, request).await.status, 429);
+    }
 }

@@ -219,3 +219,82 @@ async fn absurd_headers_change_nothing() {
         assert_eq!(send(&layer, &handler, request).await.status, status);
     }
 }
+
+/// A body after the headers of HEAD resets the stream over HTTP/2.
+#[tokio::test]
+async fn head_is_refused_without_a_body() {
+    let (handler, layer) = (
+        Handler::default(),
+        http(per_ip("1/h")).clock(clock()).build().unwrap(),
+    );
+    let head = || {
+        let mut request = from_peer(ALICE);
+        *request.method_mut() = http::Method::HEAD;
+        request
+    };
+    assert_eq!(send(&layer, &handler, head()).await.status, 200);
+    let refused = send(&layer, &handler, head()).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.body.is_empty());
+    let full = send(&layer, &handler, from_peer(ALICE)).await;
+    let length = full.body.len().to_string();
+    assert_eq!(
+        refused.header("content-length"),
+        Some(&*length),
+        "as GET would have it"
+    );
+}
+
+/// Who was refused further in, by a paying API perhaps, must not read that plenty is left.
+#[tokio::test]
+async fn a_refusal_from_further_in_keeps_its_own_fields() {
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    let layer = http(per_ip("100/h")).clock(clock()).build().unwrap();
+    for (status, expected) in [
+        (200, r#""per-ip";r=99;t=36"#),
+        (429, r#""upstream";r=0;t=600"#),
+        (503, r#""upstream";r=0;t=600"#),
+    ] {
+        let upstream = service_fn(move |_: Request<()>| async move {
+            let response = http::Response::builder()
+                .status(status)
+                .header("ratelimit", r#""upstream";r=0;t=600"#);
+            Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+        });
+        let layer = http(per_ip("100/h")).clock(clock()).build().unwrap();
+        let answer = layer
+            .layer(upstream)
+            .oneshot(from_peer(ALICE))
+            .await
+            .unwrap();
+        let fields: Vec<_> = answer.headers().get_all("ratelimit").iter().collect();
+        assert_eq!(fields, [expected], "{status}");
+    }
+    drop(layer);
+}
+
+/// `w` is told in whole seconds, and never as less than it is; `t` with nothing left is the wait for one.
+#[tokio::test]
+async fn what_is_told_is_rounded_up() {
+    let layer = http(per_ip("2/3s burst 1")).clock(clock()).build().unwrap();
+    let answer = send(&layer, &Handler::default(), from_peer(ALICE)).await;
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some(r#""per-ip";q=1;w=2"#)
+    );
+    let layer = http(per_ip("1/10s burst 3"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let mut last = None;
+    for _ in 0..3 {
+        last = Some(send(&layer, &Handler::default(), from_peer(ALICE)).await);
+    }
+    let told = last.unwrap();
+    assert_eq!(
+        told.header("ratelimit"),
+        Some(r#""per-ip";r=0;t=10"#),
+        "not the 30 until all is back"
+    );
+}

@@ -16,6 +16,8 @@ use crate::support::{Handler, clock, from_peer, http, send};
 
 fn with(headers: &[(&'static str, &'static str)]) -> Request<()> {
     let mut request = from_peer(Ipv4Addr::LOCALHOST);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = http::Version::HTTP_2;
     for (name, value) in headers {
         request
             .headers_mut()
