@@ -36,7 +36,7 @@ pub struct CircuitBreaker {
 impl CircuitBreaker {
     /// A circuit that opens on `trip`.
     pub fn on(trip: impl Into<Trip>) -> CircuitBreakerBuilder {
-        CircuitBreakerBuilder::starting_with(trip.into())
+        CircuitBreakerBuilder::of_one(trip.into())
     }
 
     pub(crate) fn with(shared: Arc<Shared>) -> Self {

@@ -7,11 +7,16 @@ use crate::{
     shared::Shared,
 };
 
-/// A circuit breaker in the making.
+/// A circuit breaker in the making: `For` says whether as a handle or as a layer.
 #[must_use = "call `build`"]
-pub struct CircuitBreakerBuilder {
+pub struct CircuitBreakerBuilder<For = Single> {
     options: Options,
+    pub(crate) made: For,
 }
+
+/// A [`CircuitBreaker`] is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Single(());
 
 struct Options {
     name: Arc<str>,
@@ -34,8 +39,25 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 const MOST_PROBES: u32 = 1_000;
 
 impl CircuitBreakerBuilder {
-    pub(crate) fn starting_with(trip: Trip) -> Self {
+    pub(crate) fn of_one(trip: Trip) -> Self {
+        Self::starting_with(trip, Single(()))
+    }
+
+    /// The circuit breaker.
+    ///
+    /// # Errors
+    ///
+    /// Where a rate is not within 0 and 1, a window is empty or needs more calls than it holds, a time is
+    /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
+    pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
+        Ok(CircuitBreaker::with(Shared::of(self.settings()?)))
+    }
+}
+
+impl<For> CircuitBreakerBuilder<For> {
+    pub(crate) fn starting_with(trip: Trip, made: For) -> Self {
         Self {
+            made,
             options: Options {
                 name: "default".into(),
                 trip,
@@ -117,18 +139,23 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// The circuit breaker.
-    ///
-    /// # Errors
-    ///
-    /// Where a rate is not within 0 and 1, a window is empty or needs more calls than it holds, a time is
-    /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
-    pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        Ok(CircuitBreaker::with(Shared::of(self.settings()?)))
+    pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
+        Ok(self.parts()?.0)
     }
 
-    pub(crate) fn settings(self) -> Result<Settings, ConfigError> {
-        self.options.checked()
+    pub(crate) fn parts(self) -> Result<(Settings, For), ConfigError> {
+        Ok((self.options.checked()?, self.made))
+    }
+
+    /// The same circuits for something else.
+    pub(crate) fn map<Other>(
+        self,
+        other: impl FnOnce(For) -> Other,
+    ) -> CircuitBreakerBuilder<Other> {
+        CircuitBreakerBuilder {
+            options: self.options,
+            made: other(self.made),
+        }
     }
 }
 
@@ -174,7 +201,7 @@ impl Options {
     }
 }
 
-impl fmt::Debug for CircuitBreakerBuilder {
+impl<For> fmt::Debug for CircuitBreakerBuilder<For> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakerBuilder")
             .field("name", &self.options.name)

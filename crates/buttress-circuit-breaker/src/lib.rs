@@ -1,13 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod breaker;
 mod builder;
 mod circuit;
 mod event;
+mod flavor;
+mod future;
+mod layer;
 mod machine;
 mod open_for;
 mod permit;
 mod refused;
+mod service;
 mod settings;
 mod shared;
 mod snapshot;
@@ -19,12 +24,17 @@ mod trip;
 pub use buttress_core::{ConfigError, Outcome};
 
 pub use self::{
+    body::GuardedBody,
     breaker::CircuitBreaker,
-    builder::CircuitBreakerBuilder,
+    builder::{CircuitBreakerBuilder, Single},
     event::{CallKind, Event, Happening},
+    flavor::{ByResult, Flavor, Http, Instead, OrCall, Typed},
+    future::ResponseFuture,
+    layer::{CircuitBreakerLayer, LayerFor},
     open_for::OpenFor,
     permit::{OwnedPermit, Permit},
     refused::{Error, Refused},
+    service::CircuitBreakerService,
     settings::{OnDrop, OnThrottled},
     snapshot::Snapshot,
     state::{Reason, State, Transition},

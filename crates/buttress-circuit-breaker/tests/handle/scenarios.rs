@@ -3,7 +3,7 @@ use std::time::Duration;
 use buttress_circuit_breaker::{CircuitBreaker, Outcome, OwnedPermit};
 use buttress_core::clock::ManualClock;
 
-use crate::scenario::{self, End, Subject};
+use crate::scenario::{self, End, Subject, trip};
 
 #[path = "../scenario/breaker.rs"]
 mod breaker;
@@ -57,8 +57,8 @@ impl Subject for Handle {
 async fn the_handle_does_what_the_scenarios_say() {
     for scenario in scenario::all() {
         let clock = ManualClock::default();
-        let breaker = breaker::builder(&scenario).clock(clock.clone());
-        let breaker = breaker.build().unwrap();
+        let breaker = breaker::configured(CircuitBreaker::on(trip(&scenario.trip)), &scenario);
+        let breaker = breaker.clock(clock.clone()).build().unwrap();
         scenario::play(&scenario, Handle { breaker, clock }).await;
     }
 }

@@ -1,16 +1,14 @@
 //! A circuit breaker as a scenario asks for it.
 
-use buttress_circuit_breaker::{
-    CircuitBreaker, CircuitBreakerBuilder, OnDrop, OnThrottled, OpenFor,
-};
+use buttress_circuit_breaker::{CircuitBreakerBuilder, OnDrop, OnThrottled, OpenFor};
 
-use crate::scenario::{Scenario, range, time, trip};
+use crate::scenario::{Scenario, range, time};
 
-pub(crate) fn builder(scenario: &Scenario) -> CircuitBreakerBuilder {
-    configured(CircuitBreaker::on(trip(&scenario.trip)), scenario)
-}
-
-fn configured(mut builder: CircuitBreakerBuilder, scenario: &Scenario) -> CircuitBreakerBuilder {
+/// What the scenario says of all but the rule.
+pub(crate) fn configured<For>(
+    mut builder: CircuitBreakerBuilder<For>,
+    scenario: &Scenario,
+) -> CircuitBreakerBuilder<For> {
     builder = match range(&scenario.open_for) {
         Some((base, cap)) => builder.open_for(OpenFor::growing(base, cap).with_jitter(false)),
         None => builder.open_for(time(&scenario.open_for)),

@@ -61,10 +61,6 @@ pub(crate) trait Subject {
     async fn wait(&mut self, span: Duration);
     fn hand(&mut self, switch: &str);
     fn state(&self) -> String;
-    /// How exactly it tells for how long it refuses.
-    fn rounded(&self, wait: Duration) -> Duration {
-        wait
-    }
 }
 
 pub(crate) fn time(text: &str) -> Duration {
@@ -151,7 +147,7 @@ pub(crate) async fn play<S: Subject>(scenario: &Scenario, mut subject: S) {
                     let Err(told) = subject.begin().await else {
                         panic!("it went: {}", at())
                     };
-                    let expected = wait.first().map(|wait| subject.rounded(time(wait)));
+                    let expected = wait.first().map(|wait| time(wait));
                     assert_eq!(told, expected, "{}", at());
                 }
                 [end, "after", span] => {

@@ -1,0 +1,198 @@
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use buttress_core::{Classify, ConfigError};
+use buttress_http::Head;
+use bytes::Bytes;
+use http::{Response, response::Parts};
+use tower_layer::Layer;
+
+use crate::{
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerService, Outcome, Refused, Trip,
+    flavor::{ByResult, Http, OrCall, Typed},
+    shared::Shared,
+};
+
+/// Guards a service, see the [crate's front page](crate).
+///
+/// `T` is what is read of a request, `F` how answers are understood and how a refusal reads. All services
+/// that it makes, and all clones of these, share their circuits.
+pub struct CircuitBreakerLayer<T = Head, F = Http> {
+    shared: Arc<Shared>,
+    flavor: F,
+    reads: PhantomData<fn(&T)>,
+}
+
+impl CircuitBreakerLayer {
+    /// For HTTP and gRPC: answers are understood by status, trailers and the end of their body; a refusal
+    /// is a response, and the service's error type stays what it is. See [`Http`].
+    pub fn http(trip: impl Into<Trip>) -> CircuitBreakerBuilder<LayerFor<Head, Http>> {
+        CircuitBreakerBuilder::starting_with(trip.into(), LayerFor::with(Http::default()))
+    }
+
+    /// For any request, of type `T`: an error is a failure, until a
+    /// [classifier](CircuitBreakerBuilder::classify_with) says otherwise; a refusal is an
+    /// [`Error`](crate::Error).
+    ///
+    /// Not for tonic's *server*, which resets the stream on an error: use
+    /// [`http`](CircuitBreakerLayer::http) there, whose refusals gRPC callers understand.
+    ///
+    /// ```
+    /// use buttress_circuit_breaker::{CircuitBreakerLayer, Error, Trip};
+    /// use tower::{Layer as _, ServiceExt as _, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let layer = CircuitBreakerLayer::typed::<u32>(Trip::consecutive_failures(1)).build()?;
+    /// let service = layer.layer(service_fn(|_: u32| async { Err::<(), _>("down") }));
+    /// assert_eq!(service.clone().oneshot(1).await, Err(Error::Inner("down")));
+    /// assert!(matches!(service.oneshot(1).await, Err(Error::Refused(_))));
+    /// # Ok(()) }
+    /// ```
+    pub fn typed<T>(trip: impl Into<Trip>) -> CircuitBreakerBuilder<LayerFor<T, Typed>> {
+        CircuitBreakerBuilder::starting_with(trip.into(), LayerFor::with(Typed::by(ByResult)))
+    }
+}
+
+impl<T, F> CircuitBreakerLayer<T, F> {
+    /// The circuit, as a handle: to look at it, and to turn its switch by hand.
+    #[must_use]
+    pub fn breaker(&self) -> CircuitBreaker {
+        CircuitBreaker::with(Arc::clone(&self.shared))
+    }
+}
+
+impl<S, T, F: Clone> Layer<S> for CircuitBreakerLayer<T, F> {
+    type Service = CircuitBreakerService<S, T, F>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CircuitBreakerService::around(inner, Arc::clone(&self.shared), self.flavor.clone())
+    }
+}
+
+impl<T, F: Clone> Clone for CircuitBreakerLayer<T, F> {
+    // Derived, it would ask for `T: Clone`, of which there is none in here.
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            flavor: self.flavor.clone(),
+            reads: PhantomData,
+        }
+    }
+}
+
+impl<T, F> fmt::Debug for CircuitBreakerLayer<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerLayer")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`CircuitBreakerLayer`] is made.
+pub struct LayerFor<T, F> {
+    flavor: F,
+    reads: PhantomData<fn(&T)>,
+}
+
+impl<T, F> LayerFor<T, F> {
+    fn with(flavor: F) -> Self {
+        Self {
+            flavor,
+            reads: PhantomData,
+        }
+    }
+}
+
+impl<T, F> CircuitBreakerBuilder<LayerFor<T, F>> {
+    /// Calls `service` in place of what is refused. It is made ready for each such call.
+    pub fn fallback_service<S>(
+        self,
+        service: S,
+    ) -> CircuitBreakerBuilder<LayerFor<T, OrCall<F, S>>> {
+        self.map(|made| LayerFor::with(OrCall::or(made.flavor, service)))
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    ///
+    /// Where a rate is not within 0 and 1, a window is empty or needs more calls than it holds, a time is
+    /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
+    pub fn build(self) -> Result<CircuitBreakerLayer<T, F>, ConfigError> {
+        let (settings, made) = self.parts()?;
+        Ok(CircuitBreakerLayer {
+            shared: Shared::of(settings),
+            flavor: made.flavor,
+            reads: PhantomData,
+        })
+    }
+}
+
+impl CircuitBreakerBuilder<LayerFor<Head, Http>> {
+    /// What an answer means, where `closure` knows better than the status tells; where it returns `None`
+    /// the [usual](Http) holds. Not asked about refusals that were made on this side.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use buttress_circuit_breaker::{CircuitBreakerLayer, Outcome, Trip};
+    ///
+    /// let layer = CircuitBreakerLayer::http(Trip::over_time(Duration::from_secs(10)))
+    ///     .classify(|response| match response.status.as_u16() {
+    ///         501 => Some(Outcome::Failure), // this upstream answers so while it is being deployed
+    ///         _ => None,
+    ///     })
+    ///     .build()?;
+    /// # let _ = layer;
+    /// # Ok::<(), buttress_circuit_breaker::ConfigError>(())
+    /// ```
+    pub fn classify(
+        mut self,
+        closure: impl Fn(&Parts) -> Option<Outcome> + Send + Sync + 'static,
+    ) -> Self {
+        self.made.flavor.set_classifier(Arc::new(closure));
+        self
+    }
+
+    /// Whether a call is over at the end of its response's body, so that a body that breaks off is a
+    /// failure; true if not given. Otherwise it is over at the headers; gRPC's is over at its status all
+    /// the same.
+    pub fn watch_bodies(mut self, watch: bool) -> Self {
+        self.made.flavor.set_watching(watch);
+        self
+    }
+
+    /// The response in place of a refusal. It is marked as [`LocalRefusal`](buttress_http::LocalRefusal)
+    /// all the same.
+    pub fn fallback(
+        mut self,
+        closure: impl Fn(&Head, &Refused) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.made.flavor.set_fallback(Arc::new(closure));
+        self
+    }
+}
+
+impl<T, C> CircuitBreakerBuilder<LayerFor<T, Typed<C>>> {
+    /// What a result means: a closure `Fn(Result<&Response, &Error>) -> Outcome`, or another
+    /// [`Classify`]. [`Outcome::Pending`] says nothing.
+    pub fn classify_with<D>(self, classifier: D) -> CircuitBreakerBuilder<LayerFor<T, Typed<D>>> {
+        self.map(|_| LayerFor::with(Typed::by(classifier)))
+    }
+
+    /// As [`classify_with`](Self::classify_with), for a closure whose parameters the compiler cannot
+    /// infer.
+    pub fn classify_result<Rsp, E, D>(
+        self,
+        closure: D,
+    ) -> CircuitBreakerBuilder<LayerFor<T, Typed<D>>>
+    where
+        D: Fn(Result<&Rsp, &E>) -> Outcome + Classify<Rsp, E>,
+    {
+        self.classify_with(closure)
+    }
+}
+
+impl<T, F> fmt::Debug for LayerFor<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerFor").finish_non_exhaustive()
+    }
+}
