@@ -5,15 +5,18 @@
 
 mod fixed_window;
 mod gcra;
+mod leaky_bucket;
 mod token_bucket;
 mod window;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc};
 
 use buttress_core::{ConfigError, Tick};
 
-pub use self::{fixed_window::FixedWindow, gcra::Gcra, token_bucket::TokenBucket};
-use crate::{Decision, Quota, decision::Verdict};
+pub use self::{
+    fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, token_bucket::TokenBucket,
+};
+use crate::{Decision, Quota};
 
 /// A rate limiting algorithm: pure decisions over a state of a fixed number of words.
 ///
@@ -29,8 +32,9 @@ use crate::{Decision, Quota, decision::Verdict};
 /// - A state that [`charge`](Self::charge) wrote at `now` for a cost above zero has a `forget_at` later
 ///   than `now`.
 /// - `now` may be earlier than the one that a state was written at: clocks step back, and threads read
-///   them in one order and arrive in another. The lockout that follows must be bounded: when a request is
-///   refused, the store has the state made plausible by a charge of 0.
+///   them in one order and arrive in another. The lockout that follows must be bounded,
+///   although a refusal changes no state: one that lies further ahead of now than charging at any time
+///   within a minute could have led it decides as one never seen.
 pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// How many words a state has.
     fn words(&self) -> usize;
@@ -38,9 +42,7 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// What a request of `cost` at `now` is answered. A cost of 0 is always admitted.
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision;
 
-    /// Charges `cost`, or gives back where it is negative; for a cost of 0, makes a state plausible again
-    /// that lies further in the future than any charge at `now` could have left it, because the clock
-    /// stepped back. Never refuses: a charge beyond what is left
+    /// Charges `cost`, or gives back where it is negative. Never refuses: a charge beyond what is left
     /// is debt, which the algorithm bounds. Giving back never lifts a state above full.
     ///
     /// Where it gives back, `now` is when that was charged, for who knows it: an algorithm of windows gives
@@ -100,33 +102,25 @@ impl OneWord for dyn Algorithm {
 /// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
 const SKEW: u64 = 60_000_000_000;
 
-/// A decision, its spans in nanoseconds.
-fn decision(
-    verdict: Verdict,
-    remaining: u64,
-    retry_after: u64,
-    next_after: u64,
-    reset_after: u64,
-) -> Decision {
-    let nanos = Duration::from_nanos;
-    match verdict {
-        Verdict::Admitted => Decision::admitted(remaining, nanos(next_after), nanos(reset_after)),
-        Verdict::Refused => Decision::refused(
-            remaining,
-            nanos(retry_after),
-            nanos(next_after),
-            nanos(reset_after),
-        ),
-        Verdict::CostExceedsBurst => {
-            Decision::cost_exceeds_burst(remaining, nanos(next_after), nanos(reset_after))
-        }
-    }
-}
-
 /// Which algorithm a limit uses.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Kind {
+    /// And whatever decides as it does: without dynamic dispatch.
     #[default]
     Gcra,
     Custom(Arc<dyn Algorithm>),
+}
+
+impl Kind {
+    pub(crate) fn of(algorithm: impl Algorithm) -> Self {
+        let any: &dyn Any = &algorithm;
+        let is_gcra = any.is::<Gcra>()
+            || any.downcast_ref().is_some_and(TokenBucket::is_gcra)
+            || any.downcast_ref().is_some_and(LeakyBucket::is_gcra);
+        if is_gcra {
+            Self::Gcra
+        } else {
+            Self::Custom(Arc::new(algorithm))
+        }
+    }
 }

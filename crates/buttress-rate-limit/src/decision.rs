@@ -12,7 +12,8 @@ use crate::Quota;
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Decision {
-    /// Nanoseconds until the same request would be admitted, or [`ADMITTED`], or [`NEVER`].
+    /// Nanoseconds until the same request would be admitted, or [`NEVER`]; or [`ADMITTED`], and added to
+    /// it the nanoseconds of its delay.
     answer: u64,
     /// Nanoseconds until a request of cost 1 would be admitted.
     next_after: u64,
@@ -23,9 +24,10 @@ pub struct Decision {
     unit: NonZeroU64,
 }
 
-/// Both beyond any span of ticks.
-const ADMITTED: u64 = u64::MAX;
-const NEVER: u64 = u64::MAX - 1;
+/// Beyond any span of ticks, so that one comparison tells who is admitted.
+const ADMITTED: u64 = 1 << 63;
+/// The longest span of ticks.
+const NEVER: u64 = ADMITTED - 1;
 
 /// The three ways in which a request can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +82,23 @@ impl Decision {
         )
     }
 
-    fn reckoned(
+    /// The same, but not before its turn: whoever admits it waits for `delay` first. What was refused
+    /// stays as it is.
+    pub fn delayed(self, delay: Duration) -> Self {
+        if !self.is_admitted() {
+            return self;
+        }
+        Self {
+            answer: ADMITTED + nanos(delay),
+            ..self
+        }
+    }
+
+    /// From nanoseconds and a count.
+    #[inline]
+    pub(crate) fn reckoned(
         verdict: Verdict,
-        spare: u64,
+        remaining: u64,
         retry_after: u64,
         next_after: u64,
         reset_after: u64,
@@ -91,7 +107,7 @@ impl Decision {
             answer: answer(verdict, retry_after),
             next_after,
             reset_after,
-            spare,
+            spare: remaining,
             unit: NonZeroU64::MIN,
         }
     }
@@ -118,20 +134,21 @@ impl Decision {
         }
     }
 
-    /// From time alone: `spare` nanoseconds of `unit` nanoseconds a request.
+    /// From time alone: of a quota of `full` nanoseconds, `unit` nanoseconds a request, so much is `used`,
+    /// which may be more.
     #[inline]
     pub(crate) fn by_time(
         verdict: Verdict,
-        spare: u64,
+        full: u64,
+        used: u64,
         unit: NonZeroU64,
         retry_after: u64,
-        reset_after: u64,
     ) -> Self {
         Self {
             answer: answer(verdict, retry_after),
-            next_after: unit.get().saturating_sub(spare),
-            reset_after,
-            spare,
+            next_after: used.saturating_add(unit.get()).saturating_sub(full),
+            reset_after: used,
+            spare: full.saturating_sub(used),
             unit,
         }
     }
@@ -147,7 +164,7 @@ impl Decision {
     /// The same, refused for `retry_after`.
     pub(crate) fn held_back(self, retry_after: Duration) -> Self {
         Self {
-            answer: nanos(retry_after),
+            answer: answer(Verdict::Refused, nanos(retry_after)),
             ..self
         }
     }
@@ -156,7 +173,7 @@ impl Decision {
     #[must_use]
     #[inline]
     pub const fn is_admitted(&self) -> bool {
-        self.answer == ADMITTED
+        self.answer >= ADMITTED
     }
 
     /// How it was answered.
@@ -164,7 +181,7 @@ impl Decision {
     #[inline]
     pub const fn verdict(&self) -> Verdict {
         match self.answer {
-            ADMITTED => Verdict::Admitted,
+            ADMITTED.. => Verdict::Admitted,
             NEVER => Verdict::CostExceedsBurst,
             _ => Verdict::Refused,
         }
@@ -175,9 +192,16 @@ impl Decision {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.answer {
-            ADMITTED | NEVER => None,
+            NEVER.. => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }
+    }
+
+    /// For how long an admitted request has to wait before it proceeds, lest it come before its turn: zero
+    /// with all algorithms but a [queue](crate::LeakyBucket::as_queue).
+    #[must_use]
+    pub const fn delay(&self) -> Duration {
+        Duration::from_nanos(self.answer.saturating_sub(ADMITTED))
     }
 
     /// After which time a request of cost 1 would be admitted; zero while any remains.
@@ -203,7 +227,9 @@ impl Decision {
 const fn answer(verdict: Verdict, retry_after: u64) -> u64 {
     match verdict {
         Verdict::Admitted => ADMITTED,
-        Verdict::Refused => retry_after,
+        // At the end of time at the latest, which is not never.
+        Verdict::Refused if retry_after < NEVER => retry_after,
+        Verdict::Refused => NEVER - 1,
         Verdict::CostExceedsBurst => NEVER,
     }
 }
@@ -213,6 +239,7 @@ impl fmt::Debug for Decision {
         f.debug_struct("Decision")
             .field("verdict", &self.verdict())
             .field("retry_after", &self.retry_after())
+            .field("delay", &self.delay())
             .field("remaining", &self.remaining())
             .field("next_after", &self.next_after())
             .field("reset_after", &self.reset_after())

@@ -32,7 +32,7 @@ pub use buttress_core::ConfigError;
 
 pub use self::{
     access::Access,
-    algorithm::{Algorithm, FixedWindow, Gcra, TokenBucket},
+    algorithm::{Algorithm, FixedWindow, Gcra, LeakyBucket, TokenBucket},
     body::MeteredBody,
     decision::{Decision, Verdict},
     direct::DirectRateLimiter,

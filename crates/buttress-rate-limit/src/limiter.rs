@@ -189,7 +189,7 @@ impl RateLimiterBuilder {
 
     /// How the quota is spent and comes back; [`Gcra`](crate::Gcra) if not given.
     pub fn algorithm(mut self, algorithm: impl Algorithm) -> Self {
-        self.kind = Kind::Custom(Arc::new(algorithm));
+        self.kind = Kind::of(algorithm);
         self
     }
 

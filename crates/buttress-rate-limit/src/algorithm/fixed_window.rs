@@ -1,6 +1,6 @@
 use buttress_core::{ConfigError, Tick};
 
-use super::{Algorithm, SKEW, decision, window::burst_is_the_count};
+use super::{Algorithm, SKEW, window::burst_is_the_count};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// A counter that starts anew at every multiple of the [`period`](Quota::period) since the clock's origin.
@@ -128,7 +128,7 @@ impl Algorithm for FixedWindow {
             (Verdict::Refused, window.used, to_end)
         };
         let remaining = quota.count().saturating_sub(then_used);
-        decision(
+        Decision::reckoned(
             verdict,
             remaining,
             retry_after,

@@ -1,6 +1,6 @@
 use buttress_core::Tick;
 
-use super::{Algorithm, OneWord};
+use super::{Algorithm, OneWord, SKEW};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// The generic cell rate algorithm: a leaky bucket as a meter, in one word.
@@ -16,9 +16,8 @@ use crate::{Decision, Quota, decision::Verdict};
 /// # Debt and clocks
 ///
 /// [`charge`](Algorithm::charge) may drive a state into debt, at most of one more burst: a state is never
-/// further ahead of now than two refill times. The same bound holds after a clock stepped back: however
-/// far it did, a state that is further ahead is taken back to that when it is next asked, and requests are
-/// admitted again within two refill times.
+/// further ahead of now than two refill times. After a clock stepped back, however far, requests are
+/// admitted again within two refill times and a minute.
 ///
 /// State: nanoseconds of the theoretical arrival time; 0 where there was no request yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,10 +26,13 @@ pub struct Gcra;
 impl Gcra {
     /// How much is used, as the time in which it comes back.
     #[inline]
-    fn used(quota: &Quota, state: u64, now: Tick) -> u64 {
-        state
-            .saturating_sub(now.as_nanos())
-            .min(Self::most_used(quota))
+    pub(super) fn used(quota: &Quota, state: u64, now: Tick) -> u64 {
+        let ahead = state.saturating_sub(now.as_nanos());
+        // What lies further ahead than charging leads was written at another time, or under another quota.
+        if ahead > Self::most_used(quota) + SKEW {
+            return 0;
+        }
+        ahead
     }
 
     /// A full burst, and as much debt.
@@ -45,41 +47,36 @@ impl OneWord for Gcra {
     fn check(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> Decision {
         let (interval, full) = (quota.interval_nanos(), quota.refill_nanos());
         let used = Self::used(quota, state, now);
-        let spare = full.saturating_sub(used);
 
         if cost > quota.burst() {
-            return Decision::by_time(Verdict::CostExceedsBurst, spare, interval, 0, used);
+            return Decision::by_time(Verdict::CostExceedsBurst, full, used, interval, 0);
         }
-        // Neither overflows: `used` is at most two refill times and the price at most one, of 2⁶¹ each.
+        // Neither overflows: `used` is at most two refill times and a minute, and the price at most one
+        // refill time, of 2⁶¹ each.
         let price = interval.get() * cost;
         let then_used = used + price;
         if then_used <= full || cost == 0 {
-            Decision::by_time(
-                Verdict::Admitted,
-                full.saturating_sub(then_used),
-                interval,
-                0,
-                then_used,
-            )
+            Decision::by_time(Verdict::Admitted, full, then_used, interval, 0)
         } else {
-            Decision::by_time(Verdict::Refused, spare, interval, then_used - full, used)
+            Decision::by_time(Verdict::Refused, full, used, interval, then_used - full)
         }
     }
 
     #[inline]
     fn charge(&self, quota: &Quota, state: u64, now: Tick, cost: i64) -> u64 {
-        let used = Self::used(quota, state, now);
         let price = quota
             .interval_nanos()
             .get()
             .saturating_mul(cost.unsigned_abs());
-        match cost {
-            1.. => now.as_nanos() + used.saturating_add(price).min(Self::most_used(quota)),
+        if cost > 0 {
+            let used = Self::used(quota, state, now);
+            let most = Self::most_used(quota).max(used);
+            // Below 2⁶⁴: a tick, two refill times of 2⁶¹ each, and a minute.
+            now.as_nanos() + used.saturating_add(price).min(most)
+        } else {
             // What is full stays as it is: writing an earlier time would make a state that was never
-            // reached by charging.
-            ..=0 if used == 0 => state,
-            0 => now.as_nanos() + used,
-            ..0 => now.as_nanos() + used.saturating_sub(price),
+            // reached by charging. Nor does one that is known become one that was never seen.
+            state.min(state.saturating_sub(price).max(now.as_nanos()).max(1))
         }
     }
 

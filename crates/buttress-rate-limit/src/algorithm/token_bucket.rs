@@ -1,6 +1,6 @@
 use buttress_core::Tick;
 
-use super::{Algorithm, Gcra, SKEW, decision};
+use super::{Algorithm, Gcra, SKEW};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// A bucket of tokens: a request takes some out, time puts them back, and it holds no more than the burst.
@@ -62,6 +62,10 @@ impl TokenBucket {
         Self {
             refill: Refill::AtIntervals,
         }
+    }
+
+    pub(super) fn is_gcra(&self) -> bool {
+        self.refill == Refill::Continuous
     }
 }
 
@@ -171,7 +175,7 @@ impl<'a> AtIntervals<'a> {
                 (Verdict::Refused, used, then_used - full)
             }
         };
-        decision(
+        Decision::reckoned(
             verdict,
             full.saturating_sub(then_used) / interval,
             self.wait_for(lacking),

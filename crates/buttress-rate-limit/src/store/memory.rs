@@ -125,8 +125,7 @@ impl MemoryStore {
     }
 }
 
-/// Decides on one state; the next one comes with it where the request is admitted and costs anything, or
-/// where the state was implausible: else a key would be locked out for as long as the clock stepped back.
+/// Decides on one state; the next one comes with it where the request is admitted and costs anything.
 #[inline]
 pub(crate) fn step<A>(
     algorithm: &A,
@@ -139,11 +138,8 @@ where
     A: OneWord + ?Sized,
 {
     let decision = algorithm.check(quota, state, now, cost);
-    let next = if decision.is_admitted() {
-        (cost > 0).then(|| algorithm.charge(quota, state, now, signed(cost)))
-    } else {
-        Some(algorithm.charge(quota, state, now, 0)).filter(|&plausible| plausible != state)
-    };
+    let next = (decision.is_admitted() && cost > 0)
+        .then(|| algorithm.charge(quota, state, now, signed(cost)));
     (decision, next)
 }
 
