@@ -5,6 +5,7 @@ mod configuration;
 mod grpc;
 mod http;
 mod observing;
+mod own_algorithm;
 mod policies;
 mod readiness;
 mod remote_store;

@@ -138,10 +138,10 @@ async fn a_policy_that_does_not_apply_is_not_charged() {
             .status,
         200
     );
-    assert_eq!(
-        send(&layer, &handler, from_peer(Ipv4Addr::LOCALHOST))
-            .await
-            .status,
-        429
-    );
+    // The policy before the one that refuses does not apply: the right one is named all the same.
+    let refused = send(&layer, &handler, from_peer(Ipv4Addr::LOCALHOST)).await;
+    assert_eq!(refused.status, 429);
+    let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(problem["violated-policies"], serde_json::json!(["all"]));
+    assert_eq!(refused.header("retry-after"), Some("900"));
 }

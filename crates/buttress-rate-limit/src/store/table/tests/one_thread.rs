@@ -71,6 +71,22 @@ fn what_is_busy_can_still_be_updated_when_the_table_is_full() {
     assert_eq!(table.get(key(0)), 101);
 }
 
+/// Any other would make the keys of a quiet table drive each other out.
+#[test]
+fn the_one_that_could_be_forgotten_for_the_longest_time_makes_room() {
+    let table = Table::with_room_for(1);
+    let slots = (table.buckets.len() * WAYS) as u64;
+    let until = |n: u64| 100 + (n + 2) % slots;
+    for n in 0..slots {
+        put(&table, key(n), 0, until(n));
+    }
+    let oldest = (0..slots).min_by_key(|&n| until(n)).unwrap();
+    assert_eq!(put(&table, key(slots), 1_000, 2_000), Updated::Done);
+    for n in 0..slots {
+        assert_eq!(table.get(key(n)) == 0, n == oldest, "{n}");
+    }
+}
+
 #[test]
 fn holds_as_many_busy_keys_as_it_promises() {
     const KEYS: u64 = 100_000;
