@@ -5,7 +5,11 @@
 
 mod fixed_window;
 mod gcra;
+#[cfg(test)]
+mod laws;
 mod leaky_bucket;
+mod sliding_log;
+mod sliding_window;
 mod token_bucket;
 mod window;
 
@@ -14,15 +18,92 @@ use std::{any::Any, fmt, sync::Arc};
 use buttress_core::{ConfigError, Tick};
 
 pub use self::{
-    fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, token_bucket::TokenBucket,
+    fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, sliding_log::SlidingLog,
+    sliding_window::SlidingWindow, token_bucket::TokenBucket,
 };
 use crate::{Decision, Quota};
 
 /// A rate limiting algorithm: pure decisions over a state of a fixed number of words.
 ///
-/// Implement it for an algorithm of your own. Every method is a function of its arguments alone: no
-/// clock, no lock, no randomness. The store calls them as often as contention makes it, and writes a
-/// state only if it is still the one that was decided on.
+/// | built in | the most it admits in any one period | words | for |
+/// |---|---|---:|---|
+/// | [`Gcra`] | `burst + count` | 1 | nearly everything: the default |
+/// | [`TokenBucket`] | `burst + count` | 1 | the same in its own words, or refilled at intervals |
+/// | [`LeakyBucket`] | `burst + count`; as a queue it passes on `1 + count` | 1 | a constant rate, by delaying |
+/// | [`FixedWindow`] | `2 × count` | 1 | "100 in each minute", where that is what was agreed on |
+/// | [`SlidingWindow`] of `k` sub-windows | `count` | `k + 2` | never more than the count, in little memory |
+/// | [`SlidingLog`] | `count`, exactly | `count + 1` | never more than the count, and never less |
+///
+/// A state of one word is swapped without a lock; longer ones stand behind the lock of a shard, see
+/// [`MemoryStore`](crate::store::MemoryStore).
+///
+/// # One of your own
+///
+/// Every method is a function of its arguments alone: no clock, no lock, no randomness. The store calls
+/// them as often as contention makes it, and writes a state only if it is still the one that was decided
+/// on.
+///
+/// A lockout, for guessers of passwords: so many attempts, and then none until a whole period has passed
+/// without one that was let through.
+///
+/// ```
+/// use buttress_core::{Tick, clock::ManualClock};
+/// use buttress_rate_limit::{Algorithm, Decision, Quota, RateLimiter};
+/// use std::time::Duration;
+///
+/// #[derive(Debug)]
+/// struct Lockout;
+///
+/// /// A state: when the last attempt was let through, and how many in a row.
+/// impl Algorithm for Lockout {
+///     fn words(&self) -> usize {
+///         2
+///     }
+///
+///     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
+///         let wait = self.forget_at(quota, state).saturating_duration_since(now);
+///         let tried = if wait.is_zero() { 0 } else { state[1] };
+///         let left = quota.count().saturating_sub(tried);
+///         if cost > quota.count() {
+///             Decision::cost_exceeds_burst(left, Duration::ZERO, wait)
+///         } else if cost > left {
+///             Decision::refused(left, wait, if left == 0 { wait } else { Duration::ZERO }, wait)
+///         } else {
+///             let wait = if cost == 0 { wait } else { quota.period() };
+///             let left = left - cost;
+///             Decision::admitted(left, if left == 0 { wait } else { Duration::ZERO }, wait)
+///         }
+///     }
+///
+///     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
+///         if cost > 0 && now >= self.forget_at(quota, state) {
+///             state[1] = 0;
+///         }
+///         state[1] = state[1].saturating_add_signed(cost).min(quota.count());
+///         if cost > 0 {
+///             state[0] = state[0].max(now.as_nanos());
+///         }
+///     }
+///
+///     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
+///         if state[1] == 0 {
+///             return Tick::ZERO;
+///         }
+///         Tick::from_nanos(state[0]).saturating_add(quota.period())
+///     }
+/// }
+///
+/// let clock = ManualClock::default();
+/// let logins = RateLimiter::per_key(Quota::per(3, Duration::from_secs(600)))
+///     .algorithm(Lockout)
+///     .clock(clock.clone())
+///     .build()?;
+/// let tried = (0..9).filter(|_| logins.check("mallory").is_ok()).count();
+/// assert_eq!(tried, 3);
+/// clock.advance(Duration::from_secs(600));
+/// assert!(logins.check("mallory").is_ok());
+/// # Ok::<(), buttress_rate_limit::ConfigError>(())
+/// ```
 ///
 /// # What a state must keep to
 ///
@@ -108,7 +189,10 @@ pub(crate) enum Kind {
     /// And whatever decides as it does: without dynamic dispatch.
     #[default]
     Gcra,
-    Custom(Arc<dyn Algorithm>),
+    /// Of one word.
+    Word(Arc<dyn Algorithm>),
+    /// Of any other number of words.
+    Words(Arc<dyn Algorithm>),
 }
 
 impl Kind {
@@ -119,8 +203,10 @@ impl Kind {
             || any.downcast_ref().is_some_and(LeakyBucket::is_gcra);
         if is_gcra {
             Self::Gcra
+        } else if algorithm.words() == 1 {
+            Self::Word(Arc::new(algorithm))
         } else {
-            Self::Custom(Arc::new(algorithm))
+            Self::Words(Arc::new(algorithm))
         }
     }
 }

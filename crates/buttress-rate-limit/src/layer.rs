@@ -5,7 +5,7 @@ use buttress_http::{FieldStyle, Head};
 use tower_layer::Layer;
 
 use crate::{
-    Access, AsError, AsResponse, Event, Meter, Policy, RateLimit, Store,
+    Access, AsError, AsResponse, Event, Limit, Meter, Policy, RateLimit, Store,
     limiter::{DEFAULT_MAX_KEYS, checked_max_keys},
     limits::{Backend, Limits},
     policy::Read,
@@ -139,7 +139,8 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
     }
 
     /// For how many keys at once each policy has room, in 32 bytes each; 100,000 if not given. Keys whose
-    /// quota is full again need none.
+    /// quota is full again need none. An algorithm whose states are of more than one word makes that
+    /// `16 × (words + 1)` bytes each.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
@@ -179,13 +180,10 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
     fn limits(self) -> Result<Limits<T>, ConfigError> {
         let (store, max_keys) = (self.store, self.max_keys);
         let watcher = Watcher::build(self.observer, &self.near_limit, checked_max_keys(max_keys)?)?;
-        let store = |policies| {
+        let store = |limits: &[Arc<Limit>]| {
             Ok(match store {
                 Some(store) => Backend::Other(store),
-                None => Backend::Memory(MemoryStore::with_room_for(
-                    policies,
-                    checked_max_keys(max_keys)?,
-                )),
+                None => Backend::Memory(MemoryStore::with_room_for(limits, max_keys)?),
             })
         };
         let clock = self.clock.unwrap_or_default();

@@ -32,7 +32,9 @@ pub use buttress_core::ConfigError;
 
 pub use self::{
     access::Access,
-    algorithm::{Algorithm, FixedWindow, Gcra, LeakyBucket, TokenBucket},
+    algorithm::{
+        Algorithm, FixedWindow, Gcra, LeakyBucket, SlidingLog, SlidingWindow, TokenBucket,
+    },
     body::MeteredBody,
     decision::{Decision, Verdict},
     direct::DirectRateLimiter,

@@ -17,6 +17,9 @@ pub struct Limit {
     shared: AtomicU64,
 }
 
+/// The longest state: eight megabytes of a key's memory.
+const MOST_WORDS: usize = 1 << 20;
+
 impl Limit {
     pub(crate) fn build(
         name: Arc<str>,
@@ -25,15 +28,6 @@ impl Limit {
         kind: Kind,
         overflow: Overflow,
     ) -> Result<Self, ConfigError> {
-        if let Kind::Custom(algorithm) = &kind
-            && algorithm.words() != 1
-        {
-            return Err(ConfigError::new(
-                "algorithm.words",
-                algorithm.words(),
-                "1, the width of the table in memory",
-            ));
-        }
         let limit = Self {
             name,
             ordinal,
@@ -43,6 +37,14 @@ impl Limit {
             shared: AtomicU64::new(0),
         };
         limit.algorithm().supports(&limit.quota)?;
+        let words = limit.algorithm().words();
+        if !(1..=MOST_WORDS).contains(&words) {
+            return Err(ConfigError::new(
+                "algorithm.words",
+                words,
+                "states of 1 to 1,048,576 words",
+            ));
+        }
         Ok(limit)
     }
 
@@ -63,7 +65,7 @@ impl Limit {
     pub fn algorithm(&self) -> &dyn Algorithm {
         match &self.kind {
             Kind::Gcra => &crate::algorithm::Gcra,
-            Kind::Custom(algorithm) => &**algorithm,
+            Kind::Word(algorithm) | Kind::Words(algorithm) => &**algorithm,
         }
     }
 

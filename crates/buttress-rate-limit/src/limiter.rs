@@ -194,7 +194,8 @@ impl RateLimiterBuilder {
     }
 
     /// For how many keys at once there is room, in 32 bytes each; 100,000 if not given. Keys whose quota
-    /// is full again need none.
+    /// is full again need none. An algorithm whose states are of more than one word makes that
+    /// `16 × (words + 1)` bytes each.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
@@ -238,10 +239,12 @@ impl RateLimiterBuilder {
     /// Where the quota cannot be expressed, or there is room for no key.
     pub fn build(self) -> Result<RateLimiter, ConfigError> {
         let limit = Limit::build(self.name, 0, self.quota?, self.kind, self.overflow)?;
+        let limit = Arc::new(limit);
+        let store = MemoryStore::with_room_for(std::slice::from_ref(&limit), self.max_keys)?;
         Ok(RateLimiter {
             shared: Arc::new(Shared {
-                limit: Arc::new(limit),
-                store: MemoryStore::with_room_for(1, checked_max_keys(self.max_keys)?),
+                limit,
+                store,
                 clock: self.clock.unwrap_or_default(),
                 secret: self.secret.unwrap_or_default(),
                 watcher: Watcher::build(self.observer, &self.near_limit, self.max_keys)?,

@@ -75,7 +75,7 @@ impl<T: 'static> Limits<T> {
         policies: Vec<Policy<T>>,
         access: Option<Read<T, Access>>,
         permits: bool,
-        store: impl FnOnce(usize) -> Result<Backend, ConfigError>,
+        store: impl FnOnce(&[Arc<Limit>]) -> Result<Backend, ConfigError>,
         clock: AnyClock,
         secret: DigestKey,
         watcher: Option<Watcher>,
@@ -83,13 +83,8 @@ impl<T: 'static> Limits<T> {
         if policies.len() > MAX_POLICIES {
             return Err(ConfigError::new("policies", policies.len(), "at most 8"));
         }
-        let store = store(policies.len())?;
         let (enforced, shadows): (Vec<_>, Vec<_>) =
             policies.into_iter().partition(|policy| !policy.is_shadow());
-        if let (Backend::Other(_), Some(shadow)) = (&store, shadows.first()) {
-            let expected = "a store in memory: nobody waits for the answer to a shadow policy";
-            return Err(ConfigError::new("shadow", shadow.name(), expected));
-        }
         let mut ordinals = 0_u8..;
         let mut compile = |policies: Vec<Policy<T>>| {
             let compiled = policies.into_iter().zip(&mut ordinals);
@@ -98,7 +93,14 @@ impl<T: 'static> Limits<T> {
                 .collect::<Result<Vec<_>, _>>()
         };
         let (limits, whose): (Vec<_>, Vec<_>) = compile(enforced)?.into_iter().unzip();
-        let shadows = compile(shadows)?.into();
+        let shadows = compile(shadows)?;
+        let shadow_limits = shadows.iter().map(|(limit, _)| limit);
+        let all: Vec<_> = limits.iter().chain(shadow_limits).cloned().collect();
+        let store = store(&all)?;
+        if let (Backend::Other(_), Some((shadow, _))) = (&store, shadows.first()) {
+            let expected = "a store in memory: nobody waits for the answer to a shadow policy";
+            return Err(ConfigError::new("shadow", shadow.name(), expected));
+        }
         let books = Books {
             limits: limits.into(),
             store,
@@ -111,7 +113,7 @@ impl<T: 'static> Limits<T> {
             permits,
             lookups: whose.iter().any(|whose| whose.lookup.is_some()),
             whose: whose.into(),
-            shadows,
+            shadows: shadows.into(),
             books: Arc::new(books),
         })
     }

@@ -149,10 +149,6 @@ impl<T> Policy<T> {
         self.shadow
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(crate) fn compile(self, ordinal: u8) -> Result<(Arc<Limit>, Whose<T>), ConfigError> {
         let name = Arc::clone(&self.name);
         let built = self

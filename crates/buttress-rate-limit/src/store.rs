@@ -1,5 +1,6 @@
 //! Where states are kept: the seam between deciding and remembering.
 
+mod locked;
 mod memory;
 mod table;
 

@@ -2,9 +2,9 @@
 //! interleavings are explored (`--cfg loom`), loom's.
 
 #[cfg(not(loom))]
-pub(crate) use std::sync::{Mutex, atomic::AtomicU64};
+pub(crate) use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{Mutex, atomic::AtomicU64};
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 
 pub(crate) use std::sync::atomic::Ordering;

@@ -15,7 +15,7 @@ use crate::{Decision, Quota, decision::Verdict};
 ///
 /// In any window of length W at most `count × (1 + ⌈W / period⌉)` requests of cost 1. That is twice the
 /// count around a boundary, however short W is: all of one window at its end, and all of the next at its
-/// beginning.
+/// beginning. [`SlidingWindow`](super::SlidingWindow) admits half of that.
 ///
 /// # Debt and clocks
 ///

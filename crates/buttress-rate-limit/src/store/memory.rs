@@ -1,55 +1,91 @@
 use std::sync::Arc;
 
-use buttress_core::{Digest, Tick};
+use buttress_core::{ConfigError, Digest, Tick};
 
 use super::{
     Acquire, Charge, Overflow, Store,
+    locked::{LockedTable, Request},
     table::{Fingerprint, Table, Updated},
 };
 use crate::{
     Algorithm, Decision, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord},
-    limiter::UNDECIDED,
+    limiter::{UNDECIDED, checked_max_keys},
     sync::{AtomicU64, Ordering},
 };
 
 /// States in this process's memory: a table of fixed size for each limit. Answers at once.
 ///
-/// A limit with room for `n` keys occupies `32 × n` bytes from the start, whatever arrives. Keys whose
-/// quota is full again are the ones that make room for others, so forgetting loses nothing; when all the
-/// slots that a new key could have are taken by keys that still have something to remember, the limit's
-/// [`Overflow`] decides.
+/// A limit with room for `n` keys occupies `32 × n` bytes from the start, whatever arrives: two slots of
+/// two words for each. An algorithm whose states are of `w` words makes that `16 × (w + 1) × n`, and up to
+/// a sixtieth more. Keys whose quota is full again are the ones that make room for others, so forgetting
+/// loses nothing; when all the slots that a new key could have are taken by keys that still have something
+/// to remember, the limit's [`Overflow`] decides.
+///
+/// States of one word are swapped without a lock. Longer ones stand in up to 128 shards, each behind a lock
+/// that is held for one decision.
 #[derive(Debug)]
 pub struct MemoryStore {
     tables: Box<[Table]>,
+    /// For the limits whose states are longer.
+    locked: Box<[Option<LockedTable>]>,
 }
 
 impl MemoryStore {
-    /// A store for `limits` limits, each with room for `max_keys` keys.
-    pub(crate) fn with_room_for(limits: usize, max_keys: usize) -> Self {
-        Self {
-            tables: (0..limits)
-                .map(|_| Table::with_room_for(max_keys))
-                .collect(),
-        }
+    /// A store for `limits`, each with room for `max_keys` keys.
+    pub(crate) fn with_room_for(
+        limits: &[Arc<Limit>],
+        max_keys: usize,
+    ) -> Result<Self, ConfigError> {
+        let max_keys = checked_max_keys(max_keys)?;
+        let table = |limit: &Arc<Limit>| match limit.kind() {
+            Kind::Words(_) => Table::with_room_for(0),
+            Kind::Gcra | Kind::Word(_) => Table::with_room_for(max_keys),
+        };
+        let locked = |limit: &Arc<Limit>| match limit.kind() {
+            Kind::Words(algorithm) => LockedTable::with_room_for(max_keys, algorithm.words())
+                .map(Some)
+                .ok_or_else(|| {
+                    ConfigError::new(
+                        "algorithm.words",
+                        algorithm.words(),
+                        format!("states of which {max_keys} fit into memory; see `max_keys`"),
+                    )
+                }),
+            Kind::Gcra | Kind::Word(_) => Ok(None),
+        };
+        Ok(Self {
+            tables: limits.iter().map(table).collect(),
+            locked: limits.iter().map(locked).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The bytes that the tables occupy: the same on the first day and after a flood.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.tables.iter().map(Table::bytes).sum()
+        let locked = self.locked.iter().flatten();
+        self.tables.iter().map(Table::bytes).sum::<usize>()
+            + locked.map(LockedTable::bytes).sum::<usize>()
     }
 
     /// How a key stands, without charging it.
     #[inline]
     pub(crate) fn peek(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
-        let state = self
-            .table(charge.limit)
-            .map_or(0, |table| table.get(charge.key));
+        let state = || {
+            self.table(charge.limit)
+                .map_or(0, |table| table.get(charge.key))
+        };
         *out = match charge.limit.kind() {
-            Kind::Gcra => OneWord::check(&Gcra, charge.quota, state, now, charge.cost),
-            Kind::Custom(algorithm) => {
-                OneWord::check(&**algorithm, charge.quota, state, now, charge.cost)
+            Kind::Gcra => OneWord::check(&Gcra, charge.quota, state(), now, charge.cost),
+            Kind::Word(algorithm) => {
+                OneWord::check(&**algorithm, charge.quota, state(), now, charge.cost)
+            }
+            Kind::Words(algorithm) => {
+                let request = request(&**algorithm, charge.quota, now, charge.cost);
+                match self.locked(charge.limit) {
+                    Some(table) => table.peek(charge.key.into(), &request),
+                    None => *out,
+                }
             }
         };
     }
@@ -67,14 +103,17 @@ impl MemoryStore {
     ) -> (Decision, Place) {
         match limit.kind() {
             Kind::Gcra => self.acquire_by(&Gcra, now, limit, key, quota, cost),
-            Kind::Custom(algorithm) => {
-                self.acquire_by_custom(&**algorithm, now, limit, key, quota, cost)
+            Kind::Word(algorithm) => {
+                self.acquire_by_word(&**algorithm, now, limit, key, quota, cost)
+            }
+            Kind::Words(algorithm) => {
+                self.acquire_by_words(limit, key, &request(&**algorithm, quota, now, cost))
             }
         }
     }
 
     #[inline(never)]
-    fn acquire_by_custom(
+    fn acquire_by_word(
         &self,
         algorithm: &dyn Algorithm,
         now: Tick,
@@ -84,6 +123,30 @@ impl MemoryStore {
         cost: u64,
     ) -> (Decision, Place) {
         self.acquire_by(algorithm, now, limit, key, quota, cost)
+    }
+
+    #[inline(never)]
+    fn acquire_by_words(
+        &self,
+        limit: &Limit,
+        key: Fingerprint,
+        request: &Request<'_>,
+    ) -> (Decision, Place) {
+        let Some(table) = self.locked(limit) else {
+            return (UNDECIDED, Place::Own);
+        };
+        let by = signed(request.cost);
+        if let Some(decision) = table.acquire(key, request, by) {
+            return (decision, Place::Own);
+        }
+        match limit.overflow() {
+            Overflow::Share => (table.acquire_shared(request, by), Place::Shared),
+            Overflow::Admit => (table.check_unseen(request).let_pass(), Place::Own),
+            Overflow::Refuse => {
+                let decision = table.check_unseen(request);
+                (decision.held_back(request.quota.interval()), Place::Own)
+            }
+        }
     }
 
     #[inline(always)]
@@ -122,6 +185,24 @@ impl MemoryStore {
     #[inline]
     fn table(&self, limit: &Limit) -> Option<&Table> {
         self.tables.get(limit.ordinal())
+    }
+
+    fn locked(&self, limit: &Limit) -> Option<&LockedTable> {
+        self.locked.get(limit.ordinal())?.as_ref()
+    }
+}
+
+fn request<'a>(
+    algorithm: &'a dyn Algorithm,
+    quota: &'a Quota,
+    now: Tick,
+    cost: u64,
+) -> Request<'a> {
+    Request {
+        algorithm,
+        quota,
+        now,
+        cost,
     }
 }
 
@@ -212,10 +293,15 @@ impl Store for MemoryStore {
             Kind::Gcra => {
                 table.update_known(key, |state| OneWord::charge(&Gcra, quota, state, now, by));
             }
-            Kind::Custom(algorithm) => {
+            Kind::Word(algorithm) => {
                 table.update_known(key, |state| {
                     OneWord::charge(&**algorithm, quota, state, now, by)
                 });
+            }
+            Kind::Words(algorithm) => {
+                if let Some(table) = self.locked(limit) {
+                    table.settle(key.into(), &request(&**algorithm, quota, now, 0), by);
+                }
             }
         }
     }
@@ -283,7 +369,13 @@ impl MemoryStore {
         match (place, charge.limit.kind()) {
             (Place::Own, _) => self.settle(now, charge.limit, charge.key, charge.quota, by),
             (Place::Shared, Kind::Gcra) => give_back(&Gcra, now, charge, by),
-            (Place::Shared, Kind::Custom(algorithm)) => give_back(&**algorithm, now, charge, by),
+            (Place::Shared, Kind::Word(algorithm)) => give_back(&**algorithm, now, charge, by),
+            (Place::Shared, Kind::Words(algorithm)) => {
+                if let Some(table) = self.locked(charge.limit) {
+                    let request = request(&**algorithm, charge.quota, now, 0);
+                    table.settle_shared(&request, by);
+                }
+            }
         }
     }
 }

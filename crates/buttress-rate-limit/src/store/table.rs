@@ -273,6 +273,14 @@ enum Inserted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
+impl Fingerprint {
+    /// Never 0.
+    #[inline]
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 impl From<Digest> for Fingerprint {
     #[inline]
     fn from(key: Digest) -> Self {

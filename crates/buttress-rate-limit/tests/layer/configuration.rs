@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use buttress_core::Tick;
 use buttress_rate_limit::{
-    Algorithm, Decision, DirectRateLimiter, Policy, Quota, RateLimitLayer, RateLimiter,
+    Algorithm, Decision, DirectRateLimiter, FixedWindow, Policy, Quota, RateLimitLayer,
+    RateLimiter, SlidingLog,
 };
 
 #[test]
@@ -43,10 +44,16 @@ fn layers() {
             "max_keys",
         ),
         (
-            RateLimitLayer::http(Policy::new("all", "1/s").algorithm(Wide))
+            RateLimitLayer::http(Policy::new("all", "1/s").algorithm(Words(0)))
                 .build()
                 .map(drop),
             "algorithm.words",
+        ),
+        (
+            RateLimitLayer::http(Policy::new("all", "9/s burst 2").algorithm(FixedWindow))
+                .build()
+                .map(drop),
+            "burst",
         ),
         (
             RateLimitLayer::typed(Policy::<u8>::new("all", "1/0s"))
@@ -100,19 +107,31 @@ fn handles() {
             .field(),
         "max_keys"
     );
+    let log = SlidingLog::for_counts_up_to(9);
+    let too_short = RateLimiter::per_key("10/s").algorithm(log).build();
+    assert_eq!(too_short.unwrap_err().field(), "count");
+    for words in [usize::MAX, (1 << 20) + 1] {
+        let too_long = RateLimiter::per_key("1/s").algorithm(Words(words)).build();
+        assert_eq!(too_long.unwrap_err().field(), "algorithm.words");
+    }
+    let too_many = RateLimiter::per_key("1/s")
+        .algorithm(Words(1 << 20))
+        .max_keys(1 << 32)
+        .build();
+    assert_eq!(too_many.unwrap_err().field(), "algorithm.words");
     assert_eq!(
         DirectRateLimiter::of("1/parsec").unwrap_err().field(),
         "quota"
     );
 }
 
-/// An algorithm whose state does not fit into a word.
+/// An algorithm whose states are of that many words.
 #[derive(Debug)]
-struct Wide;
+struct Words(usize);
 
-impl Algorithm for Wide {
+impl Algorithm for Words {
     fn words(&self) -> usize {
-        2
+        self.0
     }
 
     fn check(&self, _: &Quota, _: &[u64], _: Tick, _: u64) -> Decision {

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use buttress_core::DigestKey;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{FixedWindow, SlidingLog, SlidingWindow};
 
 const NOW: Tick = Tick::from_nanos(1_000_000_000);
 
@@ -19,6 +20,25 @@ fn limits(overflow: Overflow, quotas: &[&str]) -> Vec<Arc<Limit>> {
     };
     (0..)
         .zip(quotas)
+        .map(|numbered| Arc::new(build(numbered).unwrap()))
+        .collect()
+}
+
+/// A limit of one word beside limits of several: all-or-nothing holds over both kinds of tables.
+fn mixed(overflow: Overflow, counts: [u64; 4]) -> Vec<Arc<Limit>> {
+    let kinds = [
+        Kind::of(Gcra),
+        Kind::of(SlidingLog::for_counts_up_to(20)),
+        Kind::of(FixedWindow),
+        Kind::of(SlidingWindow::of_sub_windows(3)),
+    ];
+    let build = |((ordinal, kind), count): ((u8, Kind), u64)| {
+        let quota = Quota::per_hour(count).build().unwrap();
+        Limit::build("mixed".into(), ordinal, quota, kind, overflow)
+    };
+    (0..)
+        .zip(kinds)
+        .zip(counts)
         .map(|numbered| Arc::new(build(numbered).unwrap()))
         .collect()
 }
@@ -56,7 +76,10 @@ fn acquire(store: &MemoryStore, charges: &[Charge<'_>]) -> (bool, Vec<Decision>)
 #[test]
 fn all_or_nothing() {
     let limits = limits(Overflow::Share, &["9/h", "1/h", "5/h"]);
-    let (store, charges) = (MemoryStore::with_room_for(3, 10), charges(&limits, 1));
+    let (store, charges) = (
+        MemoryStore::with_room_for(&limits, 10).unwrap(),
+        charges(&limits, 1),
+    );
     assert!(acquire(&store, &charges).0);
     assert_eq!(remaining(&store, &charges), [8, 0, 4]);
     let (admitted, out) = acquire(&store, &charges);
@@ -82,7 +105,7 @@ fn crowd(store: &MemoryStore, limits: &[Arc<Limit>]) {
 #[test]
 fn keys_without_a_place_share_one_bucket_by_default() {
     let limits = limits(Overflow::Share, &["2/h"]);
-    let store = MemoryStore::with_room_for(1, 1);
+    let store = MemoryStore::with_room_for(&limits, 1).unwrap();
     crowd(&store, &limits);
     let admitted = (0..10)
         .filter(|&key| acquire(&store, &charges(&limits, key)).0)
@@ -94,7 +117,7 @@ fn keys_without_a_place_share_one_bucket_by_default() {
 fn keys_without_a_place_pass_or_wait_where_the_user_says_so() {
     for (overflow, expected) in [(Overflow::Admit, 10), (Overflow::Refuse, 0)] {
         let limits = limits(overflow, &["2/h"]);
-        let store = MemoryStore::with_room_for(1, 1);
+        let store = MemoryStore::with_room_for(&limits, 1).unwrap();
         crowd(&store, &limits);
         let admitted = (0..10)
             .filter(|&key| acquire(&store, &charges(&limits, key)).0)
@@ -102,7 +125,7 @@ fn keys_without_a_place_pass_or_wait_where_the_user_says_so() {
         assert_eq!(admitted, expected, "{overflow:?}");
     }
     let limits = limits(Overflow::Refuse, &["2/h"]);
-    let store = MemoryStore::with_room_for(1, 1);
+    let store = MemoryStore::with_room_for(&limits, 1).unwrap();
     crowd(&store, &limits);
     let (_, out) = acquire(&store, &charges(&limits, 1));
     assert_eq!(out[0].retry_after(), Some(limits[0].quota().interval()));
@@ -113,7 +136,7 @@ fn keys_without_a_place_pass_or_wait_where_the_user_says_so() {
 #[test]
 fn a_charge_to_the_shared_bucket_is_taken_back_too() {
     let limits = limits(Overflow::Share, &["50/h burst 50", "2/h"]);
-    let store = MemoryStore::with_room_for(2, 1);
+    let store = MemoryStore::with_room_for(&limits, 1).unwrap();
     crowd(&store, &limits);
     let shared = || limits[0].shared_bucket().load(Ordering::SeqCst);
     let before = shared();
@@ -122,12 +145,67 @@ fn a_charge_to_the_shared_bucket_is_taken_back_too() {
     assert_eq!(shared(), before);
 }
 
+#[test]
+fn what_the_shared_bucket_of_longer_states_was_charged_comes_back() {
+    let mut limits = mixed(Overflow::Share, [50, 20, 50, 2]);
+    limits.remove(0);
+    let limits: Vec<_> = (0..)
+        .zip(&limits)
+        .map(|(ordinal, limit)| {
+            let kind = limit.kind().clone();
+            let limit = Limit::build("".into(), ordinal, *limit.quota(), kind, Overflow::Share);
+            Arc::new(limit.unwrap())
+        })
+        .collect();
+    let store = MemoryStore::with_room_for(&limits, 1).unwrap();
+    // One by one, so that a limit that is used up does not keep the others' slots free.
+    for key in 1_000..1_020 {
+        for charge in &charges(&limits, key) {
+            let _ = acquire(&store, &[*charge]);
+        }
+    }
+    let shared = |n: usize| {
+        let charge = Charge {
+            cost: 0,
+            ..charges(&limits, 1)[n]
+        };
+        store.acquire_charge(NOW, &charge).0.remaining()
+    };
+    let before = shared(0);
+    let (admitted, _) = acquire(&store, &charges(&limits, 1));
+    assert!(!admitted, "the last limit's shared bucket is used up");
+    assert_eq!(shared(0), before);
+}
+
+/// Whatever the interleaving: what was admitted is what the states hold.
+#[test]
+fn threads_over_both_kinds_of_tables_charge_all_or_nothing() {
+    let limits = mixed(Overflow::Share, [20, 17, 19, 18]);
+    for _ in 0..50 {
+        let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+        let admitted: usize = thread::scope(|scope| {
+            let send = || {
+                let charges = charges(&limits, 1);
+                (0..15).filter(|_| acquire(&store, &charges).0).count()
+            };
+            let threads = [scope.spawn(send), scope.spawn(send), scope.spawn(send)];
+            threads.map(|thread| thread.join().unwrap()).iter().sum()
+        });
+        let used = admitted as u64;
+        assert!(used <= 17);
+        assert_eq!(
+            remaining(&store, &charges(&limits, 1)),
+            [20 - used, 17 - used, 19 - used, 18 - used]
+        );
+    }
+}
+
 proptest! {
     /// On one thread: admitted exactly if each limit alone would admit, and charged only then.
     #[test]
     fn several_limits_are_the_conjunction_of_each(keys in prop::collection::vec(0_u64..4, 1..60)) {
         let limits = limits(Overflow::Share, &["7/h", "3/h", "11/h"]);
-        let store = MemoryStore::with_room_for(3, 50);
+        let store = MemoryStore::with_room_for(&limits, 50).unwrap();
         let mut used = [0_u64; 4];
         for key in keys {
             let charges = charges(&limits, key);
@@ -139,11 +217,28 @@ proptest! {
         }
     }
 
+    #[test]
+    fn and_so_they_are_over_both_kinds_of_tables(
+        keys in prop::collection::vec(0_u64..4, 1..60), counts in prop::array::uniform4(1_u64..15),
+    ) {
+        let limits = mixed(Overflow::Share, counts);
+        let store = MemoryStore::with_room_for(&limits, 50).unwrap();
+        let mut used = [0_u64; 4];
+        for key in keys {
+            let charges = charges(&limits, key);
+            let (admitted, _) = acquire(&store, &charges);
+            let used = &mut used[key as usize];
+            prop_assert_eq!(admitted, counts.iter().all(|count| *used < *count));
+            *used += u64::from(admitted);
+            prop_assert_eq!(remaining(&store, &charges), counts.map(|count| count - *used));
+        }
+    }
+
     /// Settling moves one key's state and nobody else's; a key that is unknown has nothing to settle.
     #[test]
     fn settling_is_the_keys_own(by in prop::collection::vec(-5_i64..5, 0..10)) {
         let limits = limits(Overflow::Share, &["100/h"]);
-        let store = MemoryStore::with_room_for(1, 50);
+        let store = MemoryStore::with_room_for(&limits, 50).unwrap();
         let (known, unknown) = (charges(&limits, 1), charges(&limits, 2));
         for _ in 0..50 {
             prop_assert!(acquire(&store, &known).0);

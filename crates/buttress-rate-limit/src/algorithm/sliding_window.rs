@@ -1,0 +1,251 @@
+use buttress_core::{ConfigError, Tick};
+
+use super::{Algorithm, SKEW, window::burst_is_the_count};
+use crate::{Decision, Quota, decision::Verdict};
+
+/// The most sub-windows that a period may be divided into: a decision looks at all of them.
+const MOST_SUB_WINDOWS: usize = 60;
+
+/// Counters over the last period, which is divided into sub-windows.
+///
+/// A request is admitted if it and what was admitted in the current sub-window and in as many before as
+/// make up a period stay within the limit. The oldest of them lies only partly within the last period,
+/// and is counted whole.
+///
+/// That makes it strict. The better known counter weighs the oldest by the part that still lies within
+/// the period, as though what it counted had been spread evenly; against a caller who does not spread it
+/// evenly, that admits nearly twice the limit (199 of 100 in one window). This one admits the limit, and
+/// never more; what it takes for that is time: what was used comes back not after one period but at most
+/// one sub-window later. Of callers who keep sending, it admits at least `k / (k + 1)` of the limit, `k`
+/// being the number of sub-windows. [`SlidingLog`](super::SlidingLog) has no such loss, for more memory.
+///
+/// The quota's `count` is the limit; a `burst` other than the count is an error when the limiter is
+/// built.
+///
+/// # The most it admits
+///
+/// In any window of length W at most `count × (1 + ⌊W / period⌋)` requests of cost 1: in any window
+/// shorter than the period at most the count, wherever it begins.
+///
+/// # Debt and clocks
+///
+/// [`charge`](Algorithm::charge) may drive a key into debt, at most of one more count. What is given back
+/// goes to the sub-window in which it was charged, and is lost with it. After a clock stepped back,
+/// however far, requests are admitted again within three periods and a minute.
+///
+/// State: `k + 2` words. The start of the newest sub-window in nanoseconds, and one; then for each
+/// sub-window, from the newest to the oldest, what was used, as the time in which the quota gives back
+/// as much. So a state says the same of a quota whose count has changed: half of it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingWindow {
+    sub_windows: usize,
+}
+
+impl SlidingWindow {
+    /// The period is divided into `sub_windows` of the same length, 1 to 60: ten are a good choice. More
+    /// of them give back sooner and take more memory. Any other number is an error when the limiter is built.
+    #[must_use]
+    pub const fn of_sub_windows(sub_windows: usize) -> Self {
+        Self { sub_windows }
+    }
+
+    /// How many sub-windows a window covers: those of a period, and the one that has begun.
+    const fn covered(self) -> usize {
+        self.sub_windows.saturating_add(1)
+    }
+
+    /// Nanoseconds of a sub-window, rounded up: together they are never shorter than the period.
+    fn length(self, quota: &Quota) -> u64 {
+        let divisor = u64::try_from(self.sub_windows).unwrap_or(u64::MAX);
+        quota.period_nanos().get().div_ceil(divisor.max(1))
+    }
+
+    /// The counters as they stand at `now`.
+    fn counters<'a>(self, quota: &Quota, state: &'a [u64], now: Tick) -> Counters<'a> {
+        let (now, length) = (now.as_nanos(), self.length(quota));
+        let (current, covered) = (now - now % length, self.covered());
+        let unused = Counters {
+            counts: &[],
+            age: covered,
+            start: current,
+            length,
+            covered,
+        };
+        let Some((&first, counts)) = state.split_first() else {
+            return unused;
+        };
+        let newest = newest(first, length);
+        // A newest one that begins after now was begun by a thread whose clock was ahead, unless it begins
+        // so late that it was written at another time, or under another quota.
+        let ahead = quota.period_nanos().get().saturating_add(SKEW);
+        if newest.saturating_sub(now) > ahead {
+            return unused;
+        }
+        let age = current.saturating_sub(newest) / length;
+        Counters {
+            counts,
+            age: usize::try_from(age).unwrap_or(covered).min(covered),
+            start: current.max(newest),
+            length,
+            covered,
+        }
+    }
+}
+
+/// When the newest sub-window began, as one of this length: the length may have changed since.
+const fn newest(word: u64, length: u64) -> u64 {
+    let began = word.saturating_sub(1);
+    began - began % length
+}
+
+struct Counters<'a> {
+    /// What was used in each sub-window, from the newest to the oldest.
+    counts: &'a [u64],
+    /// How many sub-windows ago the first of them was the current one.
+    age: usize,
+    /// Where the current sub-window begins.
+    start: u64,
+    length: u64,
+    covered: usize,
+}
+
+impl Counters<'_> {
+    /// What still counts, from the oldest on, each with the time at which it stops to.
+    fn counting(&self) -> impl Iterator<Item = (u64, u64)> {
+        let in_time = self.covered - self.age;
+        self.counts
+            .iter()
+            .take(in_time)
+            .enumerate()
+            .rev()
+            .filter(|&(_, &used)| used > 0)
+            .map(|(nth, &used)| (used, self.ends(self.age + nth)))
+    }
+
+    fn used(&self) -> u64 {
+        self.counting()
+            .fold(0, |sum, (used, _)| sum.saturating_add(used))
+    }
+
+    /// When a sub-window of this age stops to count.
+    fn ends(&self, age: usize) -> u64 {
+        let left = self.covered.saturating_sub(age) as u64;
+        self.start.saturating_add(left.saturating_mul(self.length))
+    }
+}
+
+impl Algorithm for SlidingWindow {
+    fn words(&self) -> usize {
+        self.sub_windows.saturating_add(2)
+    }
+
+    fn supports(&self, quota: &Quota) -> Result<(), ConfigError> {
+        if !(1..=MOST_SUB_WINDOWS).contains(&self.sub_windows) {
+            return Err(ConfigError::new(
+                "sub_windows",
+                self.sub_windows,
+                "1 to 60 sub-windows",
+            ));
+        }
+        burst_is_the_count(quota)
+    }
+
+    fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
+        let price_of_one = quota.interval_nanos().get();
+        let full = price_of_one.saturating_mul(quota.count());
+        let counters = self.counters(quota, state, now);
+        let used = counters.used();
+
+        let then_used = used.saturating_add(price_of_one.saturating_mul(cost));
+        let (verdict, then_used, lacking) = if cost > quota.count() {
+            (Verdict::CostExceedsBurst, used, 0)
+        } else if then_used <= full || cost == 0 {
+            (Verdict::Admitted, then_used, 0)
+        } else {
+            (Verdict::Refused, used, then_used - full)
+        };
+
+        // The oldest come back first: when have they given back enough for each of the three questions?
+        let lacking_for_one = then_used.saturating_add(price_of_one).saturating_sub(full);
+        let (mut retry_at, mut next_at, mut reset_at, mut given_back) = (0, 0, 0, 0_u64);
+        let charged = (then_used - used, counters.ends(0));
+        let charged = (charged.0 > 0).then_some(charged);
+        for (used, ends) in counters.counting().chain(charged) {
+            if given_back < lacking {
+                retry_at = ends;
+            }
+            if given_back < lacking_for_one {
+                next_at = ends;
+            }
+            reset_at = ends;
+            given_back = given_back.saturating_add(used);
+        }
+        let after = |at: u64| at.saturating_sub(now.as_nanos());
+        Decision::reckoned(
+            verdict,
+            full.saturating_sub(then_used) / price_of_one,
+            after(retry_at),
+            after(next_at),
+            after(reset_at),
+        )
+    }
+
+    fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
+        let price_of_one = quota.interval_nanos().get();
+        let price = price_of_one.saturating_mul(cost.unsigned_abs());
+        if cost <= 0 {
+            give_back(state, now, self.length(quota), price);
+            return;
+        }
+        let most = price_of_one.saturating_mul(quota.count()).saturating_mul(2);
+        let counters = self.counters(quota, state, now);
+        let price = price.min(most.saturating_sub(counters.used()));
+        let (start, age) = (counters.start, counters.age);
+        let Some((first, counts)) = state.split_first_mut() else {
+            return;
+        };
+        *first = start.saturating_add(1);
+        let age = age.min(counts.len());
+        counts.copy_within(..counts.len() - age, age);
+        counts.iter_mut().take(age).for_each(|count| *count = 0);
+        if let Some(current) = counts.first_mut() {
+            *current = current.saturating_add(price);
+        }
+    }
+
+    fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
+        let Some((&first, counts)) = state.split_first() else {
+            return Tick::ZERO;
+        };
+        let Some(age) = counts.iter().position(|&count| count > 0) else {
+            return Tick::ZERO;
+        };
+        let length = self.length(quota);
+        let until = ((counts.len() - age) as u64).saturating_mul(length);
+        Tick::from_nanos(newest(first, length).saturating_add(until))
+    }
+}
+
+/// Gives back what was charged at `charged`: to the sub-window of that time or, where the charge went
+/// to a newer one because its clock was behind, to that. Where the time is not known but later, to the newest.
+fn give_back(state: &mut [u64], charged: Tick, length: u64, mut price: u64) {
+    let Some((&mut first, counts)) = state.split_first_mut() else {
+        return;
+    };
+    let since = newest(first, length).saturating_sub(charged.as_nanos());
+    let age = usize::try_from(since.div_ceil(length)).unwrap_or(usize::MAX);
+    let Some((newer, older)) = age
+        .checked_add(1)
+        .and_then(|of| counts.split_at_mut_checked(of))
+    else {
+        return;
+    };
+    for count in newer.iter_mut().rev().chain(older) {
+        let given = price.min(*count);
+        *count -= given;
+        price -= given;
+    }
+}
+
+#[cfg(test)]
+mod tests;

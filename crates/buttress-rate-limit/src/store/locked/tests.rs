@@ -1,0 +1,218 @@
+use std::{collections::HashMap, thread};
+
+use buttress_core::{Digest, DigestKey};
+use proptest::prelude::*;
+
+use super::*;
+use crate::SlidingLog;
+
+const LOG: SlidingLog = SlidingLog::for_counts_up_to(3);
+
+fn quota() -> Quota {
+    "3/s".parse().unwrap()
+}
+
+fn key(n: u64) -> Fingerprint {
+    DigestKey::from_words(7, 8).digest(&n).into()
+}
+
+fn at(quota: &Quota, now: u64) -> Request<'_> {
+    Request {
+        algorithm: &LOG,
+        quota,
+        now: Tick::from_nanos(now),
+        cost: 1,
+    }
+}
+
+fn table(keys: usize) -> LockedTable {
+    LockedTable::with_room_for(keys, LOG.words()).unwrap()
+}
+
+fn slots(table: &LockedTable) -> u64 {
+    (table.shards.len() * table.slots_per_shard) as u64
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn each_key_has_a_state_of_its_own() {
+    let (table, quota) = (table(100), quota());
+    for remaining in [2, 1, 0] {
+        for n in 0..50 {
+            let decision = table.acquire(key(n), &at(&quota, 1), 1).unwrap();
+            assert!(decision.is_admitted());
+            assert_eq!(decision.remaining(), remaining);
+        }
+    }
+    for n in 0..50 {
+        let refused = table.acquire(key(n), &at(&quota, 1), 1).unwrap();
+        assert!(!refused.is_admitted());
+        table.settle(key(n), &at(&quota, 1), -2);
+        assert_eq!(table.peek(key(n), &at(&quota, 1)).remaining(), 1);
+    }
+    assert_eq!(table.peek(key(99), &at(&quota, 1)).remaining(), 2);
+}
+
+#[test]
+fn only_what_can_be_forgotten_makes_room() {
+    let (table, quota) = (table(1), quota());
+    let (slots, one_later) = (slots(&table), SECOND + 1);
+    for n in 0..slots {
+        assert!(table.acquire(key(n), &at(&quota, 1), 1).is_some());
+    }
+    assert_eq!(table.acquire(key(slots), &at(&quota, SECOND), 1), None);
+    // Nothing to charge needs no slot, and who is known has one.
+    assert!(table.acquire(key(slots), &at(&quota, SECOND), 0).is_some());
+    assert!(table.acquire(key(0), &at(&quota, SECOND), 1).is_some());
+
+    assert!(
+        table
+            .acquire(key(slots), &at(&quota, one_later), 1)
+            .is_some()
+    );
+    let used = |n| 2 - table.peek(key(n), &at(&quota, one_later)).remaining();
+    assert_eq!((used(0), used(slots)), (1, 1));
+}
+
+#[test]
+fn a_slot_that_changes_hands_brings_nothing_along() {
+    let (table, quota) = (table(1), quota());
+    for n in 0..100 {
+        let now = 1 + n * 2 * SECOND;
+        for remaining in [2, 1, 0] {
+            let decision = table.acquire(key(n), &at(&quota, now), 1).unwrap();
+            assert_eq!(decision.remaining(), remaining);
+        }
+    }
+}
+
+#[test]
+fn holds_as_many_busy_keys_as_it_promises() {
+    for keys in [1_000, 100_000] {
+        let (table, quota) = (table(keys), quota());
+        let full = (0..keys as u64)
+            .filter(|&n| table.acquire(key(n), &at(&quota, 1), 1).is_none())
+            .count();
+        assert!(full <= keys / 300, "{full} of {keys} keys found no place");
+    }
+}
+
+#[test]
+fn costs_what_it_says() {
+    for (keys, words) in [(1_000, 4), (100_000, 12), (1_000, 1_001)] {
+        let bytes = LockedTable::with_room_for(keys, words).unwrap().bytes();
+        let said = 16 * (words + 1) * keys;
+        assert!(
+            (said..said + said / 60 + 1_000).contains(&bytes),
+            "{bytes} bytes, not {said}, for {keys} keys"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_addressed_is_no_table() {
+    assert!(LockedTable::with_room_for(usize::MAX, 1).is_none());
+    assert!(LockedTable::with_room_for(1, usize::MAX).is_none());
+    assert!(LockedTable::with_room_for(1 << 32, 1 << 40).is_none());
+}
+
+#[test]
+fn threads_lose_no_charge() {
+    let log = SlidingLog::for_counts_up_to(60_000);
+    let (quota, table) = (
+        "60000/s".parse().unwrap(),
+        LockedTable::with_room_for(2, log.words()).unwrap(),
+    );
+    let request = Request {
+        algorithm: &log,
+        ..at(&quota, 5)
+    };
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for n in 0..6_000 {
+                    assert!(table.acquire(key(n % 2), &request, 1).is_some());
+                    if n % 3 == 0 {
+                        table.settle(key(n % 2), &request, -1);
+                    }
+                }
+            });
+        }
+    });
+    let used = |n| 59_999 - table.peek(key(n), &request).remaining();
+    assert_eq!((used(0), used(1)), (6_000, 6_000));
+}
+
+/// An algorithm of somebody else's that panics leaves neither a lock nor half an entry behind.
+#[test]
+fn an_algorithm_that_panics_harms_nobody_else() {
+    #[derive(Debug)]
+    struct Panics;
+    impl Algorithm for Panics {
+        fn words(&self) -> usize {
+            4
+        }
+        fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
+            LOG.check(quota, state, now, cost)
+        }
+        fn charge(&self, _: &Quota, state: &mut [u64], _: Tick, _: i64) {
+            state.fill(u64::MAX);
+            panic!("as it was told to");
+        }
+        fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
+            LOG.forget_at(quota, state)
+        }
+    }
+    let (table, quota) = (table(1), quota());
+    let panics = Request {
+        algorithm: &Panics,
+        ..at(&quota, 1)
+    };
+    thread::scope(|scope| {
+        let panicked = scope.spawn(|| table.acquire(key(1), &panics, 1)).join();
+        assert!(panicked.is_err());
+    });
+    let decision = table.acquire(key(1), &at(&quota, 1), 1).unwrap();
+    assert_eq!(decision.remaining(), 2);
+}
+
+proptest! {
+    /// Against a map that forgets nothing: whoever has a place is decided on as there.
+    #[test]
+    fn agrees_with_a_map(steps in prop::collection::vec((0_u64..40, 0_u64..SECOND, 0_i64..4), 1..300)) {
+        let (table, quota) = (table(8), quota());
+        let (mut model, mut now) = (HashMap::<u64, Vec<u64>>::new(), 1);
+        for (name, step, by) in steps {
+            now += step;
+            let request = Request { cost: by as u64, ..at(&quota, now) };
+            let state = model.entry(name).or_insert_with(|| vec![0; LOG.words()]);
+            let expected = request.check(state);
+            let Some(decision) = table.acquire(key(name), &request, by) else {
+                prop_assert!(LOG.forget_at(&quota, state) <= request.now);
+                continue;
+            };
+            prop_assert_eq!(decision, expected);
+            if decision.is_admitted() && by > 0 {
+                request.charge(state, by);
+            }
+        }
+    }
+}
+
+#[test]
+fn shards_are_chosen_by_other_bits_than_buckets() {
+    let table = table(100_000);
+    let mut buckets = vec![0_u32; table.slots_per_shard / WAYS];
+    for n in 0..200_000_u64 {
+        let digest: Digest = DigestKey::from_words(7, 8).digest(&n);
+        let key = Fingerprint::from(digest);
+        let shard = scale(key.bits().rotate_left(14), table.shards.len());
+        if shard == 3 {
+            let slots = unpoisoned(table.shards[3].0.lock());
+            buckets[slots.bucket(key, 0).start / WAYS] += 1;
+        }
+    }
+    let unused = buckets.iter().filter(|&&keys| keys == 0).count();
+    assert!(unused < buckets.len() / 10, "{unused} of {}", buckets.len());
+}
