@@ -8,6 +8,7 @@ mod gcra;
 #[cfg(test)]
 mod laws;
 mod leaky_bucket;
+mod pacing;
 mod sliding_log;
 mod sliding_window;
 mod token_bucket;
@@ -18,8 +19,8 @@ use std::{any::Any, fmt, sync::Arc};
 use buttress_core::{ConfigError, Tick};
 
 pub use self::{
-    fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, sliding_log::SlidingLog,
-    sliding_window::SlidingWindow, token_bucket::TokenBucket,
+    fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,
+    sliding_log::SlidingLog, sliding_window::SlidingWindow, token_bucket::TokenBucket,
 };
 use crate::{Decision, Quota};
 

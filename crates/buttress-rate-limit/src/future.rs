@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use buttress_core::View;
+use buttress_core::{View, clock::Sleeping};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -113,13 +113,14 @@ where
 }
 
 pin_project! {
-    /// The slow way: ask the store, make a fresh service ready, call it.
+    /// The slow way: ask the store, wait for the turn, make a fresh service ready, call it.
     pub(crate) struct Slow<S, Req, T, R>
     where
         S: Service<Req>,
         R: Refuse<T, S::Response, S::Error>,
     {
         answer: Option<Later>,
+        timer: Option<Sleeping>,
         held: Held,
         limits: Arc<Limits<T>>,
         waiting: Option<(S, Req)>,
@@ -145,11 +146,33 @@ where
     ) -> Self {
         Self {
             answer: Some(answer),
+            timer: None,
             held,
             limits,
             waiting: Some((service, request)),
             refuse,
             pass: None,
+            calling: None,
+        }
+    }
+
+    pub(crate) fn waiting(
+        timer: Sleeping,
+        pass: Pass<S, Req, T, R>,
+        held: Held,
+        limits: Arc<Limits<T>>,
+        service: S,
+        request: Req,
+        refuse: R,
+    ) -> Self {
+        Self {
+            answer: None,
+            timer: Some(timer),
+            held,
+            limits,
+            waiting: Some((service, request)),
+            refuse,
+            pass: Some(pass),
             calling: None,
         }
     }
@@ -188,17 +211,19 @@ where
                     Ruling::Admitted(standing) => {
                         limits.shadow(from);
                         let permit = limits.permit(&standing, refuse.settles());
-                        Ok((refuse.pass(Some(&standing), permit.as_ref()), permit))
+                        let pass = refuse.pass(Some(&standing), permit.as_ref());
+                        Ok((pass, permit, limits.timer(&standing)))
                     }
                     // These were ruled before the store was asked.
                     Ruling::Allowed
                     | Ruling::Denied
                     | Ruling::NoKey { .. }
-                    | Ruling::Later { .. } => Ok((refuse.pass(None, None), None)),
+                    | Ruling::Later { .. } => Ok((refuse.pass(None, None), None, None)),
                 })
             });
             match ruled {
-                Ok((pass, permit)) => {
+                Ok((pass, permit, timer)) => {
+                    *this.timer = timer;
                     if let Some(permit) = permit {
                         limits.attach(&mut request, permit);
                     }
@@ -207,6 +232,11 @@ where
                 }
                 Err(out) => return Poll::Ready(out),
             }
+        }
+
+        if let Some(timer) = this.timer {
+            ready!(Pin::new(timer).poll(cx));
+            *this.timer = None;
         }
 
         if let Some((service, _)) = this.waiting {

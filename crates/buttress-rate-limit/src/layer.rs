@@ -1,13 +1,16 @@
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, DigestKey, Observer, clock::AnyClock};
+use buttress_core::{
+    Clock, ConfigError, DigestKey, Observer, Sleep,
+    clock::{AnyClock, TokioClock},
+};
 use buttress_http::{FieldStyle, Head};
 use tower_layer::Layer;
 
 use crate::{
     Access, AsError, AsResponse, Event, Limit, Meter, Policy, RateLimit, Store,
     limiter::{DEFAULT_MAX_KEYS, checked_max_keys},
-    limits::{Backend, Limits},
+    limits::{Backend, Limits, Surroundings},
     policy::Read,
     refuse::Settlement,
     signals::DEFAULT_THRESHOLDS,
@@ -74,6 +77,7 @@ pub struct RateLimitLayerBuilder<T, R> {
     max_keys: usize,
     store: Option<Arc<dyn Store>>,
     clock: Option<AnyClock>,
+    timer: Option<Arc<dyn Sleep>>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
     near_limit: Vec<u8>,
@@ -91,6 +95,7 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
             max_keys: DEFAULT_MAX_KEYS,
             store: None,
             clock: None,
+            timer: None,
             secret: None,
             observer: None,
             near_limit: DEFAULT_THRESHOLDS.to_vec(),
@@ -158,6 +163,12 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
         self
     }
 
+    /// The timer of requests that wait for their turn; tokio's if not given.
+    pub fn timer(mut self, timer: impl Sleep) -> Self {
+        self.timer = Some(Arc::new(timer));
+        self
+    }
+
     /// The secret under which keys are hashed; a random one if not given.
     pub fn digest_key(mut self, secret: DigestKey) -> Self {
         self.secret = Some(secret);
@@ -186,14 +197,19 @@ impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
                 None => Backend::Memory(MemoryStore::with_room_for(limits, max_keys)?),
             })
         };
-        let clock = self.clock.unwrap_or_default();
+        let surroundings = Surroundings {
+            clock: self.clock.unwrap_or_default(),
+            timer: self
+                .timer
+                .unwrap_or_else(|| Arc::new(TokioClock::starting_now())),
+            secret: self.secret.unwrap_or_default(),
+        };
         Limits::build(
             self.policies,
             self.access,
             self.permits,
             store,
-            clock,
-            self.secret.unwrap_or_default(),
+            surroundings,
             watcher,
         )
     }

@@ -33,7 +33,7 @@ pub use buttress_core::ConfigError;
 pub use self::{
     access::Access,
     algorithm::{
-        Algorithm, FixedWindow, Gcra, LeakyBucket, SlidingLog, SlidingWindow, TokenBucket,
+        Algorithm, FixedWindow, Gcra, LeakyBucket, Pacing, SlidingLog, SlidingWindow, TokenBucket,
     },
     body::MeteredBody,
     decision::{Decision, Verdict},

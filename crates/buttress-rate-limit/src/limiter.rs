@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, DigestKey, Key, Observer, Tick, clock::AnyClock};
+use buttress_core::{
+    Clock, ConfigError, DigestKey, Key, Observer, Sleep, Tick,
+    clock::{AnyClock, TokioClock},
+};
 
 use crate::{
     Algorithm, Decision, Event, IntoQuota, Limit, Overflow, Quota, Refused,
@@ -40,6 +43,7 @@ struct Shared {
     limit: Arc<Limit>,
     store: MemoryStore,
     clock: AnyClock,
+    timer: Arc<dyn Sleep>,
     secret: DigestKey,
     watcher: Option<Watcher>,
 }
@@ -54,6 +58,7 @@ impl RateLimiter {
             max_keys: DEFAULT_MAX_KEYS,
             overflow: Overflow::default(),
             clock: None,
+            timer: None,
             secret: None,
             observer: None,
             near_limit: DEFAULT_THRESHOLDS.to_vec(),
@@ -93,6 +98,46 @@ impl RateLimiter {
         } else {
             Err(Refused::under(limit.quota(), decision, cost))
         }
+    }
+
+    /// Charges a request of cost 1 to `key`, and waits for its turn where the algorithm gives turns
+    /// ([`Pacing`](crate::Pacing), [`LeakyBucket::as_queue`](crate::LeakyBucket::as_queue)); with all others
+    /// it is [`check`](Self::check).
+    ///
+    /// The place is reserved when the future is first polled: whoever comes first goes first. Each waiter has
+    /// one timer and is woken once. Dropping the future before its turn gives the place back, which brings
+    /// later arrivals nearer and moves nobody who already waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use buttress_rate_limit::{Pacing, Quota, RateLimiter};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // A client that stays under its provider's limit, and gives up where that would take too long.
+    /// let pace = RateLimiter::per_key(Quota::per_second(5).burst(1))
+    ///     .algorithm(Pacing::up_to(Duration::from_secs(10)))
+    ///     .build()?;
+    /// for _ in 0..3 {
+    ///     pace.until_ready("api.example").await?;
+    ///     // call it
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], at once, where the wait would be longer than the algorithm allows.
+    pub async fn until_ready<K: Key + ?Sized>(&self, key: &K) -> Result<Decision, Refused> {
+        let decision = self.check(key)?;
+        if !decision.delay().is_zero() {
+            let mut place = Place {
+                limiter: self,
+                key: Some(key),
+            };
+            self.shared.timer.sleep(decision.delay()).await;
+            place.key = None;
+        }
+        Ok(decision)
     }
 
     /// What a request of cost 1 would be answered now. Charges nothing.
@@ -139,6 +184,20 @@ impl RateLimiter {
     }
 }
 
+/// A place in the queue, given back if it is dropped while it still has a key.
+struct Place<'a, K: Key + ?Sized> {
+    limiter: &'a RateLimiter,
+    key: Option<&'a K>,
+}
+
+impl<K: Key + ?Sized> Drop for Place<'_, K> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.limiter.refund(key, 1);
+        }
+    }
+}
+
 impl Shared {
     /// By value: a decision that somebody points to is kept in memory, where few checks need it.
     #[cold]
@@ -175,6 +234,7 @@ pub struct RateLimiterBuilder {
     max_keys: usize,
     overflow: Overflow,
     clock: Option<AnyClock>,
+    timer: Option<Arc<dyn Sleep>>,
     secret: Option<DigestKey>,
     observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
     near_limit: Vec<u8>,
@@ -213,6 +273,12 @@ impl RateLimiterBuilder {
         self
     }
 
+    /// The timer of those who wait for their turn; tokio's if not given.
+    pub fn timer(mut self, timer: impl Sleep) -> Self {
+        self.timer = Some(Arc::new(timer));
+        self
+    }
+
     /// The secret under which keys are hashed; a random one if not given.
     pub fn digest_key(mut self, secret: DigestKey) -> Self {
         self.secret = Some(secret);
@@ -246,6 +312,9 @@ impl RateLimiterBuilder {
                 limit,
                 store,
                 clock: self.clock.unwrap_or_default(),
+                timer: self
+                    .timer
+                    .unwrap_or_else(|| Arc::new(TokioClock::starting_now())),
                 secret: self.secret.unwrap_or_default(),
                 watcher: Watcher::build(self.observer, &self.near_limit, self.max_keys)?,
             }),

@@ -1,7 +1,8 @@
 use std::{slice, sync::Arc};
 
 use buttress_core::{
-    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Tick, View, clock::AnyClock,
+    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View,
+    clock::{AnyClock, Sleeping},
 };
 
 use crate::{
@@ -25,6 +26,7 @@ pub(crate) struct Limits<T> {
     secret: DigestKey,
     /// Whether requests carry their permits.
     permits: bool,
+    timer: Arc<dyn Sleep>,
     /// Whether any quota has to be looked up.
     lookups: bool,
     /// Policies that are tried out: beside the others, and never refusing.
@@ -38,6 +40,13 @@ pub(crate) struct Books {
     store: Backend,
     clock: AnyClock,
     watcher: Option<Watcher>,
+}
+
+/// What a layer takes from outside, so that a test can own it.
+pub(crate) struct Surroundings {
+    pub(crate) clock: AnyClock,
+    pub(crate) timer: Arc<dyn Sleep>,
+    pub(crate) secret: DigestKey,
 }
 
 /// The usual store is named, so that asking it costs no dynamic dispatch.
@@ -76,10 +85,14 @@ impl<T: 'static> Limits<T> {
         access: Option<Read<T, Access>>,
         permits: bool,
         store: impl FnOnce(&[Arc<Limit>]) -> Result<Backend, ConfigError>,
-        clock: AnyClock,
-        secret: DigestKey,
+        surroundings: Surroundings,
         watcher: Option<Watcher>,
     ) -> Result<Self, ConfigError> {
+        let Surroundings {
+            clock,
+            timer,
+            secret,
+        } = surroundings;
         if policies.len() > MAX_POLICIES {
             return Err(ConfigError::new("policies", policies.len(), "at most 8"));
         }
@@ -111,6 +124,7 @@ impl<T: 'static> Limits<T> {
             access,
             secret,
             permits,
+            timer,
             lookups: whose.iter().any(|whose| whose.lookup.is_some()),
             whose: whose.into(),
             shadows: shadows.into(),
@@ -121,6 +135,20 @@ impl<T: 'static> Limits<T> {
     /// The limits, in the order of the policies.
     pub(crate) fn all(&self) -> &[Arc<Limit>] {
         &self.books.limits
+    }
+
+    /// What a request that has to wait for its turn waits for; `None` where it may go.
+    pub(crate) fn timer(&self, standing: &Standing<'_>) -> Option<Sleeping> {
+        let delay = standing.delay();
+        (!delay.is_zero()).then(|| self.timer.sleep(delay))
+    }
+
+    /// Holds what was charged for a request that has to wait for its turn, and what it waits for.
+    #[cold]
+    pub(crate) fn wait(&self, standing: &Standing<'_>) -> (Sleeping, Held) {
+        let mut held = Held::of(&self.books, standing.asked(), standing.at());
+        held.made = true;
+        (self.timer.sleep(standing.delay()), held)
     }
 
     /// The permit of a request that was admitted, where anybody may settle.

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use buttress_core::View;
+use buttress_core::{View, clock::Sleeping};
 use buttress_http::Head;
 use tower_service::Service;
 
@@ -46,6 +46,7 @@ enum Step<Pass, Out> {
     Call(Pass, Option<Permit>),
     Refuse(Out),
     Ask(Later, Held),
+    Wait(Pass, Option<Permit>, Sleeping, Held),
 }
 
 impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>
@@ -75,7 +76,13 @@ where
                 Ruling::Admitted(standing) => {
                     limits.shadow(from);
                     let permit = limits.permit(&standing, refuse.settles());
-                    Step::Call(refuse.pass(Some(&standing), permit.as_ref()), permit)
+                    let pass = refuse.pass(Some(&standing), permit.as_ref());
+                    if standing.delay().is_zero() {
+                        Step::Call(pass, permit)
+                    } else {
+                        let (timer, held) = limits.wait(&standing);
+                        Step::Wait(pass, permit, timer, held)
+                    }
                 }
                 Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
                 Ruling::Refused { by, standing } => {
@@ -99,11 +106,20 @@ where
                 release(inner);
                 ResponseFuture::refused(out)
             }
+            // Who has to wait holds nothing that others could use meanwhile.
             Step::Ask(answer, held) => {
-                // Who has to wait holds nothing that others could use meanwhile.
                 release(inner);
                 let (limits, refuse) = (Arc::clone(limits), refuse.clone());
                 let slow = Slow::asking(answer, held, limits, inner.clone(), request, refuse);
+                ResponseFuture::slow(slow)
+            }
+            Step::Wait(pass, permit, timer, held) => {
+                release(inner);
+                if let Some(permit) = permit {
+                    limits.attach(&mut request, permit);
+                }
+                let (limits, refuse) = (Arc::clone(limits), refuse.clone());
+                let slow = Slow::waiting(timer, pass, held, limits, inner.clone(), request, refuse);
                 ResponseFuture::slow(slow)
             }
         }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use buttress_core::{Digest, Tick};
 
@@ -80,6 +80,14 @@ impl<'a> Standing<'a> {
                 let quota = asked.map_or(limit.quota(), |asked| asked.quota_of(limit));
                 (limit.name(), quota, decision)
             })
+    }
+
+    /// For how long an admitted request has to wait for its turn: the longest of the policies' delays.
+    #[must_use]
+    #[inline]
+    pub fn delay(&self) -> Duration {
+        let delays = self.decisions.iter().map(Decision::delay);
+        delays.max().unwrap_or(Duration::ZERO)
     }
 
     /// Whether any quota is not its policy's own.

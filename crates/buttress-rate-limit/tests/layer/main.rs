@@ -13,4 +13,5 @@ mod settling;
 mod sharing;
 mod support;
 mod typed;
+mod waiting;
 mod whose_and_how_much;

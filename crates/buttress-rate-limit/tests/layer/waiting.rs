@@ -1,0 +1,233 @@
+//! Waiting for one's turn instead of being refused. R10 and R11 of the traps.
+
+use std::{
+    future::Future,
+    net::Ipv4Addr,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use buttress_http::FieldStyle;
+use buttress_rate_limit::{Pacing, Policy, RateLimitLayer, RateLimiter};
+use tokio::time::Instant;
+use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
+
+use crate::support::{Handler, from_peer, http};
+
+fn paced(quota: &str, longest_wait: Duration) -> RateLimitLayer {
+    http(Policy::new("pace", quota).algorithm(Pacing::up_to(longest_wait)))
+        .build()
+        .unwrap()
+}
+
+fn request() -> ::http::Request<()> {
+    from_peer(Ipv4Addr::LOCALHOST)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tokio's paused time, which the layer follows"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// When it was answered, in milliseconds from `start`, and how.
+async fn answered(layer: &RateLimitLayer, handler: &Handler, start: Instant) -> (u128, u16) {
+    let response = layer
+        .layer(handler.service())
+        .oneshot(request())
+        .await
+        .unwrap();
+    (start.elapsed().as_millis(), response.status().as_u16())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_first_goes_first_and_who_would_wait_too_long_is_refused() {
+    let (handler, layer) = (
+        Handler::default(),
+        paced("10/s burst 1", Duration::from_millis(250)),
+    );
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tokio's paused time, which the layer follows"
+    )]
+    let start = Instant::now();
+    let calls: Vec<_> = (0..5)
+        .map(|_| {
+            let (layer, handler) = (layer.clone(), handler.clone());
+            tokio::spawn(async move { answered(&layer, &handler, start).await })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for call in calls {
+        seen.push(call.await.unwrap());
+    }
+    assert_eq!(seen, [(0, 200), (100, 200), (200, 200), (0, 429), (0, 429)]);
+    assert_eq!(handler.calls(), 3);
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_given_up_is_given_back_and_moves_nobody() {
+    let (handler, layer) = (
+        Handler::default(),
+        paced("1/s burst 1", Duration::from_secs(9)),
+    );
+    let start = now();
+    let call = || {
+        let (layer, handler) = (layer.clone(), handler.clone());
+        tokio::spawn(async move { answered(&layer, &handler, start).await.0 })
+    };
+    let calls = [call(), call(), call(), call()];
+    // All have their places: after 0, 1, 2 and 3 seconds.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let [first, second, third, fourth] = calls;
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    let late = call();
+    let mut turns = Vec::new();
+    for call in [first, third, fourth, late] {
+        turns.push(call.await.unwrap());
+    }
+    // The others keep their turns; who came late takes the last place, which is free now.
+    assert_eq!(turns, [0, 2_000, 3_000, 3_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_holds_no_readiness_and_takes_it_when_the_turn_comes() {
+    let (handler, layer) = (
+        Handler::default(),
+        paced("1/s burst 1", Duration::from_secs(9)),
+    );
+    let inner = ConcurrencyLimitLayer::new(1).layer(handler.service());
+    let mut service = layer.layer(inner.clone());
+    assert_eq!(
+        service
+            .ready()
+            .await
+            .unwrap()
+            .call(request())
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    let mut waiting = Box::pin(service.ready().await.unwrap().call(request()));
+    assert!(poll(waiting.as_mut()).is_pending());
+
+    // Somebody takes the only permit while it waits, and still has it when the turn comes.
+    let mut other = inner;
+    assert!(
+        other
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(
+        poll(waiting.as_mut()).is_pending(),
+        "its turn, but the service inside is busy"
+    );
+    drop(other);
+    assert_eq!(waiting.await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_is_told_how_it_stands() {
+    let layer =
+        http(Policy::new("pace", "1/s burst 1").algorithm(Pacing::up_to(Duration::from_secs(5))))
+            .fields(FieldStyle::Draft11)
+            .build()
+            .unwrap();
+    for _ in 0..2 {
+        let answer = layer
+            .layer(Handler::default().service())
+            .oneshot(request())
+            .await
+            .unwrap();
+        assert!(
+            answer.headers()["ratelimit"]
+                .to_str()
+                .unwrap()
+                .starts_with(r#""pace";r=0;"#)
+        );
+    }
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// R10 of the traps: no storm. Ten thousand wait, and each is woken once, in its turn.
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_waiters_are_woken_once_each() {
+    const WAITERS: usize = 10_000;
+    let pace = RateLimiter::per_key("1000/s burst 1")
+        .algorithm(Pacing::up_to(Duration::from_secs(60)))
+        .build()
+        .unwrap();
+    let wakes: Vec<_> = (0..WAITERS).map(|_| Arc::new(Wakes::default())).collect();
+    let mut waiters: Vec<_> = (0..WAITERS)
+        .map(|_| Box::pin(pace.until_ready("api")))
+        .collect();
+    for (waiter, wakes) in waiters.iter_mut().zip(&wakes) {
+        let waker = Waker::from(Arc::clone(wakes));
+        let _ = waiter.as_mut().poll(&mut Context::from_waker(&waker));
+    }
+    for step in 1..=10 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::task::yield_now().await;
+        let woken = wakes
+            .iter()
+            .filter(|wakes| wakes.0.load(Ordering::SeqCst) > 0)
+            .count();
+        // The first had no need to wait.
+        let expected = (step * 1_000).min(WAITERS - 1);
+        assert!(woken.abs_diff(expected) <= 1, "{woken} after {step} s");
+    }
+    assert!(
+        wakes
+            .iter()
+            .skip(1)
+            .all(|wakes| wakes.0.load(Ordering::SeqCst) == 1)
+    );
+    for waiter in waiters.into_iter().skip(1) {
+        assert!(waiter.await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_gives_the_place_back_too() {
+    let pace = RateLimiter::per_key("1/s burst 1")
+        .algorithm(Pacing::up_to(Duration::from_secs(2)))
+        .build()
+        .unwrap();
+    assert!(pace.until_ready("api").await.is_ok());
+    {
+        let mut second = pin!(pace.until_ready("api"));
+        assert!(poll(second.as_mut()).is_pending());
+        let mut third = pin!(pace.until_ready("api"));
+        assert!(poll(third.as_mut()).is_pending());
+        let refused = pace.until_ready("api").await.unwrap_err();
+        assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
+    }
+    // Both left before their turn.
+    let mut again = pin!(pace.until_ready("api"));
+    assert!(poll(again.as_mut()).is_pending());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(again.await.is_ok());
+    assert!(pace.until_ready("somebody else").await.is_ok());
+}
