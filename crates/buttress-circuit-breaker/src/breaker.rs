@@ -4,7 +4,8 @@ use buttress_core::{Classify, Outcome};
 
 use crate::{
     CircuitBreakerBuilder, Error, OwnedPermit, Permit, Refused, Snapshot, State, Transitions, Trip,
-    machine::Machine, shared::Shared,
+    machine::Machine,
+    shared::{At, Shared},
 };
 
 /// One circuit, without tower: around a database, a queue, a library.
@@ -63,7 +64,11 @@ impl CircuitBreaker {
     #[inline]
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Refused> {
         let ticket = self.shared.admit()?;
-        Ok(OwnedPermit::with(Arc::clone(&self.shared), ticket))
+        Ok(OwnedPermit::with(
+            Arc::clone(&self.shared),
+            At::ONLY,
+            ticket,
+        ))
     }
 
     /// Calls `function` if the circuit lets it go; an error is a failure of the upstream.
@@ -162,12 +167,13 @@ impl CircuitBreaker {
     }
 
     fn by_hand(&self, change: impl FnOnce(&mut Machine) -> Option<crate::Transition>) {
-        self.shared.only.by_hand(&self.shared.settings, change);
+        let Shared { settings, only, .. } = &*self.shared;
+        only.by_hand(settings, None, change);
     }
 }
 
 #[inline]
-fn by_result<T, E>(result: &Result<T, E>) -> Outcome {
+pub(crate) fn by_result<T, E>(result: &Result<T, E>) -> Outcome {
     if result.is_ok() {
         Outcome::Success
     } else {

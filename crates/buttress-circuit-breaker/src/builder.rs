@@ -1,10 +1,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use buttress_core::{Clock, ConfigError, Observer, Random, clock::AnyClock};
+use buttress_core::{Clock, ConfigError, DigestKey, Observer, Random, clock::AnyClock};
 
 use crate::{
-    CircuitBreaker, Event, OnDrop, OnThrottled, OpenFor, Trip, machine::Terms, settings::Settings,
-    shared::Shared,
+    CircuitBreaker, CircuitBreakers, Event, OnDrop, OnThrottled, OpenFor, Trip,
+    machine::Terms,
+    settings::Settings,
+    shared::{Keyed, Shared},
+    table::Table,
 };
 
 /// A circuit breaker in the making: `For` says whether as a handle or as a layer.
@@ -17,6 +20,85 @@ pub struct CircuitBreakerBuilder<For = Single> {
 /// A [`CircuitBreaker`] is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Single(());
+
+/// [`CircuitBreakers`] are made.
+#[derive(Clone, Copy, Debug)]
+pub struct PerKey {
+    max_keys: usize,
+    secret: Option<DigestKey>,
+}
+
+/// The room for keys that there is unless told otherwise.
+const DEFAULT_MAX_KEYS: usize = 1_000;
+
+/// As many circuits can be told apart.
+const MOST_KEYS: usize = 1 << 24;
+
+impl Default for PerKey {
+    fn default() -> Self {
+        Self {
+            max_keys: DEFAULT_MAX_KEYS,
+            secret: None,
+        }
+    }
+}
+
+impl PerKey {
+    pub(crate) fn set_max_keys(&mut self, max_keys: usize) {
+        self.max_keys = max_keys;
+    }
+
+    pub(crate) fn set_secret(&mut self, secret: DigestKey) {
+        self.secret = Some(secret);
+    }
+
+    pub(crate) fn keyed(self) -> Result<Keyed, ConfigError> {
+        if !(1..=MOST_KEYS).contains(&self.max_keys) {
+            return Err(ConfigError::new(
+                "max_keys",
+                self.max_keys,
+                "1 to 16,777,216",
+            ));
+        }
+        Ok(Keyed {
+            table: Table::with_room_for(self.max_keys),
+            secret: self.secret.unwrap_or_default(),
+        })
+    }
+}
+
+impl CircuitBreakerBuilder<PerKey> {
+    /// For how many keys there is room; 1,000 if not given. There are twice as many places, so that no key
+    /// is short of one, and a circuit is made when its place is first used: of three quarters of a kilobyte, and
+    /// none is ever added after the last place.
+    ///
+    /// At the bound a new key takes the place of one whose circuit is closed, the longest unused first. A
+    /// circuit that is open, half open, parked or switched by hand is not forgotten. Should a new key find
+    /// nothing else, its calls go unwatched, and the observer [hears](crate::Happening::NoRoom) of it.
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.made.set_max_keys(max_keys);
+        self
+    }
+
+    /// The secret under which keys are hashed; a random one if not given.
+    pub fn digest_key(mut self, secret: DigestKey) -> Self {
+        self.made.set_secret(secret);
+        self
+    }
+
+    /// The circuit breakers.
+    ///
+    /// # Errors
+    ///
+    /// As of [`CircuitBreaker`](CircuitBreakerBuilder::build), and where there is room for no key.
+    pub fn build(self) -> Result<CircuitBreakers, ConfigError> {
+        let (settings, made) = self.parts()?;
+        Ok(CircuitBreakers::with(Shared::of(
+            settings,
+            Some(made.keyed()?),
+        )))
+    }
+}
 
 struct Options {
     name: Arc<str>,
@@ -50,7 +132,7 @@ impl CircuitBreakerBuilder {
     /// Where a rate is not within 0 and 1, a window is empty or needs more calls than it holds, a time is
     /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        Ok(CircuitBreaker::with(Shared::of(self.settings()?)))
+        Ok(CircuitBreaker::with(Shared::of(self.settings()?, None)))
     }
 }
 

@@ -422,12 +422,17 @@ impl Circuit {
 
     // ---- by hand -----------------------------------------------------------------------------------
 
+    /// Turns a switch, unless the circuit was given to another than `key` meanwhile.
     pub(crate) fn by_hand(
         &self,
         settings: &Settings,
+        key: Option<Digest>,
         change: impl FnOnce(&mut Machine) -> Option<Transition>,
-    ) {
+    ) -> bool {
         let mut inside = lock(&self.inside);
+        if self.key() != key {
+            return false;
+        }
         let moved = change(&mut inside.machine);
         if inside.machine.state() == State::Closed {
             // Who closes it by hand wants calls to go.
@@ -439,6 +444,48 @@ impl Circuit {
             }
         }
         self.settled(settings, inside, None, moved);
+        true
+    }
+
+    // ---- in a table --------------------------------------------------------------------------------
+
+    /// Takes back what [`admit`](Self::admit) let go, as if nobody had asked.
+    #[cold]
+    pub(crate) fn withdraw(&self, ticket: &Ticket) {
+        if let Pass::Probe(probe) = ticket.pass {
+            lock(&self.inside).machine.give_back(probe);
+        }
+    }
+
+    pub(crate) fn belongs_to(&self, key: Digest) {
+        self.key.0.store(key.high(), Ordering::Relaxed);
+        self.key.1.store(key.low(), Ordering::Relaxed);
+    }
+
+    /// Begins anew as the circuit of `key`, if it is closed and not parked. `rename` is called before anybody
+    /// can see that.
+    pub(crate) fn give_to(&self, settings: &Settings, key: Digest, rename: impl FnOnce()) -> bool {
+        let mut inside = lock(&self.inside);
+        let parked = inside.parked && self.park.time_left(settings.now()).is_some();
+        if inside.machine.state() != State::Closed || parked {
+            return false;
+        }
+        inside.parked = false;
+        inside.subscribers = Subscribers::default();
+        inside.machine.disown();
+        self.park.clear();
+        self.rule.reset();
+        self.not_permitted.store(0, Ordering::Relaxed);
+        self.belongs_to(key);
+        rename();
+        self.publish(&inside);
+        true
+    }
+
+    fn key(&self) -> Option<Digest> {
+        let high = u128::from(self.key.0.load(Ordering::Relaxed));
+        let low = u128::from(self.key.1.load(Ordering::Relaxed));
+        (high | low != 0).then(|| Digest::from_u128((high << 64) | low))
     }
 
     pub(crate) fn subscribe(&self) -> Transitions {
@@ -504,14 +551,7 @@ impl Circuit {
 
     #[inline]
     fn observe(&self, settings: &Settings, happening: impl FnOnce() -> Happening) {
-        settings.observe(
-            || {
-                let high = u128::from(self.key.0.load(Ordering::Relaxed));
-                let low = u128::from(self.key.1.load(Ordering::Relaxed));
-                (high | low != 0).then(|| Digest::from_u128((high << 64) | low))
-            },
-            happening,
-        );
+        settings.observe(|| self.key(), happening);
     }
 }
 

@@ -1,13 +1,14 @@
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use buttress_core::{Classify, ConfigError};
+use buttress_core::{Classify, ConfigError, DigestKey, ExtractKey};
 use buttress_http::Head;
 use bytes::Bytes;
 use http::{Response, response::Parts};
 use tower_layer::Layer;
 
 use crate::{
-    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerService, Outcome, Refused, Trip,
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerService, CircuitBreakers, Outcome, PerKey,
+    Refused, Trip,
     flavor::{ByResult, Http, OrCall, Typed},
     shared::Shared,
 };
@@ -18,8 +19,8 @@ use crate::{
 /// that it makes, and all clones of these, share their circuits.
 pub struct CircuitBreakerLayer<T = Head, F = Http> {
     shared: Arc<Shared>,
+    key: Option<Arc<dyn ExtractKey<T>>>,
     flavor: F,
-    reads: PhantomData<fn(&T)>,
 }
 
 impl CircuitBreakerLayer {
@@ -53,10 +54,18 @@ impl CircuitBreakerLayer {
 }
 
 impl<T, F> CircuitBreakerLayer<T, F> {
-    /// The circuit, as a handle: to look at it, and to turn its switch by hand.
+    /// The circuit of the requests without a [key](CircuitBreakerBuilder::key), as a handle: to look at it,
+    /// and to turn its switch by hand.
     #[must_use]
     pub fn breaker(&self) -> CircuitBreaker {
         CircuitBreaker::with(Arc::clone(&self.shared))
+    }
+
+    /// The circuits of the requests with a [key](CircuitBreakerBuilder::key), as a handle. Keys are those that
+    /// the layer's extractor writes: for [`by_authority`](crate::by_authority) a text.
+    #[must_use]
+    pub fn breakers(&self) -> CircuitBreakers {
+        CircuitBreakers::with(Arc::clone(&self.shared))
     }
 }
 
@@ -64,7 +73,12 @@ impl<S, T, F: Clone> Layer<S> for CircuitBreakerLayer<T, F> {
     type Service = CircuitBreakerService<S, T, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CircuitBreakerService::around(inner, Arc::clone(&self.shared), self.flavor.clone())
+        CircuitBreakerService::around(
+            inner,
+            Arc::clone(&self.shared),
+            self.key.clone(),
+            self.flavor.clone(),
+        )
     }
 }
 
@@ -73,8 +87,8 @@ impl<T, F: Clone> Clone for CircuitBreakerLayer<T, F> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            key: self.key.clone(),
             flavor: self.flavor.clone(),
-            reads: PhantomData,
         }
     }
 }
@@ -90,14 +104,24 @@ impl<T, F> fmt::Debug for CircuitBreakerLayer<T, F> {
 /// A [`CircuitBreakerLayer`] is made.
 pub struct LayerFor<T, F> {
     flavor: F,
-    reads: PhantomData<fn(&T)>,
+    key: Option<Arc<dyn ExtractKey<T>>>,
+    room: PerKey,
 }
 
 impl<T, F> LayerFor<T, F> {
     fn with(flavor: F) -> Self {
         Self {
             flavor,
-            reads: PhantomData,
+            key: None,
+            room: PerKey::default(),
+        }
+    }
+
+    fn map<G>(self, other: impl FnOnce(F) -> G) -> LayerFor<T, G> {
+        LayerFor {
+            flavor: other(self.flavor),
+            key: self.key,
+            room: self.room,
         }
     }
 }
@@ -108,7 +132,27 @@ impl<T, F> CircuitBreakerBuilder<LayerFor<T, F>> {
         self,
         service: S,
     ) -> CircuitBreakerBuilder<LayerFor<T, OrCall<F, S>>> {
-        self.map(|made| LayerFor::with(OrCall::or(made.flavor, service)))
+        self.map(|made| made.map(|flavor| OrCall::or(flavor, service)))
+    }
+
+    /// Gives each key a circuit of its own: [`by_authority`](crate::by_authority),
+    /// [`by_header`](crate::by_header), or an extractor of yours. Requests that have no key share one.
+    pub fn key(mut self, key: impl ExtractKey<T>) -> Self {
+        self.made.key = Some(Arc::new(key));
+        self
+    }
+
+    /// For how many keys there is room; 1,000 if not given. What happens at the bound says
+    /// [`CircuitBreakers`](CircuitBreakerBuilder#method.max_keys).
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.made.room.set_max_keys(max_keys);
+        self
+    }
+
+    /// The secret under which keys are hashed; a random one if not given.
+    pub fn digest_key(mut self, secret: DigestKey) -> Self {
+        self.made.room.set_secret(secret);
+        self
     }
 
     /// The layer.
@@ -119,10 +163,11 @@ impl<T, F> CircuitBreakerBuilder<LayerFor<T, F>> {
     /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
     pub fn build(self) -> Result<CircuitBreakerLayer<T, F>, ConfigError> {
         let (settings, made) = self.parts()?;
+        let keyed = made.key.as_ref().map(|_| made.room.keyed()).transpose()?;
         Ok(CircuitBreakerLayer {
-            shared: Shared::of(settings),
+            shared: Shared::of(settings, keyed),
+            key: made.key,
             flavor: made.flavor,
-            reads: PhantomData,
         })
     }
 }
@@ -175,7 +220,7 @@ impl<T, C> CircuitBreakerBuilder<LayerFor<T, Typed<C>>> {
     /// What a result means: a closure `Fn(Result<&Response, &Error>) -> Outcome`, or another
     /// [`Classify`]. [`Outcome::Pending`] says nothing.
     pub fn classify_with<D>(self, classifier: D) -> CircuitBreakerBuilder<LayerFor<T, Typed<D>>> {
-        self.map(|_| LayerFor::with(Typed::by(classifier)))
+        self.map(|made| made.map(|_| Typed::by(classifier)))
     }
 
     /// As [`classify_with`](Self::classify_with), for a closure whose parameters the compiler cannot

@@ -2,11 +2,13 @@
 
 mod body;
 mod breaker;
+mod breakers;
 mod builder;
 mod circuit;
 mod event;
 mod flavor;
 mod future;
+mod key;
 mod layer;
 mod machine;
 mod open_for;
@@ -18,6 +20,7 @@ mod shared;
 mod snapshot;
 mod state;
 mod sync;
+mod table;
 mod transitions;
 mod trip;
 
@@ -26,10 +29,12 @@ pub use buttress_core::{ConfigError, Outcome};
 pub use self::{
     body::GuardedBody,
     breaker::CircuitBreaker,
-    builder::{CircuitBreakerBuilder, Single},
+    breakers::CircuitBreakers,
+    builder::{CircuitBreakerBuilder, PerKey, Single},
     event::{CallKind, Event, Happening},
     flavor::{ByResult, Flavor, Http, Instead, OrCall, Typed},
     future::ResponseFuture,
+    key::{by_authority, by_header},
     layer::{CircuitBreakerLayer, LayerFor},
     open_for::OpenFor,
     permit::{OwnedPermit, Permit},

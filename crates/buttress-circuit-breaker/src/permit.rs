@@ -5,7 +5,7 @@ use buttress_core::Outcome;
 use crate::{
     circuit::{Circuit, Ticket},
     settings::Settings,
-    shared::Shared,
+    shared::{At, Shared},
 };
 
 macro_rules! permit_methods {
@@ -95,21 +95,23 @@ permit_drop!(Permit<'_>);
 #[must_use = "a permit that is dropped at once counts as a call whose end nobody waited for"]
 pub struct OwnedPermit {
     shared: Arc<Shared>,
+    at: At,
     ticket: Option<Ticket>,
 }
 
 impl OwnedPermit {
     #[inline]
-    pub(crate) fn with(shared: Arc<Shared>, ticket: Ticket) -> Self {
+    pub(crate) fn with(shared: Arc<Shared>, at: At, ticket: Ticket) -> Self {
         Self {
             shared,
+            at,
             ticket: Some(ticket),
         }
     }
 
     #[inline]
     fn place(&self) -> (&Settings, &Circuit) {
-        (&self.shared.settings, &self.shared.only)
+        (&self.shared.settings, self.shared.circuit(self.at))
     }
 
     permit_methods!();

@@ -1,33 +1,41 @@
 use std::{
-    fmt,
-    marker::PhantomData,
-    mem,
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use buttress_core::View;
+use buttress_core::{ExtractKey, View};
 use buttress_http::Head;
 use tower_service::Service;
 
-use crate::{Flavor, Http, OwnedPermit, future::ResponseFuture, shared::Shared};
+use crate::{
+    Flavor, Http, OwnedPermit, Refused,
+    circuit::Ticket,
+    future::ResponseFuture,
+    shared::{At, Shared},
+};
 
 /// The service that [`CircuitBreakerLayer`](crate::CircuitBreakerLayer) makes, see the
 /// [crate's front page](crate).
 pub struct CircuitBreakerService<S, T = Head, F = Http> {
     inner: S,
     shared: Arc<Shared>,
+    key: Option<Arc<dyn ExtractKey<T>>>,
     flavor: F,
-    reads: PhantomData<fn(&T)>,
 }
 
 impl<S, T, F> CircuitBreakerService<S, T, F> {
-    pub(crate) fn around(inner: S, shared: Arc<Shared>, flavor: F) -> Self {
+    pub(crate) fn around(
+        inner: S,
+        shared: Arc<Shared>,
+        key: Option<Arc<dyn ExtractKey<T>>>,
+        flavor: F,
+    ) -> Self {
         Self {
             inner,
             shared,
+            key,
             flavor,
-            reads: PhantomData,
         }
     }
 
@@ -45,7 +53,7 @@ impl<S, T, F> CircuitBreakerService<S, T, F> {
 impl<S, Req, T, F> Service<Req> for CircuitBreakerService<S, T, F>
 where
     S: Service<Req> + Clone,
-    T: View<Req>,
+    T: View<Req> + 'static,
     F: Flavor<T, Req, S::Response, S::Error>,
 {
     type Response = F::Response;
@@ -62,15 +70,16 @@ where
         let Self {
             inner,
             shared,
+            key,
             flavor,
-            ..
         } = self;
         let (request, admission) = T::view(request, |from| {
-            shared.admit().map(|ticket| (ticket, flavor.asked(from)))
+            let admitted = admit(shared, key.as_deref(), from);
+            admitted.map(|(at, ticket)| (at, ticket, flavor.asked(from)))
         });
         match admission {
-            Ok((ticket, asked)) => {
-                let permit = OwnedPermit::with(Arc::clone(shared), ticket);
+            Ok((at, ticket, asked)) => {
+                let permit = OwnedPermit::with(Arc::clone(shared), at, ticket);
                 ResponseFuture::calling(inner.call(request), asked, permit)
             }
             Err(refused) => {
@@ -80,6 +89,21 @@ where
             }
         }
     }
+}
+
+/// Asks the circuit of whoever the request belongs to.
+#[inline]
+fn admit<T: 'static>(
+    shared: &Shared,
+    key: Option<&dyn ExtractKey<T>>,
+    from: &T,
+) -> Result<(At, Ticket), Refused> {
+    if let (Some(keyed), Some(key)) = (&shared.keyed, key)
+        && let Ok(key) = keyed.secret.digest_from(key, from)
+    {
+        return shared.admit_for(keyed, key);
+    }
+    Ok((At::ONLY, shared.admit()?))
 }
 
 /// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
@@ -96,8 +120,8 @@ impl<S: Clone, T, F: Clone> Clone for CircuitBreakerService<S, T, F> {
         Self {
             inner: self.inner.clone(),
             shared: Arc::clone(&self.shared),
+            key: self.key.clone(),
             flavor: self.flavor.clone(),
-            reads: PhantomData,
         }
     }
 }

@@ -27,7 +27,7 @@ impl Bench {
             .clock(clock.clone())
             .settings()
             .unwrap();
-        let shared = Shared::of(settings);
+        let shared = Shared::of(settings, None);
         Arc::new(Self { shared, clock })
     }
 

@@ -11,7 +11,7 @@ use buttress_http::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
     response::Parts,
 };
 use http_body::Body;
@@ -23,7 +23,7 @@ use crate::{GuardedBody, OwnedPermit, Refused};
 ///
 /// # What an answer means
 ///
-/// As [`HttpClassifier`] and, for a request whose `Content-Type` is gRPC's, [`GrpcClassifier`] say: 500, 502,
+/// As [`HttpClassifier`] and, for a request that is [gRPC's](Protocol::of_request), [`GrpcClassifier`] say: 500, 502,
 /// 503, 504 and errors are failures, 4xx and 501 are not; 429, and 503 with `Retry-After`, park the circuit;
 /// a [`LocalRefusal`] is no outcome. Of gRPC's codes `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNKNOWN`
 /// and `DATA_LOSS` are failures, and `RESOURCE_EXHAUSTED` parks, wherever the status stands: it is read in
@@ -85,16 +85,16 @@ impl Http {
 
     fn refusal(&self, head: &Head, name: &str, refused: &Refused) -> Response<Bytes> {
         let wait = refused.retry_after();
-        let mut response = match (&self.0.fallback, Protocol::of(head.headers())) {
+        let mut response = match (&self.0.fallback, Protocol::of_request(head)) {
             (Some(fallback), _) => fallback(head, refused),
-            (None, Protocol::Http) => explained(self.http_refusal(name), refused),
+            (None, Protocol::Http) => explained(self.http_refusal(head, name), refused),
             (None, _) => explained(grpc_refusal(head.headers(), refused), refused),
         };
         LocalRefusal::new(wait).mark(&mut response);
         response
     }
 
-    fn http_refusal(&self, name: &str) -> Response<Bytes> {
+    fn http_refusal(&self, head: &Head, name: &str) -> Response<Bytes> {
         let body = self.0.problem.get_or_init(|| {
             Problem::temporary_reduced_capacity([name])
                 .detail("The service behind is not called for now. Try again after the time in Retry-After.")
@@ -104,10 +104,14 @@ impl Http {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         let headers = response.headers_mut();
         headers.reserve(4);
-        headers.insert(
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(CONTENT_TYPE, problem);
+        if head.method() == Method::HEAD {
+            // The length that the body would have, and no body: hyper sends what it is given over HTTP/2,
+            // and the caller resets the stream.
+            headers.insert(CONTENT_LENGTH, body.len().into());
+            *response.body_mut() = Bytes::new();
+        }
         response
     }
 }
@@ -173,7 +177,7 @@ where
     fn asked(&self, head: &Head) -> Asked {
         Asked {
             flavor: self.clone(),
-            protocol: Protocol::of(head.headers()),
+            protocol: Protocol::of_request(head),
             is_connect: head.method() == Method::CONNECT,
         }
     }

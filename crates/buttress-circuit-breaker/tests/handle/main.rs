@@ -2,9 +2,12 @@
 
 mod configuration;
 mod handle;
+mod keyed;
 mod observing;
 #[path = "../scenario/mod.rs"]
 mod scenario;
 mod scenarios;
 
 use buttress_circuit_breaker::Trip;
+
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);

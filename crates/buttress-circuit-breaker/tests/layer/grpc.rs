@@ -5,7 +5,7 @@ use std::time::Duration;
 use buttress_circuit_breaker::{CircuitBreakerLayer, OnDrop, Outcome, State};
 use buttress_core::clock::ManualClock;
 use buttress_http::{GrpcCode, LocalRefusal, Pushback, RetryInfo, grpc_status};
-use http::{Request, Response};
+use http::Response;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, ServiceExt as _};
@@ -128,10 +128,12 @@ async fn a_refusal_is_unavailable_and_says_for_how_long() {
         "application/grpc+proto",
         "application/grpc-web",
     ] {
-        let request = Request::builder().header("content-type", content_type);
+        let mut request = grpc_request();
+        let content_type = content_type.parse().unwrap();
+        request.headers_mut().insert("content-type", content_type);
         let response = layer
             .layer(upstream.service())
-            .oneshot(request.body(()).unwrap())
+            .oneshot(request)
             .await
             .unwrap();
         assert_eq!(response.status(), 200);

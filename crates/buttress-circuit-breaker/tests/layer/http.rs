@@ -5,7 +5,7 @@ use std::time::Duration;
 use buttress_circuit_breaker::{CircuitBreakerLayer, Outcome, State, Trip};
 use buttress_core::clock::ManualClock;
 use buttress_http::LocalRefusal;
-use http::Response;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, ServiceExt as _};
 
@@ -45,6 +45,20 @@ async fn a_refusal_is_a_503_that_says_for_how_long() {
         assert!(problem.contains(part), "{problem}");
     }
     assert_eq!(upstream.calls(), 1, "what is refused is not sent");
+}
+
+/// A body would reset the stream of a HEAD over HTTP/2.
+#[tokio::test]
+async fn a_head_is_refused_without_a_body() {
+    let (clock, upstream) = (ManualClock::default(), Upstream::default());
+    let layer = touchy(&clock).build().unwrap();
+    layer.breaker().force_open();
+    let get = send(&layer, &upstream, request()).await.unwrap();
+    let head = Request::head("/").body(()).unwrap();
+    let head = send(&layer, &upstream, head).await.unwrap();
+    assert_eq!((head.status, head.body.as_deref()), (503, Ok(&[][..])));
+    let length = get.body.unwrap().len().to_string();
+    assert_eq!(head.header("content-length"), Some(length.as_str()));
 }
 
 #[tokio::test]

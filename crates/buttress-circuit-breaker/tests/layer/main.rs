@@ -5,6 +5,7 @@ mod bodies;
 mod fallback;
 mod grpc;
 mod http;
+mod keyed;
 mod readiness;
 #[path = "../scenario/mod.rs"]
 mod scenario;

@@ -13,7 +13,7 @@ use buttress_circuit_breaker::{CircuitBreakerBuilder, CircuitBreakerLayer, Http,
 use buttress_core::clock::ManualClock;
 use buttress_http::{Head, LocalRefusal};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
@@ -148,7 +148,8 @@ pub(crate) fn request() -> Request<()> {
 }
 
 pub(crate) fn grpc_request() -> Request<()> {
-    Request::builder()
+    Request::post("/hello.Greeter/SayHello")
+        .version(Version::HTTP_2)
         .header("content-type", "application/grpc")
         .body(())
         .unwrap()

@@ -1,0 +1,190 @@
+//! One circuit for each key, and a bound on them. B7 of the traps.
+
+use std::sync::{Arc, Mutex};
+
+use buttress_circuit_breaker::{
+    CircuitBreakerBuilder, CircuitBreakers, Event, Happening, Outcome, PerKey, State, Trip,
+};
+use buttress_core::{DigestKey, clock::ManualClock};
+use proptest::prelude::*;
+
+use crate::SECOND;
+
+fn touchy(clock: &ManualClock, max_keys: usize) -> CircuitBreakerBuilder<PerKey> {
+    CircuitBreakers::per_key(Trip::consecutive_failures(1))
+        .open_for(5 * SECOND)
+        .probes(1)
+        .max_keys(max_keys)
+        .digest_key(DigestKey::from_words(1, 2))
+        .clock(clock.clone())
+}
+
+fn call(circuits: &CircuitBreakers, key: u32, outcome: Outcome) -> bool {
+    let permit = circuits.try_acquire(&key);
+    permit.map(|permit| permit.record(outcome)).is_ok()
+}
+
+#[tokio::test]
+async fn each_key_has_its_own_circuit() {
+    let clock = ManualClock::default();
+    let circuits = touchy(&clock, 10).build().unwrap();
+    assert_eq!(circuits.state("a"), None);
+    assert!(
+        circuits
+            .run("a", async { Err::<(), _>("down") })
+            .await
+            .is_err()
+    );
+    assert!(circuits.run("b", async { Ok::<_, ()>(()) }).await.is_ok());
+    assert_eq!(circuits.state("a"), Some(State::Open));
+    assert_eq!(circuits.state("b"), Some(State::Closed));
+    assert_eq!(
+        circuits.snapshot("a").unwrap().retry_after,
+        Some(5 * SECOND)
+    );
+    assert!(circuits.try_acquire_owned("a").is_err());
+    clock.advance(5 * SECOND);
+    circuits
+        .try_acquire_owned("a")
+        .unwrap()
+        .record(Outcome::Success);
+    assert_eq!(circuits.state("a"), Some(State::Closed));
+}
+
+#[test]
+fn switches_are_turned_by_key() {
+    let circuits = touchy(&ManualClock::default(), 10).build().unwrap();
+    assert!(circuits.force_open("a"));
+    assert!(circuits.try_acquire("a").is_err() && circuits.try_acquire("b").is_ok());
+    assert!(circuits.metrics_only("b") && circuits.disable("c"));
+    assert_eq!(circuits.state("b"), Some(State::MetricsOnly));
+    assert_eq!(circuits.state("c"), Some(State::Disabled));
+    assert!(circuits.close("a") && circuits.try_acquire("a").is_ok());
+}
+
+/// Rule 6 of the house: a bound, whatever an attacker sends.
+#[test]
+fn a_flood_of_keys_makes_no_more_circuits_than_there_are_places() {
+    let circuits = touchy(&ManualClock::default(), 100).build().unwrap();
+    for key in 0..50_000 {
+        assert!(call(&circuits, key, Outcome::Success));
+    }
+    assert_eq!(circuits.capacity(), 200);
+    assert_eq!(circuits.len(), 200);
+}
+
+/// A hundred upstreams are down; then a flood of others comes by.
+#[test]
+fn an_open_circuit_is_not_forgotten() {
+    let circuits = touchy(&ManualClock::default(), 100).build().unwrap();
+    for key in 0..100 {
+        call(&circuits, key, Outcome::Failure);
+    }
+    let open: Vec<u32> = (0..100)
+        .filter(|key| !call(&circuits, *key, Outcome::Success))
+        .collect();
+    assert!(open.len() >= 99, "all but one found room: {}", open.len());
+    for key in 1_000..50_000 {
+        call(&circuits, key, Outcome::Success);
+    }
+    for key in open {
+        assert_eq!(circuits.state(&key), Some(State::Open));
+    }
+}
+
+/// As many keys as were promised room stay, though they do nothing but be called.
+#[test]
+fn keys_within_the_bound_are_kept() {
+    let circuits = CircuitBreakers::per_key(Trip::consecutive_failures(2))
+        .max_keys(1_000)
+        .digest_key(DigestKey::from_words(3, 4))
+        .build()
+        .unwrap();
+    for key in 0..1_000 {
+        call(&circuits, key, Outcome::Failure);
+    }
+    for key in 0..1_000 {
+        call(&circuits, key, Outcome::Failure);
+    }
+    let open = (0..1_000_u32).filter(|key| circuits.state(key) == Some(State::Open));
+    assert!(open.count() >= 999);
+}
+
+/// Idle and closed goes first: a key that is called between strangers keeps what it counted.
+#[test]
+fn who_is_called_stays_and_who_is_not_goes() {
+    let circuits = CircuitBreakers::per_key(Trip::consecutive_failures(2))
+        .max_keys(8)
+        .digest_key(DigestKey::from_words(5, 6))
+        .build()
+        .unwrap();
+    call(&circuits, 0, Outcome::Failure);
+    for key in 1..2_000 {
+        call(&circuits, key, Outcome::Success);
+        call(&circuits, 0, Outcome::Ignored);
+    }
+    assert_eq!(circuits.snapshot(&0_u32).map(|of| of.failures), Some(1));
+    assert_eq!(circuits.len(), 16);
+}
+
+/// Where all circuits are open, a new key's calls go: cutting off the well would be worse.
+#[test]
+fn without_room_calls_go_unwatched() {
+    let unwatched: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let log = Arc::clone(&unwatched);
+    let secret = DigestKey::from_words(1, 2);
+    let circuits = touchy(&ManualClock::default(), 1)
+        .observer(move |event: &Event<'_>| {
+            if event.happening == Happening::NoRoom {
+                let key = (0..1_000_u32).find(|key| Some(secret.digest(key)) == event.key);
+                log.lock().unwrap().extend(key);
+            }
+        })
+        .build()
+        .unwrap();
+    let mut open = 0;
+    for key in 0..100 {
+        call(&circuits, key, Outcome::Failure);
+        open += usize::from(circuits.state(&key) == Some(State::Open));
+    }
+    assert_eq!((open, circuits.capacity()), (8, 8));
+    assert_eq!(unwatched.lock().unwrap().len(), 92);
+    assert!(!circuits.force_open(&99_u32), "there is no room for it");
+    assert!((8..100).all(|key| call(&circuits, key, Outcome::Failure)));
+}
+
+/// What was let go for a key that has lost its place says nothing about the one that has it now.
+#[test]
+fn a_permit_of_a_forgotten_key_changes_nothing() {
+    let circuits = touchy(&ManualClock::default(), 1).build().unwrap();
+    let old: Vec<_> = (0..8_u32)
+        .map(|key| circuits.try_acquire_owned(&key).unwrap())
+        .collect();
+    for key in 100..200 {
+        call(&circuits, key, Outcome::Success);
+    }
+    assert!((0..8_u32).all(|key| circuits.state(&key).is_none()));
+    for permit in old {
+        permit.record(Outcome::Failure);
+    }
+    for key in 100..200_u32 {
+        assert_ne!(circuits.state(&key), Some(State::Open));
+    }
+}
+
+proptest! {
+    /// Against a map that forgets nothing: within the bound nobody sees a difference, but for what was
+    /// forgotten while closed.
+    #[test]
+    fn an_open_circuit_refuses_and_a_closed_one_does_not(calls in prop::collection::vec((0_u32..40, any::<bool>()), 0..200)) {
+        let circuits = touchy(&ManualClock::default(), 64).build().unwrap();
+        let mut open = std::collections::HashSet::new();
+        for (key, fails) in calls {
+            let outcome = if fails { Outcome::Failure } else { Outcome::Success };
+            prop_assert_eq!(call(&circuits, key, outcome), !open.contains(&key));
+            if fails {
+                open.insert(key);
+            }
+        }
+    }
+}
