@@ -164,7 +164,9 @@ impl Decision {
     /// The same, refused for `retry_after`.
     pub(crate) fn held_back(self, retry_after: Duration) -> Self {
         Self {
-            answer: answer(Verdict::Refused, nanos(retry_after)),
+            answer: nanos(retry_after),
+            next_after: nanos(retry_after),
+            spare: 0,
             ..self
         }
     }

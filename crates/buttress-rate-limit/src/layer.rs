@@ -44,6 +44,15 @@ impl<T: 'static> RateLimitLayer<T, AsError> {
     }
 }
 
+impl<T: 'static, R> RateLimitLayer<T, R> {
+    /// The limits of the policies that are enforced, in their order: their names and quotas, and how often
+    /// a key found [no place](Limit::overflowed).
+    #[must_use]
+    pub fn limits(&self) -> &[Arc<Limit>] {
+        self.limits.all()
+    }
+}
+
 impl<S, T, R: Clone> Layer<S> for RateLimitLayer<T, R> {
     type Service = RateLimit<S, T, R>;
 

@@ -15,6 +15,10 @@ pub struct Limit {
     overflow: Overflow,
     /// The state of the one bucket that all keys without a place share, see [`Overflow::Share`].
     shared: AtomicU64,
+    /// Whether there are several keys, for which room is needed.
+    keyed: bool,
+    /// How often a key found no place. Only counted, and never waited for: it needs no order.
+    overflowed: std::sync::atomic::AtomicU64,
 }
 
 /// The longest state: eight megabytes of a key's memory.
@@ -35,6 +39,8 @@ impl Limit {
             kind,
             overflow,
             shared: AtomicU64::new(0),
+            keyed: true,
+            overflowed: std::sync::atomic::AtomicU64::new(0),
         };
         limit.algorithm().supports(&limit.quota)?;
         let words = limit.algorithm().words();
@@ -46,6 +52,28 @@ impl Limit {
             ));
         }
         Ok(limit)
+    }
+
+    /// The same, for one key alone.
+    pub(crate) fn without_keys(mut self) -> Self {
+        self.keyed = false;
+        self
+    }
+
+    /// For how many keys it needs room, where there is to be room for `max_keys`.
+    pub(crate) fn room(&self, max_keys: usize) -> usize {
+        if self.keyed { max_keys } else { 1 }
+    }
+
+    /// How often a key found no place in the store's memory, and [`overflow`](Self::overflow) decided.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_overflow(&self) {
+        self.overflowed
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The name under which it is reported.

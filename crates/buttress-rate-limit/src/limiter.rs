@@ -177,6 +177,14 @@ impl RateLimiter {
         self.shared.limit.quota()
     }
 
+    /// How often a key found no place, and the limiter's [`Overflow`] decided. Above zero, callers are
+    /// limited together with strangers, or not at all: give it a larger
+    /// [`max_keys`](RateLimiterBuilder::max_keys), unless it was a flood.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.shared.limit.overflowed()
+    }
+
     /// The bytes that the states occupy: known in advance, and the same under any load.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -331,16 +339,21 @@ impl fmt::Debug for RateLimiterBuilder {
     }
 }
 
-/// Room for at least one key, and for no more than the slots that a process could address.
+/// Room for at least one key, and for no more than anybody has memory for.
 pub(crate) fn checked_max_keys(max_keys: usize) -> Result<usize, ConfigError> {
-    const MOST: usize = 1 << 32;
+    const MOST: usize = 1 << 28;
     if (1..=MOST).contains(&max_keys) {
         Ok(max_keys)
     } else {
-        Err(ConfigError::new(
-            "max_keys",
-            max_keys,
-            "1 to 4,294,967,296 keys, of 32 bytes each",
-        ))
+        let expected = "1 to 268,435,456 keys, of 32 bytes each";
+        Err(ConfigError::new("max_keys", max_keys, expected))
     }
+}
+
+pub(crate) fn too_many(keys: usize) -> ConfigError {
+    ConfigError::new(
+        "max_keys",
+        keys,
+        "as many keys as there is memory for, of 32 bytes each",
+    )
 }

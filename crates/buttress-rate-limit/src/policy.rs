@@ -155,6 +155,11 @@ impl<T> Policy<T> {
             .quota
             .and_then(|quota| Limit::build(self.name, ordinal, quota, self.kind, self.overflow));
         let limit = built.map_err(|error| error.of_part(&name))?;
+        let limit = if self.whose.key.is_some() {
+            limit
+        } else {
+            limit.without_keys()
+        };
         Ok((Arc::new(limit), self.whose))
     }
 }

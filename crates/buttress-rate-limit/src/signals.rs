@@ -4,6 +4,7 @@ use buttress_core::{ConfigError, Digest, Tick};
 
 use crate::{
     Decision, Quota,
+    limiter::too_many,
     store::{Table, Updated},
 };
 
@@ -38,9 +39,13 @@ impl Signals {
         let mut thresholds = thresholds.to_vec();
         thresholds.sort_unstable();
         thresholds.dedup();
-        Ok((!thresholds.is_empty()).then(|| Self {
+        if thresholds.is_empty() {
+            return Ok(None);
+        }
+        let crossed = Table::with_room_for(keys).ok_or_else(|| too_many(keys))?;
+        Ok(Some(Self {
             thresholds: thresholds.into(),
-            crossed: Table::with_room_for(keys),
+            crossed,
         }))
     }
 

@@ -244,3 +244,56 @@ fn without_keys_across_threads() {
     });
     assert_eq!(admitted, 1_000);
 }
+
+/// What a key without a place is told, and what it gives back, are the shared bucket's.
+#[test]
+fn a_key_without_a_place_can_look_and_give_back() {
+    let crowded = |overflow| {
+        let limiter = RateLimiter::per_key("10/h")
+            .max_keys(1)
+            .overflow(overflow)
+            .clock(clock())
+            .build()
+            .unwrap();
+        for n in 0..100_u32 {
+            let _ = limiter.check(&("crowd", n));
+        }
+        limiter
+    };
+    let shared = crowded(Overflow::Share);
+    assert!(shared.overflowed() > 80, "{}", shared.overflowed());
+    assert!(!shared.peek("alice").is_admitted(), "as check would");
+    assert!(shared.check("alice").is_err());
+    shared.refund("alice", 1);
+    assert!(shared.peek("alice").is_admitted());
+    // Logins that succeed and are given back, as often as one likes.
+    for _ in 0..20 {
+        assert!(shared.check("alice").is_ok());
+        shared.refund("alice", 1);
+    }
+
+    let refusing = crowded(Overflow::Refuse);
+    let refused = refusing.check("alice").unwrap_err();
+    assert_eq!(
+        refused.decision().remaining(),
+        0,
+        "nothing that this key could have"
+    );
+    assert_eq!(refused.decision(), &refusing.peek("alice"));
+    assert!(crowded(Overflow::Admit).peek("alice").is_admitted());
+
+    let roomy = limiter("10/h", &clock());
+    assert!(roomy.check("alice").is_ok());
+    assert_eq!(roomy.overflowed(), 0);
+}
+
+#[test]
+fn room_that_nobody_has_is_an_error() {
+    for max_keys in [0, (1 << 28) + 1, usize::MAX] {
+        let error = RateLimiter::per_key("1/s")
+            .max_keys(max_keys)
+            .build()
+            .unwrap_err();
+        assert_eq!(error.field(), "max_keys");
+    }
+}

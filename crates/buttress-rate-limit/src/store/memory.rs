@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Algorithm, Decision, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord},
-    limiter::{UNDECIDED, checked_max_keys},
+    limiter::{UNDECIDED, checked_max_keys, too_many},
     sync::{AtomicU64, Ordering},
 };
 
@@ -38,24 +38,26 @@ impl MemoryStore {
         max_keys: usize,
     ) -> Result<Self, ConfigError> {
         let max_keys = checked_max_keys(max_keys)?;
-        let table = |limit: &Arc<Limit>| match limit.kind() {
-            Kind::Words(_) => Table::with_room_for(0),
-            Kind::Gcra | Kind::Word(_) => Table::with_room_for(max_keys),
+        let table = |limit: &Arc<Limit>| {
+            let keys = match limit.kind() {
+                Kind::Words(_) => 0,
+                Kind::Gcra | Kind::Word(_) => limit.room(max_keys),
+            };
+            Table::with_room_for(keys).ok_or_else(|| too_many(keys))
         };
-        let locked = |limit: &Arc<Limit>| match limit.kind() {
-            Kind::Words(algorithm) => LockedTable::with_room_for(max_keys, algorithm.words())
-                .map(Some)
-                .ok_or_else(|| {
-                    ConfigError::new(
-                        "algorithm.words",
-                        algorithm.words(),
-                        format!("states of which {max_keys} fit into memory; see `max_keys`"),
-                    )
-                }),
-            Kind::Gcra | Kind::Word(_) => Ok(None),
+        let locked = |limit: &Arc<Limit>| {
+            let Kind::Words(algorithm) = limit.kind() else {
+                return Ok(None);
+            };
+            let (keys, words) = (limit.room(max_keys), algorithm.words());
+            let table = LockedTable::with_room_for(keys, words).ok_or_else(|| {
+                let expected = format!("states of which {keys} fit into memory; see `max_keys`");
+                ConfigError::new("algorithm.words", words, expected)
+            })?;
+            Ok(Some(table))
         };
         Ok(Self {
-            tables: limits.iter().map(table).collect(),
+            tables: limits.iter().map(table).collect::<Result<_, _>>()?,
             locked: limits.iter().map(locked).collect::<Result<_, _>>()?,
         })
     }
@@ -69,17 +71,10 @@ impl MemoryStore {
     }
 
     /// How a key stands, without charging it.
-    #[inline]
     pub(crate) fn peek(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
-        let state = || {
-            self.table(charge.limit)
-                .map_or(0, |table| table.get(charge.key))
-        };
         *out = match charge.limit.kind() {
-            Kind::Gcra => OneWord::check(&Gcra, charge.quota, state(), now, charge.cost),
-            Kind::Word(algorithm) => {
-                OneWord::check(&**algorithm, charge.quota, state(), now, charge.cost)
-            }
+            Kind::Gcra => self.peek_by(&Gcra, now, charge),
+            Kind::Word(algorithm) => self.peek_by(&**algorithm, now, charge),
             Kind::Words(algorithm) => {
                 let request = request(&**algorithm, charge.quota, now, charge.cost);
                 match self.locked(charge.limit) {
@@ -88,6 +83,45 @@ impl MemoryStore {
                 }
             }
         };
+    }
+
+    fn peek_by<A: OneWord + ?Sized>(
+        &self,
+        algorithm: &A,
+        now: Tick,
+        charge: &Charge<'_>,
+    ) -> Decision {
+        let Charge {
+            limit,
+            key,
+            quota,
+            cost,
+        } = *charge;
+        let state = self.table(limit).map_or(0, |table| table.get(key));
+        if state == 0 && cost > 0 && !self.has_place_for(algorithm, now, charge) {
+            return match limit.overflow() {
+                Overflow::Share => {
+                    let shared = limit.shared_bucket().load(Ordering::Acquire);
+                    algorithm.check(quota, shared, now, cost)
+                }
+                Overflow::Admit => algorithm.check(quota, 0, now, cost).let_pass(),
+                Overflow::Refuse => algorithm
+                    .check(quota, 0, now, cost)
+                    .held_back(quota.interval()),
+            };
+        }
+        algorithm.check(quota, state, now, cost)
+    }
+
+    fn has_place_for<A: OneWord + ?Sized>(
+        &self,
+        algorithm: &A,
+        now: Tick,
+        charge: &Charge<'_>,
+    ) -> bool {
+        let forget_at = |state| algorithm.forget_at(charge.quota, state);
+        self.table(charge.limit)
+            .is_some_and(|table| table.has_place_for(charge.key, now, forget_at))
     }
 
     /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
@@ -139,6 +173,7 @@ impl MemoryStore {
         if let Some(decision) = table.acquire(key, request, by) {
             return (decision, Place::Own);
         }
+        limit.count_overflow();
         match limit.overflow() {
             Overflow::Share => (table.acquire_shared(request, by), Place::Shared),
             Overflow::Admit => (table.check_unseen(request).let_pass(), Place::Own),
@@ -236,6 +271,7 @@ fn overflow<A>(
 where
     A: OneWord + ?Sized,
 {
+    limit.count_overflow();
     let decision = match limit.overflow() {
         Overflow::Share => {
             let mut decision = UNDECIDED;
@@ -286,23 +322,50 @@ impl Store for MemoryStore {
     }
 
     fn settle(&self, now: Tick, limit: &Arc<Limit>, key: Digest, quota: &Quota, by: i64) {
-        let Some(table) = self.table(limit) else {
-            return;
+        let charge = Charge {
+            limit,
+            key,
+            quota,
+            cost: 0,
         };
         match limit.kind() {
-            Kind::Gcra => {
-                table.update_known(key, |state| OneWord::charge(&Gcra, quota, state, now, by));
-            }
-            Kind::Word(algorithm) => {
-                table.update_known(key, |state| {
-                    OneWord::charge(&**algorithm, quota, state, now, by)
-                });
-            }
+            Kind::Gcra => self.settle_by(&Gcra, now, &charge, by),
+            Kind::Word(algorithm) => self.settle_by(&**algorithm, now, &charge, by),
             Kind::Words(algorithm) => {
                 if let Some(table) = self.locked(limit) {
                     table.settle(key.into(), &request(&**algorithm, quota, now, 0), by);
                 }
             }
+        }
+    }
+}
+
+impl MemoryStore {
+    fn settle_by<A: OneWord + ?Sized>(
+        &self,
+        algorithm: &A,
+        now: Tick,
+        charge: &Charge<'_>,
+        by: i64,
+    ) {
+        let Some(table) = self.table(charge.limit) else {
+            return;
+        };
+        let settle = |state| algorithm.charge(charge.quota, state, now, by);
+        let forget_at = |state| algorithm.forget_at(charge.quota, state);
+        let settled = match by {
+            // What was full is charged all the same: it was forgotten, and is remembered again.
+            1.. => {
+                table.update(charge.key, now, forget_at, |state| Some(settle(state)))
+                    == Updated::Done
+            }
+            // What is forgotten was full; but who has no place was charged in the shared bucket.
+            _ => {
+                table.update_known(charge.key, settle) || self.has_place_for(algorithm, now, charge)
+            }
+        };
+        if !settled && charge.limit.overflow() == Overflow::Share {
+            update_word(charge.limit.shared_bucket(), |state| Some(settle(state)));
         }
     }
 }

@@ -43,9 +43,13 @@ const BUSY: u64 = u64::MAX;
 ///    it takes a slot. So no key ever stands in two slots.
 ///
 /// A state is judged forgettable when its `forget_at` is *before* now, and one that was charged is
-/// forgotten *after* now. Charging only moves it on, and giving back moves it to now at the earliest. So a
-/// slot that has changed hands does not return to the state that it was given away with, and rule 2 is
-/// not fooled. `tests` explores the interleavings with loom.
+/// forgotten *after* now. Charging only moves it on, and giving back moves it to now at the earliest. So,
+/// as long as now does not run backwards, a slot that has changed hands does not return to the state that
+/// it was given away with, and rule 2 is not fooled. `tests` explores the interleavings with loom.
+///
+/// Where the clock steps back, or a thread gives back by a reading that it took long ago, that very state may
+/// come about again. A thread that has read it before the slot changed hands, and swaps it after, then
+/// charges its one request to the slot's new owner: one request for each thread that is caught so.
 pub(crate) struct Table {
     buckets: Box<[Bucket]>,
     stripes: Box<[Mutex<()>]>,
@@ -68,13 +72,17 @@ pub(crate) enum Updated {
 }
 
 impl Table {
-    /// A table with room for `keys` keys, in 32 bytes each.
-    pub(crate) fn with_room_for(keys: usize) -> Self {
-        let buckets = keys.saturating_mul(SLOTS_PER_KEY).div_ceil(WAYS).max(1);
-        Self {
-            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
+    /// A table with room for `keys` keys, in 32 bytes each; `None` where there is not so much memory.
+    pub(crate) fn with_room_for(keys: usize) -> Option<Self> {
+        let count = keys.checked_mul(SLOTS_PER_KEY)?.div_ceil(WAYS).max(1);
+        let mut buckets = Vec::new();
+        // A vector that grows beyond what the system has ends the process.
+        buckets.try_reserve_exact(count).ok()?;
+        buckets.resize_with(count, Bucket::default);
+        Some(Self {
+            buckets: buckets.into(),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
-        }
+        })
     }
 
     /// The bytes that the table occupies, from its first day to its last.
@@ -116,19 +124,32 @@ impl Table {
         }
     }
 
-    /// Decides on the state of `key` if it is known, as [`update`](Self::update) does.
+    /// Decides on the state of `key` if it is known, as [`update`](Self::update) does, and tells whether it
+    /// is.
     pub(crate) fn update_known(
         &self,
         key: impl Into<Fingerprint>,
         mut decide: impl FnMut(u64) -> u64,
-    ) {
+    ) -> bool {
         let key = key.into();
         while let Some(slot) = self.find(key) {
             let next = decide(slot.seen);
             if next == slot.seen || slot.swap(next) {
-                return;
+                return true;
             }
         }
+        false
+    }
+
+    /// Whether `key` is known, or would find a place now.
+    pub(crate) fn has_place_for(
+        &self,
+        key: impl Into<Fingerprint>,
+        now: Tick,
+        forget_at: impl Fn(u64) -> Tick,
+    ) -> bool {
+        let key = key.into();
+        self.find(key).is_some() || self.vacancy(key, now, &forget_at).is_some()
     }
 
     /// The slot of a key, and a state that was its own.

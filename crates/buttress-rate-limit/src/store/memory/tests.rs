@@ -234,7 +234,8 @@ proptest! {
         }
     }
 
-    /// Settling moves one key's state and nobody else's; a key that is unknown has nothing to settle.
+    /// Settling moves one key's state and nobody else's; a key that is unknown was full, and has nothing to
+    /// be given back.
     #[test]
     fn settling_is_the_keys_own(by in prop::collection::vec(-5_i64..5, 0..10)) {
         let limits = limits(Overflow::Share, &["100/h"]);
@@ -246,10 +247,20 @@ proptest! {
         let mut expected = 50_i64;
         for by in by {
             store.settle(NOW, &limits[0], known[0].key, limits[0].quota(), by);
-            store.settle(NOW, &limits[0], unknown[0].key, limits[0].quota(), by);
+            store.settle(NOW, &limits[0], unknown[0].key, limits[0].quota(), -by.abs());
             expected -= by;
         }
         prop_assert_eq!(remaining(&store, &known), vec![expected as u64]);
         prop_assert_eq!(remaining(&store, &unknown), vec![100]);
     }
+}
+
+/// What was full was forgotten; charged afterwards, it is remembered again.
+#[test]
+fn an_unknown_key_can_be_charged_afterwards() {
+    let limits = limits(Overflow::Share, &["10/h"]);
+    let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+    let charges = charges(&limits, 1);
+    store.settle(NOW, &limits[0], charges[0].key, limits[0].quota(), 4);
+    assert_eq!(remaining(&store, &charges), [6]);
 }

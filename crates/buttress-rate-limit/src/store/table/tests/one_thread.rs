@@ -20,7 +20,7 @@ fn key(n: u64) -> Digest {
 
 #[test]
 fn remembers_what_was_put() {
-    let table = Table::with_room_for(100);
+    let table = Table::with_room_for(100).unwrap();
     assert_eq!(table.get(key(1)), 0);
     assert_eq!(put(&table, key(1), 5, 60), Updated::Done);
     assert_eq!(put(&table, key(2), 5, 70), Updated::Done);
@@ -29,7 +29,7 @@ fn remembers_what_was_put() {
 
 #[test]
 fn a_decision_to_leave_it_takes_no_slot() {
-    let table = Table::with_room_for(1);
+    let table = Table::with_room_for(1).unwrap();
     for n in 0..1_000 {
         assert_eq!(
             table.update(key(n), Tick::ZERO, forget_at, |_| None),
@@ -47,7 +47,7 @@ fn a_decision_to_leave_it_takes_no_slot() {
 
 #[test]
 fn only_what_can_be_forgotten_makes_room() {
-    let table = Table::with_room_for(1);
+    let table = Table::with_room_for(1).unwrap();
     let slots = (table.buckets.len() * WAYS) as u64;
     for n in 0..slots {
         assert_eq!(put(&table, key(n), 0, 100), Updated::Done);
@@ -62,7 +62,7 @@ fn only_what_can_be_forgotten_makes_room() {
 
 #[test]
 fn what_is_busy_can_still_be_updated_when_the_table_is_full() {
-    let table = Table::with_room_for(1);
+    let table = Table::with_room_for(1).unwrap();
     let slots = (table.buckets.len() * WAYS) as u64;
     for n in 0..slots {
         put(&table, key(n), 0, 100);
@@ -74,7 +74,7 @@ fn what_is_busy_can_still_be_updated_when_the_table_is_full() {
 /// Any other would make the keys of a quiet table drive each other out.
 #[test]
 fn the_one_that_could_be_forgotten_for_the_longest_time_makes_room() {
-    let table = Table::with_room_for(1);
+    let table = Table::with_room_for(1).unwrap();
     let slots = (table.buckets.len() * WAYS) as u64;
     let until = |n: u64| 100 + (n + 2) % slots;
     for n in 0..slots {
@@ -90,7 +90,7 @@ fn the_one_that_could_be_forgotten_for_the_longest_time_makes_room() {
 #[test]
 fn holds_as_many_busy_keys_as_it_promises() {
     const KEYS: u64 = 100_000;
-    let table = Table::with_room_for(KEYS as usize);
+    let table = Table::with_room_for(KEYS as usize).unwrap();
     let full = (0..KEYS)
         .filter(|&n| put(&table, key(n), 0, 1_000) == Updated::Full)
         .count();
@@ -105,7 +105,7 @@ fn holds_as_many_busy_keys_as_it_promises() {
 #[test]
 fn costs_what_it_says() {
     for keys in [1_000, 100_000] {
-        let bytes = Table::with_room_for(keys).bytes();
+        let bytes = Table::with_room_for(keys).unwrap().bytes();
         assert!(
             (32 * keys..32 * keys + 2_048).contains(&bytes),
             "{bytes} bytes for {keys} keys"
@@ -116,7 +116,7 @@ fn costs_what_it_says() {
 /// However many keys arrive, the buckets are those of the first day.
 #[test]
 fn a_flood_does_not_grow_it() {
-    let table = Table::with_room_for(64);
+    let table = Table::with_room_for(64).unwrap();
     let (bytes, address) = (table.bytes(), table.buckets.as_ptr());
     for n in 0..100_000 {
         put(&table, key(n), n, n + 10);
@@ -126,7 +126,7 @@ fn a_flood_does_not_grow_it() {
 
 #[test]
 fn no_state_passes_for_the_mark_of_a_slot_in_passing() {
-    let table = Table::with_room_for(1);
+    let table = Table::with_room_for(1).unwrap();
     put(&table, key(1), 0, u64::MAX);
     assert_eq!(table.get(key(1)), u64::MAX - 1);
     put(&table, key(1), 0, u64::MAX);
@@ -138,7 +138,7 @@ proptest! {
     /// know could be forgotten, or never found room.
     #[test]
     fn agrees_with_a_map(steps in prop::collection::vec((0_u64..40, 0_u64..20, 1_u64..60), 1..400)) {
-        let table = Table::with_room_for(8);
+        let table = Table::with_room_for(8).unwrap();
         let mut model = HashMap::new();
         let mut now = 1;
         for (name, step, ahead) in steps {
