@@ -90,7 +90,9 @@ impl<T> Policy<T> {
     /// `None` leaves it at the policy's own.
     ///
     /// A key whose quota changes between two requests keeps what it has used, as the time that this takes
-    /// to come back: no change gives a fresh burst to who has just used one up.
+    /// to come back: who has used up ten an hour has used up a hundred an hour. Where the new quota refills
+    /// within so much less time that no use of it could take so long (by more than a minute), the key starts
+    /// afresh: let nobody change back and forth between such quotas as often as they like.
     pub fn quota_by(mut self, quota: impl Fn(&T) -> Option<Quota> + Send + Sync + 'static) -> Self {
         self.whose.quota = Some(Arc::new(quota));
         self.whose.lookup = None;

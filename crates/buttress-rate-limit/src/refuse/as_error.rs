@@ -44,25 +44,25 @@ impl<E> Error<E> {
     }
 }
 
-impl<E> fmt::Display for Error<E> {
+impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { policy, refused } => write!(f, "{policy}: {refused}"),
             Self::MissingKey { policy, missing } => write!(f, "{policy}: {missing}"),
             Self::Denied => f.write_str("the request is denied"),
-            // The source says it; said here too, a report would show it twice.
-            Self::Inner(_) => f.write_str("the limited service failed"),
+            Self::Inner(error) => write!(f, "the limited service failed: {error}"),
         }
     }
 }
 
-impl<E: error::Error + 'static> error::Error for Error<E> {
+/// For every inner error that can be shown: tower's `BoxError` is no [`Error`](error::Error), and half of
+/// tower's services fail with it. So the inner error is part of the text, and not the source.
+impl<E: fmt::Debug + fmt::Display> error::Error for Error<E> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Refused { refused, .. } => Some(refused),
             Self::MissingKey { missing, .. } => Some(missing),
-            Self::Denied => None,
-            Self::Inner(error) => Some(error),
+            Self::Denied | Self::Inner(_) => None,
         }
     }
 }

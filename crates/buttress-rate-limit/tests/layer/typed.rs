@@ -60,7 +60,10 @@ async fn any_request_can_be_limited_and_refusals_are_errors() {
         })
         .await
         .unwrap_err();
-    assert_eq!(inner.source().unwrap().to_string(), "disk on fire");
+    assert_eq!(
+        inner.to_string(),
+        "the limited service failed: disk on fire"
+    );
     assert_eq!(inner.retry_after(), None);
 
     let nobody = service
@@ -76,4 +79,24 @@ async fn any_request_can_be_limited_and_refusals_are_errors() {
 
     clock.advance(Duration::from_secs(1));
     assert!(service.ready().await.unwrap().call(acme()).await.is_ok());
+}
+
+/// Half of tower's services fail with a boxed error, and pass ours on as one.
+#[tokio::test]
+async fn a_boxed_error_inside_and_one_outside() {
+    let layer = RateLimitLayer::typed(Policy::<u8>::new("all", "1/s"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let boxed = service_fn(|_: u8| async { Err::<(), tower::BoxError>("it broke".into()) });
+    let service = tower::ServiceBuilder::new()
+        .timeout(Duration::from_secs(5))
+        .layer(layer)
+        .timeout(Duration::from_secs(1))
+        .service(boxed);
+    let failed: tower::BoxError = service.clone().oneshot(1).await.unwrap_err();
+    assert_eq!(failed.to_string(), "the limited service failed: it broke");
+    let refused = service.oneshot(1).await.unwrap_err();
+    let refused = refused.downcast::<Error<tower::BoxError>>().unwrap();
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
 }
