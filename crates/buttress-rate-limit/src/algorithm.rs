@@ -160,19 +160,25 @@ pub(crate) trait OneWord {
     fn forget_at(&self, quota: &Quota, state: u64) -> Tick;
 }
 
-impl OneWord for dyn Algorithm {
+/// An algorithm whose states are of one word.
+pub(crate) struct Word<'a, A: ?Sized>(pub(crate) &'a A);
+
+impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
+    #[inline]
     fn check(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> Decision {
-        Algorithm::check(self, quota, &[state], now, cost)
+        self.0.check(quota, &[state], now, cost)
     }
 
+    #[inline]
     fn charge(&self, quota: &Quota, state: u64, now: Tick, cost: i64) -> u64 {
         let mut words = [state];
-        Algorithm::charge(self, quota, &mut words, now, cost);
+        self.0.charge(quota, &mut words, now, cost);
         words[0]
     }
 
+    #[inline]
     fn forget_at(&self, quota: &Quota, state: u64) -> Tick {
-        Algorithm::forget_at(self, quota, &[state])
+        self.0.forget_at(quota, &[state])
     }
 }
 
@@ -184,13 +190,16 @@ impl OneWord for dyn Algorithm {
 /// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
 const SKEW: u64 = 60_000_000_000;
 
-/// Which algorithm a limit uses.
+/// Which algorithm a limit uses: the built-in ones of one word without dynamic dispatch.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Kind {
-    /// And whatever decides as it does: without dynamic dispatch.
+    /// And whatever decides as it does.
     #[default]
     Gcra,
-    /// Of one word.
+    TokenBucket(TokenBucket),
+    LeakyBucket(LeakyBucket),
+    FixedWindow,
+    /// Another of one word.
     Word(Arc<dyn Algorithm>),
     /// Of any other number of words.
     Words(Arc<dyn Algorithm>),
@@ -199,15 +208,34 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn of(algorithm: impl Algorithm) -> Self {
         let any: &dyn Any = &algorithm;
-        let is_gcra = any.is::<Gcra>()
-            || any.downcast_ref().is_some_and(TokenBucket::is_gcra)
-            || any.downcast_ref().is_some_and(LeakyBucket::is_gcra);
-        if is_gcra {
+        if any.is::<Gcra>() {
             Self::Gcra
+        } else if let Some(bucket) = any.downcast_ref::<TokenBucket>() {
+            match bucket.is_gcra() {
+                true => Self::Gcra,
+                false => Self::TokenBucket(*bucket),
+            }
+        } else if let Some(bucket) = any.downcast_ref::<LeakyBucket>() {
+            match bucket.is_gcra() {
+                true => Self::Gcra,
+                false => Self::LeakyBucket(*bucket),
+            }
+        } else if any.is::<FixedWindow>() {
+            Self::FixedWindow
         } else if algorithm.words() == 1 {
             Self::Word(Arc::new(algorithm))
         } else {
             Self::Words(Arc::new(algorithm))
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> &dyn Algorithm {
+        match self {
+            Self::Gcra => &Gcra,
+            Self::TokenBucket(bucket) => bucket,
+            Self::LeakyBucket(bucket) => bucket,
+            Self::FixedWindow => &FixedWindow,
+            Self::Word(algorithm) | Self::Words(algorithm) => &**algorithm,
         }
     }
 }

@@ -112,6 +112,22 @@ impl Decision {
         }
     }
 
+    /// From nanoseconds alone: `remaining` of `unit` nanoseconds a request.
+    #[inline]
+    pub(crate) fn reckoned_in(
+        unit: NonZeroU64,
+        verdict: Verdict,
+        remaining: u64,
+        retry_after: u64,
+        next_after: u64,
+        reset_after: u64,
+    ) -> Self {
+        Self {
+            unit,
+            ..Self::reckoned(verdict, remaining, retry_after, next_after, reset_after)
+        }
+    }
+
     /// How a quota stands that was not asked: full.
     pub(crate) const fn untouched(quota: &Quota) -> Self {
         Self {

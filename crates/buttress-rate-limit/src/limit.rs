@@ -91,10 +91,7 @@ impl Limit {
     /// How it admits it.
     #[must_use]
     pub fn algorithm(&self) -> &dyn Algorithm {
-        match &self.kind {
-            Kind::Gcra => &crate::algorithm::Gcra,
-            Kind::Word(algorithm) | Kind::Words(algorithm) => &**algorithm,
-        }
+        self.kind.algorithm()
     }
 
     /// What happens to a key for which the store has no room.

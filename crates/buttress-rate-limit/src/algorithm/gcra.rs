@@ -91,10 +91,12 @@ impl Algorithm for Gcra {
         1
     }
 
+    #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         OneWord::check(self, quota, state.first().copied().unwrap_or(0), now, cost)
     }
 
+    #[inline]
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
         if let Some(word) = state.first_mut() {
             *word = OneWord::charge(self, quota, *word, now, cost);

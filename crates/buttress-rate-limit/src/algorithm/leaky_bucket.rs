@@ -71,6 +71,7 @@ impl Algorithm for LeakyBucket {
         1
     }
 
+    #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let decision = Algorithm::check(&Gcra, quota, state, now, cost);
         if self.form == Form::Meter || cost == 0 {
@@ -80,6 +81,7 @@ impl Algorithm for LeakyBucket {
         decision.delayed(Duration::from_nanos(before))
     }
 
+    #[inline]
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
         Algorithm::charge(&Gcra, quota, state, now, cost);
     }

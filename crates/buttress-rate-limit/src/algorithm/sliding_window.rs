@@ -74,14 +74,20 @@ impl SlidingWindow {
         let Some((&first, counts)) = state.split_first() else {
             return unused;
         };
-        let newest = newest(first, length);
+        let newest = match first.checked_sub(1) {
+            Some(newest) if newest == current => newest,
+            _ => newest(first, length),
+        };
         // A newest one that begins after now was begun by a thread whose clock was ahead, unless it begins
         // so late that it was written at another time, or under another quota.
         let ahead = quota.period_nanos().get().saturating_add(SKEW);
         if newest.saturating_sub(now) > ahead {
             return unused;
         }
-        let age = current.saturating_sub(newest) / length;
+        let age = match current.saturating_sub(newest) {
+            0 => 0,
+            behind => behind / length,
+        };
         Counters {
             counts,
             age: usize::try_from(age).unwrap_or(covered).min(covered),
@@ -110,21 +116,22 @@ struct Counters<'a> {
 }
 
 impl Counters<'_> {
-    /// What still counts, from the oldest on, each with the time at which it stops to.
-    fn counting(&self) -> impl Iterator<Item = (u64, u64)> {
-        let in_time = self.covered - self.age;
-        self.counts
-            .iter()
-            .take(in_time)
-            .enumerate()
-            .rev()
-            .filter(|&(_, &used)| used > 0)
-            .map(|(nth, &used)| (used, self.ends(self.age + nth)))
+    fn living(&self) -> &[u64] {
+        let living = self.covered - self.age;
+        self.counts.get(..living).unwrap_or(self.counts)
     }
 
     fn used(&self) -> u64 {
-        self.counting()
-            .fold(0, |sum, (used, _)| sum.saturating_add(used))
+        self.living()
+            .iter()
+            .fold(0, |sum, &used| sum.saturating_add(used))
+    }
+
+    /// What still counts, from the oldest on, each with the time at which it stops to.
+    fn counting(&self) -> impl Iterator<Item = (u64, u64)> {
+        let nths = self.living().iter().enumerate().rev();
+        nths.filter(|&(_, &used)| used > 0)
+            .map(|(nth, &used)| (used, self.ends(self.age + nth)))
     }
 
     /// When a sub-window of this age stops to count.
@@ -170,20 +177,26 @@ impl Algorithm for SlidingWindow {
         let (mut retry_at, mut next_at, mut reset_at, mut given_back) = (0, 0, 0, 0_u64);
         let charged = (then_used - used, counters.ends(0));
         let charged = (charged.0 > 0).then_some(charged);
-        for (used, ends) in counters.counting().chain(charged) {
-            if given_back < lacking {
-                retry_at = ends;
-            }
-            if given_back < lacking_for_one {
-                next_at = ends;
-            }
+        if let (0, Some((_, ends))) = (lacking_for_one, charged) {
+            // What nearly all are: there is more, and all of it is back with what was charged now.
             reset_at = ends;
-            given_back = given_back.saturating_add(used);
+        } else {
+            for (used, ends) in counters.counting().chain(charged) {
+                if given_back < lacking {
+                    retry_at = ends;
+                }
+                if given_back < lacking_for_one {
+                    next_at = ends;
+                }
+                reset_at = ends;
+                given_back = given_back.saturating_add(used);
+            }
         }
         let after = |at: u64| at.saturating_sub(now.as_nanos());
-        Decision::reckoned(
+        Decision::reckoned_in(
+            quota.interval_nanos(),
             verdict,
-            full.saturating_sub(then_used) / price_of_one,
+            full.saturating_sub(then_used),
             after(retry_at),
             after(next_at),
             after(reset_at),

@@ -74,6 +74,7 @@ impl Algorithm for TokenBucket {
         1
     }
 
+    #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         match self.refill {
             Refill::Continuous => Algorithm::check(&Gcra, quota, state, now, cost),
@@ -84,6 +85,7 @@ impl Algorithm for TokenBucket {
         }
     }
 
+    #[inline]
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
         match (self.refill, state.first_mut()) {
             (Refill::Continuous, _) => Algorithm::charge(&Gcra, quota, state, now, cost),
@@ -125,6 +127,7 @@ fn step(quota: &Quota) -> u64 {
 }
 
 impl<'a> AtIntervals<'a> {
+    #[inline]
     fn seen_at(quota: &'a Quota, now: Tick) -> Self {
         let now = now.as_nanos();
         Self {
@@ -152,15 +155,15 @@ impl<'a> AtIntervals<'a> {
     /// Nanoseconds until as much as `missing` was put back.
     fn wait_for(&self, missing: u64) -> u64 {
         let step = step(self.quota);
-        let boundaries = missing.div_ceil(step);
-        if boundaries == 0 {
-            return 0;
-        }
-        boundaries
-            .saturating_mul(step)
-            .saturating_sub(self.now - self.since)
+        let refilled = match missing {
+            0 => return 0,
+            _ if missing <= step => step,
+            _ => missing.div_ceil(step).saturating_mul(step),
+        };
+        refilled.saturating_sub(self.now - self.since)
     }
 
+    #[inline]
     fn check(&self, state: u64, cost: u64) -> Decision {
         let (interval, full) = (self.quota.interval_nanos().get(), self.quota.refill_nanos());
         let used = self.used(state);
@@ -175,15 +178,17 @@ impl<'a> AtIntervals<'a> {
                 (Verdict::Refused, used, then_used - full)
             }
         };
-        Decision::reckoned(
+        Decision::reckoned_in(
+            self.quota.interval_nanos(),
             verdict,
-            full.saturating_sub(then_used) / interval,
+            full.saturating_sub(then_used),
             self.wait_for(lacking),
             self.wait_for(then_used.saturating_add(interval).saturating_sub(full)),
             self.wait_for(then_used),
         )
     }
 
+    #[inline]
     fn charge(&self, state: u64, cost: i64) -> u64 {
         let price = self
             .quota

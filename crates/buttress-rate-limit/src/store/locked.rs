@@ -112,15 +112,14 @@ impl LockedTable {
             + 2 * size_of_val(&*self.unseen)
     }
 
-    /// How `key` stands.
-    pub(super) fn peek(&self, key: Fingerprint, request: &Request<'_>) -> Decision {
-        if let Some(mut slots) = self.shard(key)
-            && let Some(slot) = slots.find(key)
-            && let Some(state) = slots.state(slot)
-        {
-            return request.check(state);
+    /// How `key` stands; `None` where it is unknown and would find no place to be charged in.
+    pub(super) fn peek(&self, key: Fingerprint, request: &Request<'_>) -> Option<Decision> {
+        let mut slots = self.shard(key)?;
+        match slots.find(key) {
+            Some(slot) => Some(request.check(slots.state(slot)?)),
+            None if request.cost > 0 && slots.vacancy(key, request).is_none() => None,
+            None => Some(request.check(&self.unseen)),
         }
-        request.check(&self.unseen)
     }
 
     /// Decides on the state of `key`, and charges it; `None` where it would have to be charged, is
@@ -137,30 +136,38 @@ impl LockedTable {
         }
         let decision = request.check(&self.unseen);
         if decision.is_admitted() && by > 0 {
-            let slot = slots.vacancy(key, request)?;
-            // Nobody's until it is charged, should the algorithm panic.
-            slots.own(slot, NOBODY);
-            let state = slots.state(slot)?;
-            state.fill(0);
-            request.charge(state, by);
-            slots.own(slot, key.bits());
+            slots.insert(key, request, by)?;
         }
         Some(decision)
     }
 
-    /// Charges `key`, or gives it back, if it is known.
-    pub(super) fn settle(&self, key: Fingerprint, request: &Request<'_>, by: i64) {
-        if let Some(mut slots) = self.shard(key)
-            && let Some(slot) = slots.find(key)
-            && let Some(state) = slots.state(slot)
-        {
-            request.charge(state, by);
+    /// Charges `key`, or gives back to it; tells whether it has a place, or needs none.
+    pub(super) fn settle(&self, key: Fingerprint, request: &Request<'_>, by: i64) -> bool {
+        let Some(mut slots) = self.shard(key) else {
+            return false;
+        };
+        if let Some(slot) = slots.find(key) {
+            if let Some(state) = slots.state(slot) {
+                request.charge(state, by);
+            }
+            true
+        } else if by > 0 {
+            // What was full is charged all the same: it was forgotten, and is remembered again.
+            slots.insert(key, request, by).is_some()
+        } else {
+            // What is forgotten was full; but who has no place was charged in the shared bucket.
+            slots.vacancy(key, request).is_some()
         }
     }
 
     /// Decides on the bucket that keys without a place share, and charges it.
     pub(super) fn acquire_shared(&self, request: &Request<'_>, by: i64) -> Decision {
         charge_if_admitted(&mut unpoisoned(self.shared.lock()), request, by)
+    }
+
+    /// How that bucket stands.
+    pub(super) fn peek_shared(&self, request: &Request<'_>) -> Decision {
+        request.check(&unpoisoned(self.shared.lock()))
     }
 
     pub(super) fn settle_shared(&self, request: &Request<'_>, by: i64) {
@@ -192,6 +199,18 @@ impl Slots {
         (0..CHOICES)
             .flat_map(|choice| self.bucket(key, choice))
             .find(|&slot| self.owners.get(slot) == Some(&key.bits()))
+    }
+
+    /// Gives `key` a slot, if there is one, and charges it.
+    fn insert(&mut self, key: Fingerprint, request: &Request<'_>, by: i64) -> Option<()> {
+        let slot = self.vacancy(key, request)?;
+        // Nobody's until it is charged, should the algorithm panic.
+        self.own(slot, NOBODY);
+        let state = self.state(slot)?;
+        state.fill(0);
+        request.charge(state, by);
+        self.own(slot, key.bits());
+        Some(())
     }
 
     /// The best slot for a new key: one that was never used or, of those that can be forgotten, the one

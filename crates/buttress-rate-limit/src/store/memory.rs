@@ -8,8 +8,8 @@ use super::{
     table::{Fingerprint, Table, Updated},
 };
 use crate::{
-    Algorithm, Decision, Limit, Quota,
-    algorithm::{Gcra, Kind, OneWord},
+    Algorithm, Decision, FixedWindow, Limit, Quota,
+    algorithm::{Gcra, Kind, OneWord, Word},
     limiter::{UNDECIDED, checked_max_keys, too_many},
     sync::{AtomicU64, Ordering},
 };
@@ -41,7 +41,7 @@ impl MemoryStore {
         let table = |limit: &Arc<Limit>| {
             let keys = match limit.kind() {
                 Kind::Words(_) => 0,
-                Kind::Gcra | Kind::Word(_) => limit.room(max_keys),
+                _ => limit.room(max_keys),
             };
             Table::with_room_for(keys).ok_or_else(|| too_many(keys))
         };
@@ -74,14 +74,14 @@ impl MemoryStore {
     pub(crate) fn peek(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
         *out = match charge.limit.kind() {
             Kind::Gcra => self.peek_by(&Gcra, now, charge),
-            Kind::Word(algorithm) => self.peek_by(&**algorithm, now, charge),
             Kind::Words(algorithm) => {
                 let request = request(&**algorithm, charge.quota, now, charge.cost);
                 match self.locked(charge.limit) {
-                    Some(table) => table.peek(charge.key.into(), &request),
+                    Some(table) => peek_locked(table, charge, &request),
                     None => *out,
                 }
             }
+            kind => self.peek_by(&Word(kind.algorithm()), now, charge),
         };
     }
 
@@ -137,6 +137,9 @@ impl MemoryStore {
     ) -> (Decision, Place) {
         match limit.kind() {
             Kind::Gcra => self.acquire_by(&Gcra, now, limit, key, quota, cost),
+            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, now, limit, key, quota, cost),
+            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, now, limit, key, quota, cost),
+            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, now, limit, key, quota, cost),
             Kind::Word(algorithm) => {
                 self.acquire_by_word(&**algorithm, now, limit, key, quota, cost)
             }
@@ -147,16 +150,16 @@ impl MemoryStore {
     }
 
     #[inline(never)]
-    fn acquire_by_word(
+    fn acquire_by_word<A: Algorithm + ?Sized>(
         &self,
-        algorithm: &dyn Algorithm,
+        algorithm: &A,
         now: Tick,
         limit: &Limit,
         key: Fingerprint,
         quota: &Quota,
         cost: u64,
     ) -> (Decision, Place) {
-        self.acquire_by(algorithm, now, limit, key, quota, cost)
+        self.acquire_by(&Word(algorithm), now, limit, key, quota, cost)
     }
 
     #[inline(never)]
@@ -174,13 +177,9 @@ impl MemoryStore {
             return (decision, Place::Own);
         }
         limit.count_overflow();
-        match limit.overflow() {
-            Overflow::Share => (table.acquire_shared(request, by), Place::Shared),
-            Overflow::Admit => (table.check_unseen(request).let_pass(), Place::Own),
-            Overflow::Refuse => {
-                let decision = table.check_unseen(request);
-                (decision.held_back(request.quota.interval()), Place::Own)
-            }
+        match unplaced(table, limit, request) {
+            Some(decision) => (decision, Place::Own),
+            None => (table.acquire_shared(request, by), Place::Shared),
         }
     }
 
@@ -224,6 +223,23 @@ impl MemoryStore {
 
     fn locked(&self, limit: &Limit) -> Option<&LockedTable> {
         self.locked.get(limit.ordinal())?.as_ref()
+    }
+}
+
+fn peek_locked(table: &LockedTable, charge: &Charge<'_>, request: &Request<'_>) -> Decision {
+    table
+        .peek(charge.key.into(), request)
+        .or_else(|| unplaced(table, charge.limit, request))
+        .unwrap_or_else(|| table.peek_shared(request))
+}
+
+/// What a key is answered that has no place; `None` where it shares a bucket.
+fn unplaced(table: &LockedTable, limit: &Limit, request: &Request<'_>) -> Option<Decision> {
+    let decision = table.check_unseen(request);
+    match limit.overflow() {
+        Overflow::Share => None,
+        Overflow::Admit => Some(decision.let_pass()),
+        Overflow::Refuse => Some(decision.held_back(request.quota.interval())),
     }
 }
 
@@ -330,12 +346,16 @@ impl Store for MemoryStore {
         };
         match limit.kind() {
             Kind::Gcra => self.settle_by(&Gcra, now, &charge, by),
-            Kind::Word(algorithm) => self.settle_by(&**algorithm, now, &charge, by),
             Kind::Words(algorithm) => {
                 if let Some(table) = self.locked(limit) {
-                    table.settle(key.into(), &request(&**algorithm, quota, now, 0), by);
+                    let request = request(&**algorithm, quota, now, 0);
+                    let settled = table.settle(key.into(), &request, by);
+                    if !settled && limit.overflow() == Overflow::Share {
+                        table.settle_shared(&request, by);
+                    }
                 }
             }
+            kind => self.settle_by(&Word(kind.algorithm()), now, &charge, by),
         }
     }
 }
@@ -432,13 +452,13 @@ impl MemoryStore {
         match (place, charge.limit.kind()) {
             (Place::Own, _) => self.settle(now, charge.limit, charge.key, charge.quota, by),
             (Place::Shared, Kind::Gcra) => give_back(&Gcra, now, charge, by),
-            (Place::Shared, Kind::Word(algorithm)) => give_back(&**algorithm, now, charge, by),
             (Place::Shared, Kind::Words(algorithm)) => {
                 if let Some(table) = self.locked(charge.limit) {
                     let request = request(&**algorithm, charge.quota, now, 0);
                     table.settle_shared(&request, by);
                 }
             }
+            (Place::Shared, kind) => give_back(&Word(kind.algorithm()), now, charge, by),
         }
     }
 }

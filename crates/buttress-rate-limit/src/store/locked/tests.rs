@@ -49,9 +49,10 @@ fn each_key_has_a_state_of_its_own() {
         let refused = table.acquire(key(n), &at(&quota, 1), 1).unwrap();
         assert!(!refused.is_admitted());
         table.settle(key(n), &at(&quota, 1), -2);
-        assert_eq!(table.peek(key(n), &at(&quota, 1)).remaining(), 1);
+        assert_eq!(table.peek(key(n), &at(&quota, 1)).unwrap().remaining(), 1);
     }
-    assert_eq!(table.peek(key(99), &at(&quota, 1)).remaining(), 2);
+    let unknown = table.peek(key(99), &at(&quota, 1)).unwrap();
+    assert_eq!(unknown.remaining(), 2);
 }
 
 #[test]
@@ -71,8 +72,27 @@ fn only_what_can_be_forgotten_makes_room() {
             .acquire(key(slots), &at(&quota, one_later), 1)
             .is_some()
     );
-    let used = |n| 2 - table.peek(key(n), &at(&quota, one_later)).remaining();
+    let used = |n| {
+        let standing = table.peek(key(n), &at(&quota, one_later));
+        2 - standing.unwrap().remaining()
+    };
     assert_eq!((used(0), used(slots)), (1, 1));
+}
+
+#[test]
+fn who_has_no_place_is_told_so() {
+    let (table, quota) = (table(1), quota());
+    let stranger = key(slots(&table));
+    for n in 0..slots(&table) {
+        assert!(table.acquire(key(n), &at(&quota, 1), 1).is_some());
+    }
+    assert_eq!(table.peek(stranger, &at(&quota, 1)), None);
+    assert!(!table.settle(stranger, &at(&quota, 1), 1));
+    assert!(!table.settle(stranger, &at(&quota, 1), -1));
+    let later = at(&quota, SECOND + 1);
+    assert!(table.settle(stranger, &later, -1), "it would find one");
+    assert!(table.settle(stranger, &later, 2), "and is given one");
+    assert_eq!(table.peek(stranger, &later).unwrap().remaining(), 0);
 }
 
 #[test]
@@ -140,7 +160,7 @@ fn threads_lose_no_charge() {
             });
         }
     });
-    let used = |n| 59_999 - table.peek(key(n), &request).remaining();
+    let used = |n| 59_999 - table.peek(key(n), &request).unwrap().remaining();
     assert_eq!((used(0), used(1)), (6_000, 6_000));
 }
 

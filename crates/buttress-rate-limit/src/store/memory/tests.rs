@@ -260,7 +260,15 @@ proptest! {
 fn an_unknown_key_can_be_charged_afterwards() {
     let limits = limits(Overflow::Share, &["10/h"]);
     let store = MemoryStore::with_room_for(&limits, 10).unwrap();
-    let charges = charges(&limits, 1);
+    let charges = self::charges(&limits, 1);
     store.settle(NOW, &limits[0], charges[0].key, limits[0].quota(), 4);
     assert_eq!(remaining(&store, &charges), [6]);
+
+    let limits = mixed(Overflow::Share, [10; 4]);
+    let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+    let charges = self::charges(&limits, 1);
+    for charge in &charges {
+        store.settle(NOW, charge.limit, charge.key, charge.quota, 4);
+    }
+    assert_eq!(remaining(&store, &charges), [6; 4]);
 }
