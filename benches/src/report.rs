@@ -32,6 +32,9 @@ pub enum Against {
     DefaultClock,
 }
 
+/// How the implementations that are ours begin.
+const OURS: &str = "buttress";
+
 impl Row {
     const fn new(
         group: &'static str,
@@ -57,7 +60,7 @@ impl Row {
             let bench: PathBuf = [self.group, case, implementation].iter().collect();
             lower_quartile(&criterion.join(bench))
         };
-        let ours = of(self.case, "buttress")?;
+        let ours = of(self.case, OURS)?;
         Ok(match self.against {
             Against::Peer(peer) => (ours, of(self.case, peer)?),
             Against::Overhead(peer) => {
@@ -67,6 +70,28 @@ impl Row {
             Against::OurOwn(case) => (ours, of(case, "buttress")?),
             Against::DefaultClock => (of(self.case, "buttress_default_clock")?, ours),
         })
+    }
+
+    /// The same for the other algorithms that were measured in this case: the name of each, and its time.
+    fn algorithms(&self, criterion: &Path) -> io::Result<Vec<(String, f64)>> {
+        let Against::Peer("governor") = self.against else {
+            return Ok(Vec::new());
+        };
+        let case: PathBuf = criterion.join(self.group).join(self.case);
+        let mut algorithms = Vec::new();
+        for bench in fs::read_dir(&case).map_err(|error| missing(&case, &error))? {
+            let bench = bench?;
+            let name = bench.file_name().to_string_lossy().into_owned();
+            let algorithm = name
+                .strip_prefix(OURS)
+                .and_then(|rest| rest.strip_prefix('_'));
+            if let Some(algorithm) = algorithm.filter(|&name| name != "default_clock") {
+                let name = algorithm.replace('_', " ");
+                algorithms.push((name, lower_quartile(&bench.path())?));
+            }
+        }
+        algorithms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(algorithms)
     }
 
     fn name(&self) -> String {
@@ -173,21 +198,28 @@ pub fn table(criterion: &Path) -> io::Result<String> {
     );
     for row in ROWS {
         let (ours, theirs) = row.measured(criterion)?;
-        let ratio = ours / theirs;
-        let (target, verdict) = match row.target {
-            Some(target) if ratio <= target => (format!("{target:.2} ×"), "met"),
-            Some(target) => (format!("{target:.2} ×"), "**missed**"),
-            None => (String::new(), ""),
-        };
-        // Writing into a `String` cannot fail.
-        let _ = writeln!(
-            table,
-            "| {} | {} | {ours:.1} ns | {theirs:.1} ns | {ratio:.2} × | {target} | {verdict} |",
-            row.name(),
-            row.yardstick(),
-        );
+        line(&mut table, row, &row.name(), ours, theirs);
+        for (algorithm, ours) in row.algorithms(criterion)? {
+            let name = format!("{}, {algorithm}", row.name());
+            line(&mut table, row, &name, ours, theirs);
+        }
     }
     Ok(table)
+}
+
+fn line(table: &mut String, row: &Row, name: &str, ours: f64, theirs: f64) {
+    let ratio = ours / theirs;
+    let (target, verdict) = match row.target {
+        Some(target) if ratio <= target => (format!("{target:.2} ×"), "met"),
+        Some(target) => (format!("{target:.2} ×"), "**missed**"),
+        None => (String::new(), ""),
+    };
+    // Writing into a `String` cannot fail.
+    let _ = writeln!(
+        table,
+        "| {name} | {} | {ours:.1} ns | {theirs:.1} ns | {ratio:.2} × | {target} | {verdict} |",
+        row.yardstick(),
+    );
 }
 
 /// Of all samples of all rounds, the time per iteration that a quarter of them stay below: what else a

@@ -11,7 +11,7 @@ use buttress_core::Key;
 use buttress_rate_limit::RateLimiter;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, measurement::WallTime};
 
-use crate::{governors_quota, our_limiter, our_quota};
+use crate::{algorithms, governors_quota, our_limiter, our_quota};
 
 /// How many are asked for before the order repeats. A power of two.
 const ASKED: usize = 1 << 18;
@@ -59,6 +59,9 @@ fn compare<K>(
         .build()
         .expect("the configuration is valid");
     ours("buttress_default_clock", on_default_clock, group);
+    for (name, limiter) in algorithms::of(count) {
+        ours(name, limiter, group);
+    }
 
     let governor = governor::RateLimiter::keyed(governors_quota());
     for n in 0..count {

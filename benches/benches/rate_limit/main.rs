@@ -4,6 +4,7 @@
 //! sides read `quanta`'s clock, which is governor's own choice; `buttress_default_clock` stands beside
 //! it where the clock is a part worth mentioning.
 
+mod algorithms;
 mod direct;
 mod keyed;
 mod layer;

@@ -15,7 +15,7 @@ use std::{
 use buttress_benches::keys;
 use criterion::{BenchmarkId, Criterion};
 
-use crate::{governors_quota, our_limiter};
+use crate::{algorithms, governors_quota, our_limiter};
 
 const KEYS: u32 = 100_000;
 const ASKED: usize = 1 << 18;
@@ -27,14 +27,16 @@ pub(crate) fn keyed(c: &mut Criterion) {
     let one = vec![keys::ip(7); ASKED];
 
     for (case, asked) in [("one_key", &one), ("many_keys", &many)] {
-        let ours = our_limiter(KEYS);
-        group.bench_function(BenchmarkId::new(case, "buttress"), |b| {
-            b.iter_custom(|checks| {
-                on_two_threads(checks, |n| {
-                    black_box(ours.check(&asked[n % ASKED]).is_ok());
-                })
+        let gcra = std::iter::once(("buttress", our_limiter(KEYS)));
+        for (name, ours) in gcra.chain(algorithms::of(KEYS)) {
+            group.bench_function(BenchmarkId::new(case, name), |b| {
+                b.iter_custom(|checks| {
+                    on_two_threads(checks, |n| {
+                        black_box(ours.check(&asked[n % ASKED]).is_ok());
+                    })
+                });
             });
-        });
+        }
         let governor = governor::RateLimiter::keyed(governors_quota());
         group.bench_function(BenchmarkId::new(case, "governor"), |b| {
             b.iter_custom(|checks| {
