@@ -125,6 +125,23 @@ pub const ROWS: &[Row] = {
         Row::new(group, case, against, target)
     }
     &[
+        row("circuit_breaker", "closed", Peer("failsafe"), Some(0.6)),
+        row("circuit_breaker", "closed", DefaultClock, None),
+        row("circuit_breaker", "refuse", OurOwn("closed"), Some(1.0)),
+        row(
+            "circuit_breaker",
+            "window_100k",
+            OurOwn("window_100"),
+            Some(1.2),
+        ),
+        row("circuit_breaker", "threads", Peer("failsafe"), Some(0.8)),
+        row("circuit_breaker", "keyed", OurOwn("closed"), None),
+        row(
+            "circuit_breaker_layer",
+            "typed",
+            Overhead("tower-resilience-circuitbreaker"),
+            Some(0.2),
+        ),
         row("rate_limit_direct", "check", Peer("governor"), Some(1.1)),
         row("rate_limit_direct", "check", DefaultClock, None),
         row("rate_limit_keyed_ip", "1k", Peer("governor"), Some(0.70)),
