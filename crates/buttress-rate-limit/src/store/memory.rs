@@ -499,3 +499,6 @@ fn binding(decisions: &[Decision]) -> Option<u8> {
 
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod interleavings;
