@@ -10,6 +10,7 @@ mod client_ip;
 mod error;
 mod limits;
 mod locate;
+mod network;
 mod timeouts;
 mod upstream_url;
 
@@ -23,9 +24,10 @@ use serde::Deserialize;
 
 pub(crate) use self::error::reason;
 pub use self::{
-    client_ip::{ClientIpConfig, Network, Source},
+    client_ip::{ClientIpConfig, Source},
     error::{ConfigFileError, Violation},
     limits::{Fields, LimitsConfig, PerIpConfig},
+    network::Network,
     timeouts::Timeouts,
     upstream_url::{InvalidUpstreamUrl, UpstreamUrl},
 };

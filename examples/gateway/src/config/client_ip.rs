@@ -1,11 +1,9 @@
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::net::IpAddr;
 
-use buttress_core::ConfigError;
 use buttress_http::{ClientIp, TrustedProxies};
-use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Violation, reason};
+use super::{Network, Violation, reason};
 
 /// Whose request it is: where the client's address stands, and whose word about it is believed.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,13 +38,6 @@ pub enum Source {
     Header(String),
 }
 
-/// A network such as `10.0.0.0/8`, or a single address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
-    text: String,
-    network: IpNet,
-}
-
 impl Default for ClientIpConfig {
     fn default() -> Self {
         Self {
@@ -68,7 +59,7 @@ impl ClientIpConfig {
                 .trusted
                 .iter()
                 .flatten()
-                .any(|trusted| trusted.network.contains(&peer))
+                .any(|trusted| trusted.contains(peer))
     }
 
     /// The rule that finds the client.
@@ -108,11 +99,9 @@ impl ClientIpConfig {
     fn trusted(&self) -> Result<Option<TrustedProxies>, Violation> {
         match (&self.trusted, self.hops) {
             (None, None) => Ok(None),
-            (Some(networks), None) => {
-                TrustedProxies::networks(networks.iter().map(|network| &network.text))
-                    .map(Some)
-                    .map_err(|error| Violation::new("client_ip.trusted", reason(&error)))
-            }
+            (Some(networks), None) => TrustedProxies::networks(networks.iter().map(Network::text))
+                .map(Some)
+                .map_err(|error| Violation::new("client_ip.trusted", reason(&error))),
             (None, Some(hops)) => TrustedProxies::hops(hops)
                 .map(Some)
                 .map_err(|error| Violation::new("client_ip.hops", reason(&error))),
@@ -121,43 +110,6 @@ impl ClientIpConfig {
                 "expected either `trusted` or `hops`, not both",
             )),
         }
-    }
-}
-
-impl FromStr for Network {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        TrustedProxies::networks([text])?;
-        let network = text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| ConfigError::new("networks", text, "a network"))?;
-        Ok(Self {
-            text: text.to_owned(),
-            network,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NetworkText)
-    }
-}
-
-/// A visitor, because an array's element has a line of its own only for errors that arise in one.
-struct NetworkText;
-
-impl de::Visitor<'_> for NetworkText {
-    type Value = Network;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a network such as \"10.0.0.0/8\"")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Network, E> {
-        text.parse().map_err(|error| E::custom(reason(&error)))
     }
 }
 
