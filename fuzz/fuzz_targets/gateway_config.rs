@@ -12,8 +12,10 @@ const ROOM: usize = 100_000;
 fuzz_target!(|text: &str| {
     match parse(text, Path::new("gateway.toml")) {
         Ok(mut config) => {
-            config.limits.per_ip.max_keys = config.limits.per_ip.max_keys.min(ROOM);
-            limits::per_ip(&config).expect("an accepted configuration can be built");
+            let max_keys = config.limits.max_keys().expect("an accepted number of keys");
+            config.limits.max_keys = Some(max_keys.min(ROOM));
+            config.limits.per_ip.max_keys = None;
+            limits::layer(&config).expect("an accepted configuration can be built");
         }
         Err(error) => {
             let said = error.to_string();

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::config::{self, Config, ConfigFileError, UpstreamUrl};
 
-/// A reverse proxy that limits by client IP.
+/// A reverse proxy that limits by client IP, API key and route.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(version)]
 pub struct Cli {

@@ -2,7 +2,7 @@
 //!
 //! Every key is known or it is an error, and every error names file, line, field and reason:
 //! `gateway.toml:7: limits.per_ip.quota: ...`. What [`parse`] accepts can be built: it builds
-//! the limit itself as its last check.
+//! the limits themselves as its last check.
 //!
 //! `gateway.toml` beside this crate's manifest shows every key with its default.
 
@@ -26,7 +26,10 @@ pub(crate) use self::error::reason;
 pub use self::{
     client_ip::{ClientIpConfig, Source},
     error::{ConfigFileError, Violation},
-    limits::{Fields, LimitsConfig, PerIpConfig},
+    limits::{
+        Fields, GlobalConfig, KeySource, LimitsConfig, MissingKey, PerIpConfig, PerKeyConfig,
+        RouteConfig, Secret, TierConfig, Who,
+    },
     network::Network,
     timeouts::Timeouts,
     upstream_url::{InvalidUpstreamUrl, UpstreamUrl},

@@ -27,14 +27,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Builds the limit, starts the built-in upstream where no other is configured, and binds. The gateway
+    /// Builds the limits, starts the built-in upstream where no other is configured, and binds. The gateway
     /// ends when `shutdown` is asked for.
     ///
     /// # Errors
     ///
     /// Where the configuration cannot work, or an address cannot be bound.
     pub async fn bind(config: &Config, shutdown: Shutdown) -> Result<Self, StartError> {
-        let limit = limits::per_ip(config).map_err(StartError::Config)?;
+        let limits = limits::layer(config).map_err(StartError::Config)?;
         let (demo, upstream) = match &config.upstream {
             Some(url) => (None, url.clone()),
             None => {
@@ -54,7 +54,7 @@ impl Gateway {
         };
         let app = Router::new()
             .fallback(proxy::forward)
-            .layer(limit)
+            .layer(limits)
             .with_state(Arc::new(proxy));
         Ok(Self {
             listener,

@@ -1,6 +1,6 @@
-//! A reverse proxy that limits by client IP: Buttress as a whole program.
+//! A reverse proxy that limits by client IP, API key and route: Buttress as a whole program.
 //!
-//! A request's way: `serve.rs` accepts the connection (HTTP/1.1 or h2c), the limit refuses or lets through,
+//! A request's way: `serve.rs` accepts the connection (HTTP/1.1 or h2c), the limits refuse or let through,
 //! `proxy.rs` forwards over a pooled connection, `upgrade.rs` over one of its own where the request asks for a
 //! tunnel. Bodies stream both ways; nothing is collected.
 //!
@@ -9,7 +9,7 @@
 //! | `cli.rs`, `config.rs`, `config/` | what the operator wants: flags over file over defaults |
 //! | `gateway.rs` | the whole, put together |
 //! | `serve.rs`, `shutdown.rs`, `signals.rs` | connections, and how they end |
-//! | `limits.rs` | the configuration as a layer of `buttress-rate-limit` |
+//! | `limits.rs`, `limits/` | the configuration as a layer of `buttress-rate-limit` |
 //! | `proxy.rs`, `upload.rs`, `failure.rs` | one request there and one answer back |
 //! | `upgrade.rs` | Upgrade and CONNECT |
 //! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs` | the fields that a proxy takes away and adds |

@@ -1,4 +1,5 @@
-//! `cargo run --release -p gateway`: a reverse proxy on 127.0.0.1:8080 that limits by client IP.
+//! `cargo run --release -p gateway`: a reverse proxy on 127.0.0.1:8080 that limits by client IP, API
+//! key and route.
 
 use std::{
     io::{self, Write},
@@ -7,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use gateway::{Config, Gateway, Shutdown, cli::Cli, close_on_signal};
+use gateway::{Config, Gateway, Shutdown, cli::Cli, close_on_signal, config::LimitsConfig};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,9 +40,7 @@ fn greet(out: &mut impl Write, config: &Config, gateway: &Gateway) -> io::Result
     let url = format!("http://{}", gateway.address());
     writeln!(out, "listening on {url}")?;
     writeln!(out, "upstream: {}{}", gateway.upstream(), built_in(gateway))?;
-    if let Ok(quota) = config.limits.per_ip.quota() {
-        writeln!(out, "limit per client: {quota}")?;
-    }
+    greet_with_limits(out, &config.limits)?;
 
     let url = format!("http://{}", reachable(gateway.address()));
     // What is there to see depends on whose upstream it is.
@@ -58,6 +57,30 @@ fn greet(out: &mut impl Write, config: &Config, gateway: &Gateway) -> io::Result
         "  curl -s -o /dev/null -w '%{{http_code}}\\n' '{url}/?[1-20]'"
     )?;
     out.flush()
+}
+
+fn greet_with_limits(out: &mut impl Write, limits: &LimitsConfig) -> io::Result<()> {
+    let tried_out = |shadow| if shadow { " (shadow)" } else { "" };
+    if let Ok(quota) = limits.per_ip.quota() {
+        let shadow = tried_out(limits.per_ip.shadow);
+        writeln!(out, "limit per client: {quota}{shadow}")?;
+    }
+    if let Some(per_key) = &limits.per_key {
+        let shadow = tried_out(per_key.shadow);
+        writeln!(out, "limit per key: {}{shadow}", per_key.quota)?;
+        for (name, tier) in &per_key.tiers {
+            writeln!(out, "limit per key of {name}: {}{shadow}", tier.quota)?;
+        }
+    }
+    for route in &limits.routes {
+        let shadow = tried_out(route.shadow);
+        writeln!(out, "limit of {}: {}{shadow}", route.path, route.quota)?;
+    }
+    if let Some(global) = &limits.global {
+        let shadow = tried_out(global.shadow);
+        writeln!(out, "limit of all: {}{shadow}", global.quota)?;
+    }
+    Ok(())
 }
 
 fn built_in(gateway: &Gateway) -> &'static str {

@@ -1,102 +1,85 @@
-use buttress_http::FieldStyle;
-use buttress_rate_limit::Quota;
+mod fields;
+mod global;
+mod per_ip;
+mod per_key;
+mod routes;
+
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Violation, reason};
+pub use self::{
+    fields::Fields,
+    global::GlobalConfig,
+    per_ip::PerIpConfig,
+    per_key::{KeySource, MissingKey, PerKeyConfig, Secret, TierConfig},
+    routes::{RouteConfig, Who},
+};
+use super::{Network, Violation};
 
-/// What is limited.
+/// What is limited. A request has to keep all of these limits, and is charged to all of them or to none.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LimitsConfig {
+    /// Clients that no limit holds for.
+    pub allow: Vec<Network>,
+    /// Clients that are refused with 403, also where they are in [`allow`](Self::allow).
+    pub deny: Vec<Network>,
+    /// See [`max_keys`](Self::max_keys()).
+    #[serde(deserialize_with = "max_keys")]
+    pub max_keys: Option<usize>,
+    /// See [`fields`](Self::fields()).
+    pub fields: Option<Fields>,
     /// What each client may ask for.
     pub per_ip: PerIpConfig,
-}
-
-/// What each client may ask for.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct PerIpConfig {
-    /// How much, as `"100/min burst 20"`; see [`quota`](Self::quota).
-    pub quota: Option<Quota>,
-    /// How many clients are remembered, in 32 bytes each; at most ten million.
-    #[serde(deserialize_with = "max_keys")]
-    pub max_keys: usize,
-    /// The shape of the fields that tell clients what is left.
-    pub fields: Fields,
+    /// What each API key may ask for.
+    pub per_key: Option<PerKeyConfig>,
+    /// What may be asked of single routes.
+    pub routes: Vec<RouteConfig>,
+    /// What all of them together may ask for.
+    pub global: Option<GlobalConfig>,
 }
 
 /// The layer takes its memory at once, so a number that was mistyped must not take the machine's.
 const MOST_KEYS: usize = 10_000_000;
 
-/// The shape of the fields that tell clients what is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub enum Fields {
-    /// `RateLimit-Policy` and `RateLimit`, as of draft-ietf-httpapi-ratelimit-headers-11.
-    #[serde(rename = "draft-11")]
-    Draft11,
-    /// One dictionary, as of draft 07.
-    #[serde(rename = "draft-07")]
-    Draft07,
-    /// Three fields of one number each, as of draft 03.
-    #[serde(rename = "draft-03")]
-    Draft03,
-    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
-    #[serde(rename = "x-rate-limit")]
-    XRateLimit,
-    /// None of them; a refusal still has `Retry-After`.
-    #[serde(rename = "none")]
-    None,
-}
-
-impl PerIpConfig {
-    /// The quota; 5 a second with a burst of 10 where none is given, which a newcomer with `curl` meets at
-    /// once.
+impl LimitsConfig {
+    /// How many clients, and how many keys, each limit remembers, in 32 bytes each; 100,000 where none is
+    /// given.
     ///
     /// # Errors
     ///
-    /// Never for the values above; the signature is that of every quota.
-    pub fn quota(&self) -> Result<Quota, Violation> {
-        match self.quota {
-            Some(quota) => Ok(quota),
-            None => Quota::per_second(5)
-                .burst(10)
-                .build()
-                .map_err(|error| Violation::new("limits.per_ip.quota", reason(&error))),
-        }
+    /// Where it is given here and in `[limits.per_ip]`.
+    pub fn max_keys(&self) -> Result<usize, Violation> {
+        let given = either("max_keys", self.max_keys, self.per_ip.max_keys)?;
+        Ok(given.unwrap_or(100_000))
+    }
+
+    /// The shape of the fields that tell clients what is left.
+    ///
+    /// # Errors
+    ///
+    /// Where it is given here and in `[limits.per_ip]`.
+    pub fn fields(&self) -> Result<Fields, Violation> {
+        let given = either("fields", self.fields, self.per_ip.fields)?;
+        Ok(given.unwrap_or_default())
     }
 }
 
-impl Default for PerIpConfig {
-    fn default() -> Self {
-        Self {
-            quota: None,
-            max_keys: 100_000,
-            fields: Fields::Draft11,
-        }
+/// What is of all limits now was of `[limits.per_ip]` while that was the only one, and may stand there still.
+fn either<T>(name: &str, of_all: Option<T>, of_ip: Option<T>) -> Result<Option<T>, Violation> {
+    match (of_all, of_ip) {
+        (Some(_), Some(_)) => Err(Violation::new(
+            format!("limits.per_ip.{name}"),
+            format_args!("is `limits.{name}`, which is given too, expected one of them"),
+        )),
+        (of_all, of_ip) => Ok(of_all.or(of_ip)),
     }
 }
 
-impl Fields {
-    /// As the layer wants it.
-    #[must_use]
-    pub const fn style(self) -> FieldStyle {
-        match self {
-            Self::Draft11 => FieldStyle::Draft11,
-            Self::Draft07 => FieldStyle::Draft07,
-            Self::Draft03 => FieldStyle::Draft03,
-            Self::XRateLimit => FieldStyle::XRateLimit,
-            Self::None => FieldStyle::None,
-        }
-    }
-}
-
-fn max_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+fn max_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let max_keys = usize::deserialize(deserializer)?;
     if (1..=MOST_KEYS).contains(&max_keys) {
-        Ok(max_keys)
+        Ok(Some(max_keys))
     } else {
         Err(de::Error::custom(format_args!(
             "`{max_keys}` given, expected 1 to {MOST_KEYS}, of 32 bytes each"

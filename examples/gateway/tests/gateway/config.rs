@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::Path, time::Duration};
 
 use gateway::{
     Config, ConfigFileError,
-    config::{Fields, Source, parse},
+    config::{Fields, KeySource, MissingKey, Source, Who, parse},
 };
 
 use crate::{
@@ -65,12 +65,41 @@ const WRONG: &[(&str, &str)] = &[
         "gateway.toml:2: limits.per_ip.max_keys: invalid value",
     ),
     (
+        "[limits]\nallow = '10.0.0.0/8'",
+        "gateway.toml:2: limits.allow: invalid type: string",
+    ),
+    (
+        "[limits.global]\nquota = '1/s'\nshadow = 'yes'",
+        "gateway.toml:3: limits.global.shadow: invalid type: string",
+    ),
+    (
+        "[limits.routes]\npath = '/'",
+        "gateway.toml:1: limits.routes: invalid type: map",
+    ),
+    (
         "[timeouts]\nresponse = 30",
         "gateway.toml:2: timeouts.response: invalid type: integer",
     ),
     (
         "[client_ip]\ntrusted = '10.0.0.0/8'",
         "gateway.toml:2: client_ip.trusted: invalid type: string",
+    ),
+    // What is needed, and was left out.
+    (
+        "\n[limits.global]\nshadow = true",
+        "gateway.toml:2: limits.global: missing field `quota`",
+    ),
+    (
+        "\n[limits.per_key]\nkey = 'bearer'",
+        "gateway.toml:2: limits.per_key: missing field `quota`",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\n[limits.per_key.tiers.gold]\nquota = '1/s'",
+        "gateway.toml:3: limits.per_key.tiers.gold: missing field `keys`",
+    ),
+    (
+        "[[limits.routes]]\npath = '/a'\nquota = '1/s'\n[[limits.routes]]\nquota = '1/s'",
+        "gateway.toml:4: limits.routes[1]: missing field `path`",
     ),
     // Values that cannot be meant.
     ("listen = 'localhost:80'", "gateway.toml:1: listen: "),
@@ -102,6 +131,74 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[limits.per_ip]\nmax_keys = 0",
         "gateway.toml:2: limits.per_ip.max_keys: `0` given, expected 1 to",
+    ),
+    (
+        "[limits]\nmax_keys = 0",
+        "gateway.toml:2: limits.max_keys: `0` given, expected 1 to",
+    ),
+    (
+        "[limits]\nfields = 'draft-99'",
+        "gateway.toml:2: limits.fields: unknown variant `draft-99`",
+    ),
+    (
+        "[limits]\ndeny = ['10.0.0.0/8',\n'everybody']",
+        "gateway.toml:3: limits.deny[1]: `everybody` given, expected a network",
+    ),
+    (
+        "[limits]\nallow = ['::/0']",
+        "gateway.toml:2: limits.allow[0]: `::/0` given, expected a network that not everybody is in",
+    ),
+    (
+        "[limits.global]\nquota = '0/s'",
+        "gateway.toml:2: limits.global.quota: count: `0` given",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\nkey = 'cookie'",
+        "gateway.toml:3: limits.per_key.key: unknown variant `cookie`",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\nkey = { header = 'a b' }",
+        "gateway.toml:3: limits.per_key.key.header: `a b` given, expected the name",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\nmissing = 'ignore'",
+        "gateway.toml:3: limits.per_key.missing: unknown variant `ignore`",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\n[limits.per_key.tiers.gold]\nquota = 'much'\nkeys = []",
+        "gateway.toml:4: limits.per_key.tiers.gold.quota: ",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\n[limits.per_key.tiers.gold]\nquota = '1/s'\nkeys = ['a',\n' s3cret']",
+        "gateway.toml:6: limits.per_key.tiers.gold.keys[1]: expected visible ASCII",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\ntiers.gold = { quota = '1/s', keys = [''] }",
+        "gateway.toml:3: limits.per_key.tiers.gold.keys[0]: expected visible ASCII",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\ntiers.gold = { quota = '1/s', keys = 's3cret' }",
+        "gateway.toml:3: limits.per_key.tiers.gold.keys: expected a list of keys",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\ntiers.gold = { quota = '1/s', keys = ['a', ['s3cret']] }",
+        "gateway.toml:3: limits.per_key.tiers.gold.keys: expected a list of keys",
+    ),
+    (
+        "[[limits.routes]]\npath = 'v1'\nquota = '1/s'",
+        "gateway.toml:2: limits.routes[0].path: `v1` given, expected a path such as",
+    ),
+    (
+        "[[limits.routes]]\npath = '/v1/../v2'\nquota = '1/s'",
+        "gateway.toml:2: limits.routes[0].path: `/v1/../v2` given, expected a path such as",
+    ),
+    (
+        "[[limits.routes]]\npath = '/v1'\nquota = '1/s'\n[[limits.routes]]\npath = '/v2'\nquota = '1'",
+        "gateway.toml:6: limits.routes[1].quota: ",
+    ),
+    (
+        "[[limits.routes]]\npath = '/v1'\nquota = '1/s'\nby = 'colour'",
+        "gateway.toml:4: limits.routes[0].by: unknown variant `colour`",
     ),
     (
         "[timeouts]\nresponse = '30'",
@@ -145,6 +242,27 @@ const WRONG: &[(&str, &str)] = &[
     ),
     // Values that contradict each other.
     (
+        "[limits]\nmax_keys = 5\n[limits.per_ip]\nmax_keys = 5",
+        "gateway.toml:4: limits.per_ip.max_keys: is `limits.max_keys`, which is given too",
+    ),
+    (
+        "limits.fields = 'none'\nlimits.per_ip.fields = 'none'",
+        "gateway.toml:2: limits.per_ip.fields: is `limits.fields`, which is given too",
+    ),
+    (
+        "[limits.per_key]\nquota = '1/s'\n[limits.per_key.tiers.a]\nquota = '1/s'\nkeys = ['s3cret']\n\
+         [limits.per_key.tiers.b]\nquota = '2/s'\nkeys = ['s3cret']",
+        "gateway.toml:8: limits.per_key.tiers.b.keys[0]: stands in a tier already",
+    ),
+    (
+        "[[limits.routes]]\npath = '/v1'\nquota = '1/s'\n[[limits.routes]]\npath = '/v1'\nquota = '1/h'",
+        "gateway.toml:5: limits.routes[1].path: `/v1` given twice",
+    ),
+    (
+        "[[limits.routes]]\npath = '/v1'\nquota = '1/s'\nby = 'key'",
+        "gateway.toml:4: limits.routes[0].by: expected `[limits.per_key]` too",
+    ),
+    (
         "[client_ip]\n\nsource = 'forwarded'",
         "gateway.toml:3: client_ip.source: a header is only as true",
     ),
@@ -172,6 +290,10 @@ fn an_error_names_file_line_field_and_reason() {
         let error = parsed(text).expect_err(text).to_string();
         assert!(error.starts_with(expected), "{text:?}: {error}");
         assert!(!error.contains(char::is_control), "one line: {error}");
+        assert!(
+            !error.contains("s3cret"),
+            "a key is not to be told: {error}"
+        );
     }
 }
 
@@ -191,23 +313,21 @@ fn nothing_is_everything_by_default() {
 #[test]
 fn the_documented_file_is_the_defaults() {
     let documented = parsed(include_str!("../../gateway.toml")).unwrap();
-    let mut quota_said = documented.clone();
-    quota_said.limits.per_ip.quota = None;
-    assert_eq!(
-        documented.limits.per_ip.quota,
-        Some(Config::default().limits.per_ip.quota().unwrap())
-    );
-    assert_eq!(
-        format!("{quota_said:?}"),
-        format!("{:?}", Config::default())
-    );
+    let mut said = Config::default();
+    said.limits.max_keys = said.limits.max_keys().ok();
+    said.limits.fields = said.limits.fields().ok();
+    said.limits.per_ip.quota = said.limits.per_ip.quota().ok();
+    assert_eq!(format!("{documented:?}"), format!("{said:?}"));
 }
 
 #[test]
 fn what_the_documented_file_has_in_comments_can_be_meant_too() {
-    let uncommented = include_str!("../../gateway.toml")
-        .replace("# upstream =", "upstream =")
-        .replace("# trusted =", "trusted =")
+    let uncommented: String = include_str!("../../gateway.toml")
+        .lines()
+        .map(|line| format!("{}\n", uncommented(line)))
+        .collect();
+    let uncommented = uncommented
+        .replace("hops =", "# hops =")
         .replace("source = \"peer\"", "source = \"x-forwarded-for\"");
     let config = parsed(&uncommented).unwrap();
     assert_eq!(
@@ -217,6 +337,47 @@ fn what_the_documented_file_has_in_comments_can_be_meant_too() {
     let trusts = |ip: &str| config.client_ip.trusts(ip.parse::<IpAddr>().unwrap());
     assert!(trusts("10.1.2.3") && trusts("::ffff:10.1.2.3") && trusts("2001:db8::1"));
     assert!(!trusts("11.1.2.3"));
+
+    let per_key = config.limits.per_key.unwrap();
+    assert_eq!(
+        (per_key.key, per_key.missing, per_key.shadow),
+        (KeySource::default(), MissingKey::default(), false)
+    );
+    assert_eq!(per_key.tiers["gold"].keys[1].reveal(), "and-another");
+    let [route] = &config.limits.routes[..] else {
+        panic!("one route");
+    };
+    assert_eq!(
+        (&*route.path, route.by),
+        ("/v1/completions", Who::default())
+    );
+    assert!(!route.shadow && !config.limits.global.unwrap().shadow);
+}
+
+/// A line with what it has in a comment, if that is no prose.
+fn uncommented(line: &str) -> &str {
+    let is_name = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    match line.strip_prefix("# ") {
+        Some(toml) if toml.starts_with('[') => toml,
+        Some(toml)
+            if toml
+                .split_once(" = ")
+                .is_some_and(|(name, _)| is_name(name)) =>
+        {
+            toml
+        }
+        _ => line,
+    }
+}
+
+#[test]
+fn keys_are_not_shown() {
+    let config = parsed(
+        "[limits.per_key]\nquota = '1/s'\ntiers.gold = { quota = '1/s', keys = ['s3cret'] }",
+    );
+    let shown = format!("{:?}", config.unwrap());
+    assert!(shown.contains("gold") && shown.contains("***"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[test]
@@ -242,8 +403,14 @@ fn every_choice_can_be_made() {
         ("x-rate-limit", Fields::XRateLimit),
         ("none", Fields::None),
     ] {
-        let config = parsed(&format!("limits.per_ip.fields = '{text}'")).unwrap();
-        assert_eq!(config.limits.per_ip.fields, fields);
+        for place in ["limits", "limits.per_ip"] {
+            let config = parsed(&format!("{place}.fields = '{text}'")).unwrap();
+            assert_eq!(config.limits.fields().unwrap(), fields);
+        }
+    }
+    for place in ["limits", "limits.per_ip"] {
+        let config = parsed(&format!("{place}.max_keys = 7")).unwrap();
+        assert_eq!(config.limits.max_keys().unwrap(), 7);
     }
 }
 

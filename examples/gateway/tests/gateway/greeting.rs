@@ -63,3 +63,35 @@ async fn flags_override_the_file() {
     assert_eq!(lines[1], "upstream: http://127.0.0.1:9");
     assert_eq!(lines[2], "limit per client: 7/min");
 }
+
+#[tokio::test]
+async fn says_every_limit_and_no_key() {
+    let file = config_file(
+        "greeting.toml",
+        "[limits.per_key]\nquota = '60/min'\n\
+         tiers.gold = { quota = '600/min', keys = ['s3cret'] }\n\
+         [[limits.routes]]\npath = '/v1'\nquota = '10/min'\nshadow = true\n\
+         [limits.global]\nquota = '1000/s'\n",
+    );
+    let lines = greeting(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        file.to_str().unwrap(),
+    ])
+    .await;
+    let limits: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("limit "))
+        .collect();
+    assert_eq!(
+        limits,
+        [
+            "limit per client: 5/s burst 10",
+            "limit per key: 60/min",
+            "limit per key of gold: 600/min",
+            "limit of /v1: 10/min (shadow)",
+            "limit of all: 1000/s",
+        ]
+    );
+}

@@ -8,6 +8,7 @@ mod failures;
 mod forwarding;
 mod greeting;
 mod limits;
+mod policies;
 mod raw;
 mod running;
 mod shutdown;

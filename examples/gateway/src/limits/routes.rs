@@ -1,0 +1,201 @@
+//! The limits of single routes: one policy, however many there are.
+
+use std::sync::Arc;
+
+use buttress_core::{ExtractKey, KeyWriter, MissingKey};
+use buttress_http::{ClientIp, Head};
+use buttress_rate_limit::{OnMissingKey, Policy, Quota};
+
+use super::{PER_ROUTE, api_key::ApiKey, path::plain};
+use crate::config::{RouteConfig, Violation, Who};
+
+/// The policy of the routes that are enforced, and that of those in shadow, each with whether it is the
+/// latter. They are two, since a route that is only tried out must not hide a shorter one that is enforced.
+pub(super) fn policies(
+    configured: &[RouteConfig],
+    client: &ClientIp,
+    api_key: Option<&ApiKey>,
+) -> Result<Vec<(bool, Policy)>, Violation> {
+    let mut policies = Vec::new();
+    for shadow in [false, true] {
+        let mut routes = Vec::<Route>::new();
+        let chosen = configured.iter().enumerate();
+        for (index, config) in chosen.filter(|(_, config)| config.shadow == shadow) {
+            let at = |field| format!("limits.routes[{index}].{field}");
+            let route = Route::of(config, client, api_key)
+                .map_err(|(field, reason)| Violation::new(at(field), reason))?;
+            if routes.iter().any(|other| other.prefix == route.prefix) {
+                let reason = format!("`{}` given twice, expected each path once", config.path);
+                return Err(Violation::new(at("path"), reason));
+            }
+            routes.push(route);
+        }
+        // Any quota, since every request that has a route has that one's.
+        if let Some(Route { quota, .. }) = routes.first() {
+            policies.push((shadow, policy(*quota, Routes::of(routes))));
+        }
+    }
+    Ok(policies)
+}
+
+fn policy(quota: Quota, routes: Routes) -> Policy {
+    let quotas = routes.clone();
+    Policy::new(PER_ROUTE, quota)
+        .key(routes)
+        .missing_key(OnMissingKey::Exempt)
+        .quota_by(move |head| quotas.of_request(head).map(|(_, route)| route.quota))
+}
+
+/// The routes, the longest first.
+#[derive(Clone)]
+struct Routes(Arc<[Route]>);
+
+struct Route {
+    prefix: Box<[u8]>,
+    quota: Quota,
+    who: Told,
+}
+
+/// Who is told apart.
+enum Told {
+    Client(ClientIp),
+    /// By the key, or else as a client: without a key nobody gets past the limit.
+    Key(ApiKey, ClientIp),
+    Nobody,
+}
+
+impl Routes {
+    fn of(mut routes: Vec<Route>) -> Self {
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        Self(routes.into())
+    }
+
+    /// The route of a request, and its place among them.
+    fn of_request(&self, head: &Head) -> Option<(usize, &Route)> {
+        let path = plain(head.uri().path());
+        self.0
+            .iter()
+            .enumerate()
+            .find(|(_, route)| route.covers(&path))
+    }
+}
+
+impl Route {
+    /// The error is the field's name, and the reason.
+    fn of(
+        config: &RouteConfig,
+        client: &ClientIp,
+        api_key: Option<&ApiKey>,
+    ) -> Result<Self, (&'static str, String)> {
+        let prefix = prefix(&config.path).ok_or_else(|| {
+            let expected =
+                "a path such as \"/v1/completions\", decoded and without a slash at its end";
+            (
+                "path",
+                format!("`{}` given, expected {expected}", config.path),
+            )
+        })?;
+        let who = match (config.by, api_key) {
+            (Who::Ip, _) => Told::Client(client.clone()),
+            (Who::Key, Some(api_key)) => Told::Key(api_key.clone(), client.clone()),
+            (Who::Key, None) => {
+                let expected = "expected `[limits.per_key]` too, which says where the key is";
+                return Err(("by", expected.to_owned()));
+            }
+            (Who::All, _) => Told::Nobody,
+        };
+        Ok(Self {
+            prefix,
+            quota: config.quota,
+            who,
+        })
+    }
+
+    fn covers(&self, path: &[u8]) -> bool {
+        let rest = path.strip_prefix(&*self.prefix);
+        rest.is_some_and(|rest| self.prefix.is_empty() || matches!(rest, [] | [b'/', ..]))
+    }
+}
+
+impl ExtractKey<Head> for Routes {
+    fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
+        const NO_ROUTE: MissingKey = MissingKey::new("the path has no limit of its own");
+
+        let (place, route) = self.of_request(from).ok_or(NO_ROUTE)?;
+        key.unsigned(place as u128);
+        match &route.who {
+            Told::Client(client) => client.extract(from, key),
+            Told::Key(api_key, client) => api_key
+                .extract(from, key)
+                .or_else(|_| client.extract(from, key)),
+            Told::Nobody => Ok(()),
+        }
+    }
+}
+
+/// What a path begins with to be at or below `path`; `None` where no path could be.
+fn prefix(path: &str) -> Option<Box<[u8]>> {
+    if path == "/" {
+        return Some(Box::default());
+    }
+    let is_possible = path.starts_with('/')
+        && !path.ends_with('/')
+        && !path.contains(|character: char| "?#%".contains(character) || character.is_control())
+        && plain(path) == path.as_bytes();
+    is_possible.then(|| path.as_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(paths: &[&str]) -> Routes {
+        let quota = Quota::per_second(1).build().unwrap();
+        let route = |path: &&str| Route {
+            prefix: prefix(path).unwrap(),
+            quota,
+            who: Told::Nobody,
+        };
+        Routes::of(paths.iter().map(route).collect())
+    }
+
+    #[test]
+    fn the_longest_holds_and_segments_are_whole() {
+        let routes = routes(&["/v1", "/", "/v1/completions"]);
+        for (path, expected) in [
+            ("/v1/completions", 0),
+            ("/v1/completions/", 0),
+            ("/v1/completions/7?n=1", 0),
+            ("/v1/x/..//%63ompletions", 0),
+            ("/v1/completionsandmore", 1),
+            ("/v1", 1),
+            ("/v1/", 1),
+            ("/v1?n=/v1/completions", 1),
+            ("/v11", 2),
+            ("/", 2),
+            ("*", 2),
+        ] {
+            let (parts, ()) = http::Request::get(path).body(()).unwrap().into_parts();
+            let found = routes
+                .of_request(&Head::from(parts))
+                .map(|(place, _)| place);
+            assert_eq!(found, Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_none_is_below_is_no_prefix() {
+        for path in [
+            "",
+            "v1",
+            "/v1/",
+            "//v1",
+            "/v1/../v2",
+            "/v1?a",
+            "/%63",
+            "/v\u{7f}",
+        ] {
+            assert!(prefix(path).is_none(), "{path}");
+        }
+    }
+}
