@@ -32,10 +32,19 @@ impl Server {
     }
 
     fn get(&self, path: &str, headers: &str) -> Answer {
+        self.send(&format!("GET {path}"), headers, "")
+    }
+
+    fn log_in(&self, credentials: &str) -> Answer {
+        let length = format!("content-length: {}\r\n", credentials.len());
+        self.send("POST /login", &length, credentials)
+    }
+
+    fn send(&self, what: &str, headers: &str, body: &str) -> Answer {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         write!(
             socket,
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"
+            "{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n{body}"
         )
         .unwrap();
         let mut text = String::new();
@@ -119,5 +128,58 @@ fn a_dear_route_is_limited_by_api_key() {
 
     let nobody = server.get("/report", "");
     assert_eq!(nobody.status(), 400);
-    assert!(nobody.body().contains("bearer token"), "{}", nobody.body());
+    assert!(
+        nobody.body().contains("authorization is missing"),
+        "{}",
+        nobody.body()
+    );
+}
+
+#[test]
+fn a_key_of_a_tier_has_the_quota_of_the_tier() {
+    let server = Server::start();
+    let gold = "authorization: Bearer gold\r\n";
+    for _ in 0..6 {
+        assert_eq!(server.get("/report", gold).status(), 200);
+    }
+    let refused = server.get("/report", gold);
+    assert_eq!(refused.status(), 429);
+    assert!(
+        refused
+            .body()
+            .contains(r#""violated-policies":["per-key"]"#),
+        "{}",
+        refused.body()
+    );
+}
+
+#[test]
+fn only_failed_logins_count_and_parallel_guesses_count_each() {
+    let server = Server::start();
+    for _ in 0..6 {
+        assert_eq!(server.log_in("alice:wonderland").status(), 200);
+    }
+    // More than there are left for the address, too: whoever is let through by that has at most five.
+    let mut looked_at = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..20)
+            .map(|n| {
+                let server = &server;
+                scope.spawn(move || server.log_in(&format!("alice:{n}")).status())
+            })
+            .collect();
+        let statuses = guesses.into_iter().map(|guess| guess.join().unwrap());
+        statuses.filter(|status| *status == 401).count()
+    });
+    // The address gets five back each second.
+    let refused = loop {
+        let answer = server.log_in("alice:rabbit");
+        match answer.status() {
+            401 => looked_at += 1,
+            429 if answer.body().contains("failed-logins") => break answer,
+            status => assert_eq!(status, 429),
+        }
+    };
+    assert_eq!(looked_at, 5);
+    let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((170..=180).contains(&wait), "{wait}");
 }
