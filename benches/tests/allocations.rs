@@ -20,7 +20,8 @@ use buttress_circuit_breaker::{
 };
 use buttress_http::{ClientIp, FieldStyle};
 use buttress_rate_limit::{
-    DirectRateLimiter, Policy, Quota, QuotaBuilder, RateLimitLayer, RateLimiter,
+    DirectRateLimiter, FixedWindow, LeakyBucket, Policy, Quota, QuotaBuilder, RateLimitLayer,
+    RateLimiter, SlidingLog, SlidingWindow, TokenBucket,
 };
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, Service, service_fn};
@@ -90,6 +91,28 @@ fn a_handle_does_not_allocate() {
         }
     });
     assert_eq!((of_keyed, of_direct), (0, 0));
+}
+
+/// Nor with any of the other algorithms, whose states may be of several words.
+#[test]
+fn no_algorithm_allocates() {
+    let limiter = || RateLimiter::per_key(Quota::per_minute(2)).max_keys(1_000);
+    let limiters = [
+        limiter().algorithm(TokenBucket::refilled_at_intervals()),
+        limiter().algorithm(LeakyBucket::as_queue()),
+        limiter().algorithm(FixedWindow),
+        limiter().algorithm(SlidingWindow::of_sub_windows(10)),
+        limiter().algorithm(SlidingLog::for_counts_up_to(2)),
+    ];
+    for limiter in limiters.map(|limiter| limiter.build().unwrap()) {
+        let allocations = allocations(|| {
+            for n in 0..5_000 {
+                let _ = limiter.check(&keys::ip(n % 2_000));
+                let _ = limiter.peek(&keys::ip(n % 3_000));
+            }
+        });
+        assert_eq!(allocations, 0, "{limiter:?}");
+    }
 }
 
 #[test]

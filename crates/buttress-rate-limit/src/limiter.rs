@@ -158,7 +158,7 @@ impl RateLimiter {
     }
 
     /// Gives `cost` back to `key`: a request that was admitted and then not made. A quota never becomes
-    /// fuller than full.
+    /// fuller than full. An algorithm of windows gives it back to the current one.
     pub fn refund<K: Key + ?Sized>(&self, key: &K, cost: u64) {
         let shared = &*self.shared;
         let by = -crate::store::signed(cost);

@@ -497,6 +497,8 @@ fn binding(decisions: &[Decision]) -> Option<u8> {
         .map(|(index, _)| u8::try_from(index).unwrap_or(u8::MAX))
 }
 
+#[cfg(all(test, loom))]
+mod both_tables;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

@@ -1,0 +1,82 @@
+//! Every interleaving of a few threads over a table of one word and one of several.
+
+use loom::thread;
+
+use super::*;
+use crate::SlidingLog;
+
+const NOW: Tick = Tick::from_nanos(1_000_000_000);
+const KEY: Digest = Digest::from_u128(1 << 64);
+
+fn limits(counts: [u64; 2]) -> Vec<Arc<Limit>> {
+    let kinds = [Kind::Gcra, Kind::of(SlidingLog::for_counts_up_to(4))];
+    let build = |((ordinal, kind), count): ((u8, Kind), u64)| {
+        let quota = Quota::per_hour(count).build().unwrap();
+        Limit::build("".into(), ordinal, quota, kind, Overflow::Refuse)
+    };
+    (0..)
+        .zip(kinds)
+        .zip(counts)
+        .map(|numbered| Arc::new(build(numbered).unwrap()))
+        .collect()
+}
+
+fn charges(limits: &[Arc<Limit>], cost: u64) -> Vec<Charge<'_>> {
+    let charge = |limit| Charge {
+        limit,
+        key: KEY,
+        quota: Limit::quota(limit),
+        cost,
+    };
+    limits.iter().map(charge).collect()
+}
+
+fn acquire(store: &MemoryStore, limits: &[Arc<Limit>]) -> u64 {
+    let mut out = [UNDECIDED; 2];
+    let acquired = store.acquire(NOW, &charges(limits, 1), &mut out);
+    u64::from(matches!(acquired, Acquire::Admitted))
+}
+
+/// What was charged and not given back is what both states hold.
+fn conserved(counts: [u64; 2], refund: bool) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(move || {
+        let limits = limits(counts);
+        let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+        let mut used = acquire(&store, &limits);
+        let other = {
+            let (store, limits) = (Arc::clone(&store), limits.clone());
+            thread::spawn(move || acquire(&store, &limits))
+        };
+        if refund {
+            for limit in &limits {
+                store.settle(NOW, limit, KEY, limit.quota(), -1);
+            }
+            used -= 1;
+        } else {
+            used += acquire(&store, &limits);
+        }
+        used += other.join().unwrap();
+        for (charge, count) in charges(&limits, 0).iter().zip(counts) {
+            let mut standing = UNDECIDED;
+            store.peek(NOW, charge, &mut standing);
+            assert_eq!(standing.remaining(), count - used);
+        }
+    });
+}
+
+#[test]
+fn loom_all_or_nothing_over_both_tables() {
+    conserved([4, 4], false);
+    // One of two is refused, by the first table or by the second, after the other was charged.
+    conserved([2, 4], false);
+    conserved([4, 2], false);
+}
+
+#[test]
+fn loom_giving_back_beside_a_charge() {
+    conserved([4, 4], true);
+    conserved([4, 1], true);
+    conserved([1, 4], true);
+}
