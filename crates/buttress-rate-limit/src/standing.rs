@@ -90,9 +90,24 @@ impl<'a> Standing<'a> {
         delays.max().unwrap_or(Duration::ZERO)
     }
 
-    /// Whether any quota is not its policy's own.
-    pub(crate) fn has_found_quotas(&self) -> bool {
-        self.asked.iter().any(|asked| asked.quota.is_some())
+    /// Whether all policies apply, with their own quotas.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.asked.len() == self.limits.len()
+            && self.asked.iter().all(|asked| asked.quota.is_none())
+    }
+
+    /// The policies that apply: their places, with the quota that this request has under each.
+    pub(crate) fn applying(&self) -> impl Iterator<Item = (usize, Quota, Decision)> + use<'a> {
+        let Self {
+            limits,
+            asked,
+            decisions,
+            ..
+        } = *self;
+        asked.iter().filter_map(move |asked| {
+            let (limit, decision) = (limits.get(asked.ordinal)?, decisions.get(asked.ordinal)?);
+            Some((asked.ordinal, *asked.quota_of(limit), *decision))
+        })
     }
 
     pub(crate) const fn limits(&self) -> &'a [Arc<Limit>] {

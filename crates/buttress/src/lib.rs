@@ -4,12 +4,10 @@
 //! This crate has no logic of its own: it gathers the layer crates behind features, and tells how to
 //! stack them.
 //!
-//! | layer | crate | feature | state |
-//! |---|---|---|---|
-//! | [`rate_limit`] | `buttress-rate-limit` | `rate-limit` (default) | here |
-//! | circuit breaker | `buttress-circuit-breaker` | | to follow |
-//! | retry | `buttress-retry` | | to follow |
-//! | cache | `buttress-cache` | | to follow |
+//! | layer | crate | feature |
+//! |---|---|---|
+//! | [`rate_limit`] | `buttress-rate-limit` | `rate-limit` (default) |
+//! | [`circuit_breaker`] | `buttress-circuit-breaker` | `circuit-breaker` (default) |
 //!
 //! [`core`] is the vocabulary of the mechanism (clocks, keys, outcomes), [`http`] that of the wire
 //! (client addresses, `Retry-After`, `RateLimit` fields, problem reports, gRPC statuses).
@@ -39,6 +37,10 @@
 //! | circuit breaker | inside pacing: each attempt asks, and an open circuit is an instant refusal |
 //! | timeout per attempt, connector | |
 
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker as circuit_breaker;
+#[cfg(feature = "circuit-breaker")]
+pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Trip};
 pub use buttress_core as core;
 pub use buttress_core::{ConfigError, clock, jitter};
 pub use buttress_http as http;

@@ -13,6 +13,7 @@ mod routes;
 mod shadows;
 
 use buttress_core::ConfigError;
+use buttress_rate_limit::telemetry::Tracing;
 use buttress_rate_limit::{Policy, RateLimitLayer};
 
 use self::{api_key::ApiKey, shadows::Shadows};
@@ -67,10 +68,12 @@ fn with_room_for(max_keys: usize, config: &Config) -> Result<RateLimitLayer, Vio
     if !(limits.allow.is_empty() && limits.deny.is_empty()) {
         layer = layer.access(access::rule(client, limits));
     }
-    // Only then, because admissions cost less when nobody hears of them.
-    if let Some(shadows) = Shadows::of(limits).map_err(|error| violation(&error))? {
-        layer = layer.observer(shadows).near_limit([]);
-    }
+    // A request without a key is a mistake in the deployment, of which the log tells.
+    layer = match Shadows::of(limits).map_err(|error| violation(&error))? {
+        Some(shadows) => layer.observer((Tracing::default(), shadows)),
+        None => layer.observer(Tracing::default()),
+    };
+    layer = layer.near_limit([]);
     layer.build().map_err(|error| violation(&error))
 }
 

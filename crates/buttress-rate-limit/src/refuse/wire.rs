@@ -27,20 +27,16 @@ pub(super) struct Wire {
 pub(super) enum Kept {
     One(Decision),
     Many(Box<[Decision]>),
-    /// With quotas that were found for the request.
-    Found(Box<[(Quota, Decision)]>),
+    /// With quotas that were found for the request, or of some of the policies alone: those that apply,
+    /// by their places.
+    Found(Box<[(usize, Quota, Decision)]>),
 }
 
 impl Kept {
     #[inline]
     pub(super) fn of(standing: &Standing<'_>) -> Self {
         match standing.decisions() {
-            _ if standing.has_found_quotas() => Self::Found(
-                standing
-                    .iter()
-                    .map(|(_, quota, decision)| (*quota, *decision))
-                    .collect(),
-            ),
+            _ if !standing.is_plain() => Self::Found(standing.applying().collect()),
             [only] => Self::One(*only),
             many => Self::Many(many.into()),
         }
@@ -76,16 +72,13 @@ impl Wire {
                 self.fields.write(headers, &items);
             }
             Kept::Found(found) => {
-                let policies: Vec<_> = self
-                    .names
-                    .iter()
-                    .zip(found)
-                    .map(|(name, (quota, _))| quota_item(name, quota))
-                    .collect();
-                let items: Vec<_> = found
-                    .iter()
-                    .map(|(_, decision)| limit_item(decision))
-                    .collect();
+                let named = found.iter().filter_map(|(ordinal, quota, decision)| {
+                    Some((
+                        quota_item(self.names.get(*ordinal)?, quota),
+                        limit_item(decision),
+                    ))
+                });
+                let (policies, items): (Vec<_>, Vec<_>) = named.unzip();
                 // The names were found good when the layer was built.
                 if let Ok(fields) = RateLimitFields::build(self.style, &policies) {
                     fields.write(headers, &items);
