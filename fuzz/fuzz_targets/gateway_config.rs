@@ -12,7 +12,10 @@ const ROOM: usize = 100_000;
 fuzz_target!(|text: &str| {
     match parse(text, Path::new("gateway.toml")) {
         Ok(mut config) => {
-            let max_keys = config.limits.max_keys().expect("an accepted number of keys");
+            let max_keys = config
+                .limits
+                .max_keys()
+                .expect("an accepted number of keys");
             config.limits.max_keys = Some(max_keys.min(ROOM));
             config.limits.per_ip.max_keys = None;
             limits::layer(&config).expect("an accepted configuration can be built");
