@@ -97,6 +97,7 @@ fn handle(c: &mut Criterion) {
     }
 
     const UPSTREAMS: u32 = 1_000;
+    const ASKED: usize = 1 << 14;
     let circuits = CircuitBreakers::per_key(trip())
         .max_keys(UPSTREAMS as usize)
         .clock(QuantaClock::starting_now())
@@ -106,13 +107,13 @@ fn handle(c: &mut Criterion) {
     let hosts: Vec<_> = (0..UPSTREAMS)
         .map(|n| format!("host-{n:04}.example:8080"))
         .collect();
-    let order: Vec<_> = (0..1 << 14)
+    let order: Vec<_> = (0..ASKED)
         .map(|_| random.u32(0..UPSTREAMS) as usize)
         .collect();
     let mut n = 0;
     group.bench_function(BenchmarkId::new("keyed", "buttress"), |b| {
         b.iter(|| {
-            n = (n + 1) % order.len();
+            n = (n + 1) % ASKED;
             let permit = circuits.try_acquire(&hosts[order[n]]);
             black_box(permit.map(|permit| permit.record(Outcome::Success)).is_ok())
         });

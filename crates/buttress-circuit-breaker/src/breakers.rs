@@ -58,8 +58,8 @@ impl CircuitBreakers {
                 shared.admit()?,
             ));
         };
-        let (at, ticket) = shared.admit_for(keyed, keyed.secret.digest(key))?;
-        Ok(Permit::with(&shared.settings, shared.circuit(at), ticket))
+        let (_, circuit, ticket) = shared.admit_for(keyed, keyed.secret.digest(key))?;
+        Ok(Permit::with(&shared.settings, circuit, ticket))
     }
 
     /// A permit that borrows nothing.
@@ -78,7 +78,7 @@ impl CircuitBreakers {
                 ticket,
             ));
         };
-        let (at, ticket) = shared.admit_for(keyed, keyed.secret.digest(key))?;
+        let (at, _, ticket) = shared.admit_for(keyed, keyed.secret.digest(key))?;
         Ok(OwnedPermit::with(Arc::clone(shared), at, ticket))
     }
 

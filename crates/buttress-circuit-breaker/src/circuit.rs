@@ -28,6 +28,8 @@ use crate::{
 /// of the word and the counting, the call counts as one of the new generation: a sample too many in a
 /// window, which opens and closes nothing by itself.) Whoever would open the circuit asks the machine, under the lock, whether
 /// it still is in that generation.
+// In this order: what is needed before and after each call stands in one cache line.
+#[repr(C, align(64))]
 pub(crate) struct Circuit {
     /// What the machine says: see [`Word`].
     word: AtomicU64,

@@ -101,7 +101,8 @@ fn admit<T: 'static>(
     if let (Some(keyed), Some(key)) = (&shared.keyed, key)
         && let Ok(key) = keyed.secret.digest_from(key, from)
     {
-        return shared.admit_for(keyed, key);
+        let (at, _, ticket) = shared.admit_for(keyed, key)?;
+        return Ok((at, ticket));
     }
     Ok((At::ONLY, shared.admit()?))
 }

@@ -55,22 +55,19 @@ impl Shared {
 
     /// May a call for `key` go?
     #[inline]
-    pub(crate) fn admit_for(&self, keyed: &Keyed, key: Digest) -> Result<(At, Ticket), Refused> {
-        let asked = keyed.table.ask(
-            key,
-            &self.settings,
-            |circuit| circuit.admit(&self.settings),
-            |circuit, ticket| {
-                if let Ok(ticket) = ticket {
-                    circuit.withdraw(&ticket);
-                }
-            },
-        );
-        let Some((place, ticket)) = asked else {
-            self.settings.observe(|| Some(key), || Happening::NoRoom);
-            return Ok((At::ONLY, Ticket::unwatched()));
-        };
-        Ok((At(place.index), ticket?))
+    pub(crate) fn admit_for<'a>(
+        &'a self,
+        keyed: &'a Keyed,
+        key: Digest,
+    ) -> Result<(At, &'a Circuit, Ticket), Refused> {
+        match keyed.table.admit(key, &self.settings) {
+            Some(Ok((index, circuit, ticket))) => Ok((At(index), circuit, ticket)),
+            Some(Err(refused)) => Err(refused),
+            None => {
+                self.settings.observe(|| Some(key), || Happening::NoRoom);
+                Ok((At::ONLY, &self.only, Ticket::unwatched()))
+            }
+        }
     }
 }
 

@@ -3,7 +3,8 @@ use std::{fmt, sync::OnceLock};
 use buttress_core::Digest;
 
 use crate::{
-    circuit::Circuit,
+    Refused,
+    circuit::{Circuit, Ticket},
     settings::Settings,
     sync::{AtomicU64, Mutex, Ordering, lock},
 };
@@ -107,16 +108,19 @@ impl Table {
     #[inline]
     pub(crate) fn find(&self, key: Digest) -> Option<Place<'_>> {
         let key = fingerprint(key);
-        (0..CHOICES).find_map(|choice| {
+        let (number, bucket) = self.bucket(key, 0)?;
+        match bucket.way_of(key) {
+            Some(way) => bucket.used_place(number, way, key),
+            None => self.find_elsewhere(key),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_elsewhere(&self, key: u64) -> Option<Place<'_>> {
+        (1..CHOICES).find_map(|choice| {
             let (number, bucket) = self.bucket(key, choice)?;
-            let way = bucket
-                .owners
-                .iter()
-                .position(|owner| owner.load(Ordering::Acquire) == key)?;
-            if bucket.used.load(Ordering::Relaxed) & (1 << way) == 0 {
-                bucket.used.fetch_or(1 << way, Ordering::Relaxed);
-            }
-            bucket.place(number, way, key)
+            bucket.used_place(number, bucket.way_of(key)?, key)
         })
     }
 
@@ -126,23 +130,23 @@ impl Table {
         self.find(key).or_else(|| self.insert(key, settings))
     }
 
-    /// Asks `ask` of the circuit of `key`, and again where the circuit was given to another key meanwhile:
-    /// then `undo` takes the answer back. `None` where there is no room.
+    /// May a call for `key` go? Asked again where the circuit was given to another key meanwhile. `None`
+    /// where there is no room.
     #[inline]
-    pub(crate) fn ask<R>(
+    pub(crate) fn admit(
         &self,
         key: Digest,
         settings: &Settings,
-        ask: impl Fn(&Circuit) -> R,
-        undo: impl Fn(&Circuit, R),
-    ) -> Option<(Place<'_>, R)> {
+    ) -> Option<Result<(u32, &Circuit, Ticket), Refused>> {
         for _ in 0..TRIES {
             let place = self.find_or_insert(key, settings)?;
-            let answer = ask(place.circuit);
+            let admitted = place.circuit.admit(settings);
             if place.is_kept() {
-                return Some((place, answer));
+                return Some(admitted.map(|ticket| (place.index, place.circuit, ticket)));
             }
-            undo(place.circuit, answer);
+            if let Ok(ticket) = admitted {
+                place.circuit.withdraw(&ticket);
+            }
         }
         None
     }
@@ -219,6 +223,26 @@ impl Bucket {
             used: AtomicU64::new(0),
             circuits: std::array::from_fn(|_| OnceLock::new()),
         }
+    }
+
+    /// All owners are compared before anything depends on which of them it is: of branches on that, a
+    /// processor foresees few, and the others cost as much as the hash.
+    #[inline]
+    fn way_of(&self, key: u64) -> Option<usize> {
+        let mut way = WAYS;
+        for (n, owner) in self.owners.iter().enumerate().rev() {
+            let found = owner.load(Ordering::Acquire) == key;
+            way = if found { n } else { way };
+        }
+        (way < WAYS).then_some(way)
+    }
+
+    #[inline]
+    fn used_place(&self, number: usize, way: usize, key: u64) -> Option<Place<'_>> {
+        if self.used.load(Ordering::Relaxed) & (1 << way) == 0 {
+            self.used.fetch_or(1 << way, Ordering::Relaxed);
+        }
+        self.place(number, way, key)
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use buttress_core::{Outcome, clock::ManualClock};
 use loom::{sync::Arc, thread};
 
 use super::*;
-use crate::{CircuitBreaker, Refused, State, Trip, circuit::Ticket};
+use crate::{CircuitBreaker, State, Trip};
 
 const A: Digest = Digest::from_u128(1 << 64);
 const B: Digest = Digest::from_u128(2 << 64);
@@ -18,18 +18,8 @@ struct Bench {
 
 impl Bench {
     fn call(&self, key: Digest, outcome: Outcome) {
-        let admitted: Option<(Place<'_>, Result<Ticket, Refused>)> = self.table.ask(
-            key,
-            &self.settings,
-            |circuit| circuit.admit(&self.settings),
-            |circuit, ticket| {
-                if let Ok(ticket) = ticket {
-                    circuit.withdraw(&ticket);
-                }
-            },
-        );
-        if let Some((place, Ok(ticket))) = admitted {
-            place.circuit.settle(&self.settings, ticket, outcome);
+        if let Some(Ok((_, circuit, ticket))) = self.table.admit(key, &self.settings) {
+            circuit.settle(&self.settings, ticket, outcome);
         }
     }
 }

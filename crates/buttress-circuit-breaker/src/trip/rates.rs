@@ -188,30 +188,46 @@ impl Ratio {
 /// The rates of one circuit.
 #[derive(Debug)]
 pub(crate) struct Rates {
-    window: Window,
+    window: Window<Beside>,
+}
+
+/// What is read with every call.
+#[derive(Debug)]
+struct Beside {
     pace: Pace,
     limits: Limits,
 }
 
 /// When a slice ends.
 #[derive(Debug)]
-enum Pace {
-    Time { slice: u64, ends_at: AtomicU64 },
-    Calls { slice: u64 },
+struct Pace {
+    /// How long a slice is, in nanoseconds or in calls.
+    slice: u64,
+    /// Over time, when the open slice ends; over calls always [`BY_CALLS`].
+    ends_at: AtomicU64,
+}
+
+/// No clock gets there: [`Tick::MAX`] is earlier.
+const BY_CALLS: u64 = u64::MAX;
+
+impl Pace {
+    fn by_time(&self) -> bool {
+        self.ends_at.load(Ordering::Relaxed) != BY_CALLS
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     failures: Ratio,
     slow: Option<Ratio>,
-    minimum: u64,
+    minimum: u32,
 }
 
 impl Limits {
     #[inline]
     fn reached(&self, counts: Counts) -> Option<Reason> {
         // Most calls end here.
-        if (counts.failures == 0 && counts.slow == 0) || counts.calls < self.minimum {
+        if (counts.failures == 0 && counts.slow == 0) || counts.calls < self.minimum.into() {
             return None;
         }
         if counts.failures > 0 && self.failures.is_reached(counts.failures, counts.calls) {
@@ -225,55 +241,60 @@ impl Limits {
 
 impl Rates {
     pub(super) fn starting_with(trip: &RateTrip) -> Self {
-        let (pace, slices) = match trip.span {
+        let (slice, slices, ends_at) = match trip.span {
             Span::Time(span) => {
                 let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
                 let slice = nanos.div_ceil(SLICES).max(1);
-                let ends_at = AtomicU64::new(slice);
-                (Pace::Time { slice, ends_at }, SLICES)
+                (slice, SLICES, slice)
             }
             Span::Calls(calls) => {
                 let calls = u64::from(calls).max(1);
                 let slice = calls.div_ceil(SLICES);
-                (Pace::Calls { slice }, calls.div_ceil(slice))
+                (slice, calls.div_ceil(slice), BY_CALLS)
             }
         };
-        Self {
-            window: Window::of(slices),
-            pace,
+        let beside = Beside {
+            pace: Pace {
+                slice,
+                ends_at: AtomicU64::new(ends_at),
+            },
             limits: Limits {
                 failures: Ratio::of(trip.failure_rate),
                 slow: trip.slow.map(|(share, _)| Ratio::of(share)),
-                minimum: trip.minimum().into(),
+                minimum: trip.minimum(),
             },
+        };
+        Self {
+            window: Window::of(slices, beside),
         }
     }
 
     #[inline]
     pub(super) fn record(&self, call: Call) -> Option<Reason> {
+        let Beside { pace, limits } = &self.window.beside;
         // A slice ends when the next call comes: until then its own last call can still open the circuit.
-        match &self.pace {
-            Pace::Time { slice, ends_at } => {
-                let now = call.at.as_nanos();
-                if now >= ends_at.load(Ordering::Acquire) {
-                    self.window.turn(Some(now / slice), |number| {
-                        let end = number.saturating_add(1).saturating_mul(*slice);
-                        ends_at.store(end, Ordering::Release);
-                    });
-                }
-            }
-            Pace::Calls { slice } => {
-                if self.window.open_calls() >= *slice {
-                    self.window.turn(None, |_| {});
-                }
-            }
+        let ends_at = pace.ends_at.load(Ordering::Acquire);
+        let now = call.at.as_nanos();
+        if now >= ends_at {
+            self.turn_to(now);
+        } else if ends_at == BY_CALLS && self.window.open_calls() >= pace.slice {
+            self.window.turn(None, |_| {});
         }
         let counts = self.window.add(Counts::one(call.failed, call.slow));
-        self.limits.reached(counts)
+        limits.reached(counts)
+    }
+
+    #[cold]
+    fn turn_to(&self, now: u64) {
+        let Pace { slice, ends_at } = &self.window.beside.pace;
+        self.window.turn(now.checked_div(*slice), |number| {
+            let end = number.saturating_add(1).saturating_mul(*slice);
+            ends_at.store(end, Ordering::Release);
+        });
     }
 
     pub(super) fn confirm(&self) -> Option<Reason> {
-        self.limits.reached(self.window.exactly(None))
+        self.window.beside.limits.reached(self.window.exactly(None))
     }
 
     pub(super) fn reset(&self) {
@@ -281,10 +302,10 @@ impl Rates {
     }
 
     pub(super) fn counts(&self, now: Tick) -> Counts {
-        let number = match &self.pace {
-            Pace::Time { slice, .. } => now.as_nanos().checked_div(*slice),
-            Pace::Calls { .. } => None,
-        };
-        self.window.exactly(number)
+        let pace = &self.window.beside.pace;
+        let number = pace
+            .by_time()
+            .then(|| now.as_nanos().checked_div(pace.slice));
+        self.window.exactly(number.flatten())
     }
 }

@@ -17,14 +17,18 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 /// sum is visible, others may see too few calls; hence whoever would open the circuit
 /// [asks again](Self::exactly), under the lock. Nor does a call that should open it go unnoticed: of the
 /// callers at such a moment, the one who puts the slice away adds his own call last, or sees all others'.
+///
+/// What every call writes has a cache line of its own; what every call only reads, and what the owner reads
+/// `beside` it, stand together in the next.
 #[derive(Debug)]
-pub(super) struct Window {
+#[repr(C)]
+pub(super) struct Window<R> {
     open: Line<AtomicU64>,
-    past: Line<Past>,
+    past: Past,
+    pub(super) beside: R,
     ring: Mutex<Ring>,
 }
 
-/// What is written by every call stands apart from what is only read by it.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Line<T>(T);
@@ -37,11 +41,12 @@ struct Past {
     slow: AtomicU64,
 }
 
-impl Window {
-    pub(super) fn of(slices: u64) -> Self {
+impl<R> Window<R> {
+    pub(super) fn of(slices: u64, beside: R) -> Self {
         Self {
             open: Line::default(),
-            past: Line::default(),
+            past: Past::default(),
+            beside,
             ring: Mutex::new(Ring::of(slices)),
         }
     }
@@ -67,7 +72,7 @@ impl Window {
 
     #[inline]
     fn past(&self) -> Counts {
-        let past = &self.past.0;
+        let past = &self.past;
         Counts {
             calls: past.calls.load(Ordering::Acquire),
             failures: past.failures.load(Ordering::Relaxed),
@@ -101,7 +106,7 @@ impl Window {
     }
 
     fn publish(&self, ring: &Ring) {
-        let (past, total) = (&self.past.0, ring.total());
+        let (past, total) = (&self.past, ring.total());
         past.failures.store(total.failures, Ordering::Relaxed);
         past.slow.store(total.slow, Ordering::Relaxed);
         past.calls.store(total.calls, Ordering::Release);

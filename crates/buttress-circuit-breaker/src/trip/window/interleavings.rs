@@ -22,7 +22,7 @@ fn model(check: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn loom_no_call_is_lost_or_counted_twice() {
     model(|| {
-        let window = Arc::new(Window::of(10));
+        let window = Arc::new(Window::of(10, ()));
         let threads: Vec<_> = (0..2)
             .map(|_| {
                 let window = Arc::clone(&window);
@@ -45,7 +45,7 @@ fn loom_no_call_is_lost_or_counted_twice() {
 #[test]
 fn loom_somebody_sees_all_calls() {
     model(|| {
-        let window = Arc::new(Window::of(10));
+        let window = Arc::new(Window::of(10, ()));
         let other = Arc::clone(&window);
         let other = thread::spawn(move || {
             other.turn(None, |_| {});
