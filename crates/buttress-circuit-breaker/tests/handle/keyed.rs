@@ -85,11 +85,34 @@ fn an_open_circuit_is_not_forgotten() {
         .collect();
     assert!(open.len() >= 99, "all but one found room: {}", open.len());
     for key in 1_000..50_000 {
+        // Twice, so that they look as if they were in use.
+        call(&circuits, key, Outcome::Success);
         call(&circuits, key, Outcome::Success);
     }
     for key in open {
         assert_eq!(circuits.state(&key), Some(State::Open));
     }
+}
+
+/// Nor is a word of the upstream's: a flood of others does not shorten its Retry-After.
+#[test]
+fn a_parked_circuit_is_not_forgotten() {
+    let clock = ManualClock::default();
+    let circuits = touchy(&clock, 8).build().unwrap();
+    let retry_after = Some(60 * SECOND);
+    assert!(call(&circuits, 0, Outcome::Throttled { retry_after }));
+    for key in 1..1_000 {
+        call(&circuits, key, Outcome::Success);
+        call(&circuits, key, Outcome::Success);
+    }
+    assert!(!call(&circuits, 0, Outcome::Success));
+    // Once its time is up it is like the others.
+    clock.advance(60 * SECOND);
+    for key in 1..1_000 {
+        call(&circuits, key, Outcome::Success);
+        call(&circuits, key, Outcome::Success);
+    }
+    assert_eq!(circuits.state(&0_u32), None);
 }
 
 /// As many keys as were promised room stay, though they do nothing but be called.

@@ -174,6 +174,23 @@ async fn the_user_may_know_better() {
     assert_eq!(layer.breaker().state(), State::Open);
 }
 
+/// Whoever knows the upstream's answers better does not know ours.
+#[tokio::test]
+async fn the_user_is_not_asked_about_local_refusals() {
+    let (clock, upstream) = (ManualClock::default(), Upstream::default());
+    let layer = touchy(&clock)
+        .classify(|_| Some(Outcome::Failure))
+        .build()
+        .unwrap();
+    let mut refusal = status(503);
+    LocalRefusal::new(None).mark(&mut refusal);
+    upstream.will(Ok(refusal)).will_say(200);
+    send(&layer, &upstream, request()).await.unwrap();
+    assert_eq!(layer.breaker().state(), State::Closed);
+    send(&layer, &upstream, request()).await.unwrap();
+    assert_eq!(layer.breaker().state(), State::Open);
+}
+
 /// Slowness is the time to the headers, not to the end of the body.
 #[tokio::test(start_paused = true)]
 async fn a_long_body_is_not_slow() {
