@@ -27,7 +27,12 @@ impl Gcra {
     /// How much is used, as the time in which it comes back.
     #[inline]
     pub(super) fn used(quota: &Quota, state: u64, now: Tick) -> u64 {
-        let ahead = state.saturating_sub(now.as_nanos());
+        // At the clock's origin, what was given back whole is 1: full, and yet known.
+        let ahead = if state == 1 {
+            0
+        } else {
+            state.saturating_sub(now.as_nanos())
+        };
         // What lies further ahead than charging leads was written at another time, or under another quota.
         if ahead > Self::most_used(quota) + SKEW {
             return 0;

@@ -49,7 +49,12 @@ impl Pacing {
     }
 
     fn used(self, quota: &Quota, state: u64, now: Tick) -> u64 {
-        let ahead = state.saturating_sub(now.as_nanos());
+        // As with GCRA: at the clock's origin, 1 is full and yet known.
+        let ahead = if state == 1 {
+            0
+        } else {
+            state.saturating_sub(now.as_nanos())
+        };
         if ahead > self.most_used(quota) + SKEW {
             0
         } else {

@@ -114,6 +114,21 @@ fn a_clock_that_steps_back_locks_out_for_two_refill_times_and_a_minute() {
     assert_eq!(refused.retry_after(), Some(Duration::from_millis(300)));
 }
 
+/// Where tokio's time is paused, a test may not leave the clock's origin at all.
+#[test]
+fn at_the_origin_of_time_too_a_refund_is_whole() {
+    let quota = quota("3/min");
+    let mut state = 0;
+    for _ in 0..5 {
+        assert!(request(&quota, &mut state, at(0), 1).is_admitted());
+        state = OneWord::charge(&Gcra, &quota, state, at(0), -1);
+    }
+    let left: Vec<_> = (0..4)
+        .map(|_| request(&quota, &mut state, at(0), 1).is_admitted())
+        .collect();
+    assert_eq!(left, [true, true, true, false]);
+}
+
 #[test]
 fn debt_is_bounded_by_one_burst() {
     let (quota, mut state) = (quota("10/s burst 3"), 0);
