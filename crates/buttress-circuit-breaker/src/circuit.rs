@@ -1,14 +1,20 @@
+mod settle;
+mod ticket;
+mod word;
+
 use std::{fmt, time::Duration};
 
-use buttress_core::{Digest, Outcome, Park, Tick};
+use buttress_core::{Digest, Park, Tick};
 
+pub(crate) use self::ticket::Ticket;
+use self::{ticket::Pass, word::Word};
 use crate::{
-    CallKind, Happening, OnDrop, OnThrottled, Refused, Snapshot, State, Transition, Transitions,
-    machine::{Admission, Answer, Machine, Probe},
+    Happening, Refused, Snapshot, State, Transition, Transitions,
+    machine::{Admission, Machine},
     settings::Settings,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
     transitions::Subscribers,
-    trip::{Call, Rule},
+    trip::Rule,
 };
 
 /// One circuit: the machine behind a lock, and in front of it what lets calls pass without one.
@@ -31,7 +37,7 @@ use crate::{
 // In this order: what is needed before and after each call stands in one cache line.
 #[repr(C, align(64))]
 pub(crate) struct Circuit {
-    /// What the machine says: see [`Word`].
+    /// What the machine says: a [`Word`].
     word: AtomicU64,
     /// Until when it is open, in nanoseconds; written before `word`.
     until: AtomicU64,
@@ -49,109 +55,6 @@ struct Inside {
     /// Whether calls have to look at `park`.
     parked: bool,
     subscribers: Subscribers,
-}
-
-/// A state, whether the circuit is parked, and a generation, in one word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Word(u64);
-
-impl Word {
-    const STATE: u64 = 0b0111;
-    const PARKED: u64 = 0b1000;
-    const GENERATION: u32 = 4;
-
-    fn of(state: State, parked: bool, generation: u64) -> Self {
-        let state = match state {
-            State::Closed => 0,
-            State::Open => 1,
-            State::HalfOpen => 2,
-            State::Disabled => 3,
-            State::ForcedOpen => 4,
-            State::MetricsOnly => 5,
-        };
-        let parked = if parked { Self::PARKED } else { 0 };
-        Self((generation << Self::GENERATION) | parked | state)
-    }
-
-    /// Whether a call may go without further questions.
-    #[inline]
-    const fn is_closed_and_free(self) -> bool {
-        self.0 & (Self::STATE | Self::PARKED) == 0
-    }
-
-    const fn state(self) -> State {
-        match self.0 & Self::STATE {
-            0 => State::Closed,
-            1 => State::Open,
-            2 => State::HalfOpen,
-            3 => State::Disabled,
-            4 => State::ForcedOpen,
-            _ => State::MetricsOnly,
-        }
-    }
-
-    const fn is_parked(self) -> bool {
-        self.0 & Self::PARKED != 0
-    }
-
-    #[inline]
-    const fn generation(self) -> u64 {
-        self.0 >> Self::GENERATION
-    }
-}
-
-/// What a call carries from its admission to its outcome.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
-    generation: u64,
-    pass: Pass,
-    stopwatch: Stopwatch,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Pass {
-    Watched,
-    Unwatched,
-    Probe(Probe),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stopwatch {
-    Off,
-    Running(Tick),
-    Stopped(Duration),
-}
-
-impl Ticket {
-    /// Of a call that nobody watches.
-    pub(crate) const fn unwatched() -> Self {
-        Self {
-            generation: 0,
-            pass: Pass::Unwatched,
-            stopwatch: Stopwatch::Off,
-        }
-    }
-
-    pub(crate) const fn is_probe(&self) -> bool {
-        matches!(self.pass, Pass::Probe(_))
-    }
-
-    pub(crate) const fn is_watched(&self) -> bool {
-        !matches!(self.pass, Pass::Unwatched)
-    }
-
-    /// Whether its time still runs.
-    const fn is_timed(&self) -> bool {
-        matches!(self.stopwatch, Stopwatch::Running(_))
-    }
-
-    fn took(&self, now: Tick) -> Option<Duration> {
-        match self.stopwatch {
-            Stopwatch::Off => None,
-            Stopwatch::Running(since) => Some(now.saturating_duration_since(since)),
-            Stopwatch::Stopped(took) => Some(took),
-        }
-    }
 }
 
 impl Circuit {
@@ -187,7 +90,7 @@ impl Circuit {
     pub(crate) fn admit(&self, settings: &Settings) -> Result<Ticket, Refused> {
         let word = self.word();
         if word.is_closed_and_free() {
-            Ok(ticket(settings, word.generation(), Pass::Watched))
+            Ok(Ticket::of(settings, word.generation(), Pass::Watched))
         } else {
             self.admit_slowly(settings, word)
         }
@@ -198,7 +101,7 @@ impl Circuit {
     fn admit_slowly(&self, settings: &Settings, word: Word) -> Result<Ticket, Refused> {
         match word.state() {
             State::Disabled => Ok(Ticket::unwatched()),
-            State::MetricsOnly => Ok(ticket(settings, word.generation(), Pass::Watched)),
+            State::MetricsOnly => Ok(Ticket::of(settings, word.generation(), Pass::Watched)),
             State::ForcedOpen => Err(self.refuse(settings, State::ForcedOpen, None)),
             state @ (State::Closed | State::Open | State::HalfOpen) => {
                 let now = settings.now();
@@ -237,9 +140,9 @@ impl Circuit {
         let (generation, state) = (inside.machine.generation(), inside.machine.state());
         self.settled(settings, inside, None, moved);
         match admission {
-            Admission::Watched => Ok(ticket(settings, generation, Pass::Watched)),
+            Admission::Watched => Ok(Ticket::of(settings, generation, Pass::Watched)),
             Admission::Unwatched => Ok(Ticket::unwatched()),
-            Admission::Probe(probe) => Ok(ticket(settings, generation, Pass::Probe(probe))),
+            Admission::Probe(probe) => Ok(Ticket::of(settings, generation, Pass::Probe(probe))),
             Admission::Refused(left) => Err(self.refuse(settings, state, left)),
         }
     }
@@ -249,177 +152,6 @@ impl Circuit {
         let refused = Refused::by(state, left);
         self.observe(settings, || Happening::NotPermitted(refused));
         refused
-    }
-
-    // ---- after a call ------------------------------------------------------------------------------
-
-    /// A call got an answer that is good so far: its time is taken, a probe has not failed.
-    pub(crate) fn answered(&self, settings: &Settings, ticket: &mut Ticket) {
-        if let Stopwatch::Running(since) = ticket.stopwatch {
-            let took = settings.now().saturating_duration_since(since);
-            ticket.stopwatch = Stopwatch::Stopped(took);
-        }
-        if let Pass::Probe(probe) = ticket.pass {
-            lock(&self.inside).machine.answered(probe);
-        }
-    }
-
-    /// A call's outcome is known.
-    #[inline]
-    pub(crate) fn settle(&self, settings: &Settings, ticket: Ticket, outcome: Outcome) {
-        let failed = match outcome {
-            Outcome::Success => false,
-            Outcome::Failure => true,
-            _ => return self.settle_otherwise(settings, ticket, outcome),
-        };
-        self.count(settings, ticket, failed, CallKind::of(failed));
-    }
-
-    /// The call was neither a success nor a failure, or is not known to be.
-    #[cold]
-    fn settle_otherwise(&self, settings: &Settings, ticket: Ticket, outcome: Outcome) {
-        let Outcome::Throttled { retry_after } = outcome else {
-            self.give_back(settings, ticket, CallKind::Ignored);
-            return;
-        };
-        match settings.on_throttled {
-            OnThrottled::Succeed => self.count(settings, ticket, false, CallKind::Throttled),
-            OnThrottled::Ignore => self.give_back(settings, ticket, CallKind::Throttled),
-            OnThrottled::Fail => {
-                // Should this open the circuit, it stays open at least that long.
-                self.park
-                    .park(settings.now().saturating_add(settings.wait(retry_after)));
-                self.count(settings, ticket, true, CallKind::Throttled);
-            }
-            OnThrottled::Park => {
-                self.give_back(settings, ticket, CallKind::Throttled);
-                self.park(settings, ticket, settings.wait(retry_after));
-            }
-        }
-    }
-
-    /// Nobody waited for the call's end.
-    #[cold]
-    pub(crate) fn abandon(&self, settings: &Settings, ticket: Ticket) {
-        match settings.on_drop {
-            OnDrop::Ignore => self.give_back(settings, ticket, CallKind::Dropped),
-            OnDrop::Fail => self.count(settings, ticket, true, CallKind::Dropped),
-        }
-    }
-
-    #[inline]
-    fn count(&self, settings: &Settings, ticket: Ticket, failed: bool, kind: CallKind) {
-        match ticket.pass {
-            Pass::Unwatched => {}
-            Pass::Watched => {
-                if self.word().generation() != ticket.generation {
-                    self.late(settings, ticket);
-                    return;
-                }
-                let timed = settings.rule_reads_the_clock || ticket.is_timed();
-                let at = if timed { settings.now() } else { Tick::ZERO };
-                let took = ticket.took(at);
-                let slow = is_slow(settings, took);
-                let reason = self.rule.record(Call { failed, slow, at });
-                self.observe(settings, || Happening::Call { kind, slow, took });
-                if let Some(reason) = reason {
-                    self.trip(settings, ticket.generation, reason);
-                }
-            }
-            Pass::Probe(probe) => self.count_probe(settings, ticket, probe, failed, kind),
-        }
-    }
-
-    #[cold]
-    fn late(&self, settings: &Settings, ticket: Ticket) {
-        self.observe(settings, || {
-            let took = ticket.took(settings.now());
-            Happening::Call {
-                kind: CallKind::Late,
-                slow: is_slow(settings, took),
-                took,
-            }
-        });
-    }
-
-    #[cold]
-    fn count_probe(
-        &self,
-        settings: &Settings,
-        ticket: Ticket,
-        probe: Probe,
-        failed: bool,
-        kind: CallKind,
-    ) {
-        let now = settings.now();
-        let took = ticket.took(now);
-        let slow = is_slow(settings, took);
-        let mut inside = lock(&self.inside);
-        let in_time = inside.machine.generation() == ticket.generation;
-        let answer = Answer { failed, slow };
-        let asked = self.park.time_left(now);
-        let moved = inside
-            .machine
-            .settle(probe, answer, now, &settings.terms, asked);
-        let kind = if in_time { kind } else { CallKind::Late };
-        let ended = Happening::Call { kind, slow, took };
-        self.settled(settings, inside, Some(ended), moved);
-    }
-
-    /// The rule says that the circuit should open.
-    #[cold]
-    #[inline(never)]
-    fn trip(&self, settings: &Settings, generation: u64, reason: crate::Reason) {
-        let now = settings.now();
-        let mut inside = lock(&self.inside);
-        // Another call was faster, or the counts were changing when they were read.
-        let still = inside.machine.generation() == generation;
-        let Some(reason) = still.then(|| self.rule.confirm(reason)).flatten() else {
-            return;
-        };
-        let asked = self.park.time_left(now);
-        let moved = inside
-            .machine
-            .trip(generation, now, reason, &settings.terms, asked);
-        self.settled(settings, inside, None, moved);
-    }
-
-    /// The call says nothing.
-    fn give_back(&self, settings: &Settings, ticket: Ticket, kind: CallKind) {
-        if let Pass::Probe(probe) = ticket.pass {
-            lock(&self.inside).machine.give_back(probe);
-        }
-        if ticket.is_watched() {
-            self.observe(settings, || {
-                let took = ticket.is_timed().then(|| ticket.took(settings.now()));
-                let took = took.flatten().or(ticket.took(Tick::ZERO));
-                Happening::Call {
-                    kind,
-                    slow: is_slow(settings, took),
-                    took,
-                }
-            });
-        }
-    }
-
-    /// The upstream asked a call not to be called for so long.
-    fn park(&self, settings: &Settings, ticket: Ticket, wait: Duration) {
-        let now = settings.now();
-        let mut inside = lock(&self.inside);
-        let in_time = inside.machine.generation() == ticket.generation && ticket.is_watched();
-        let heeds = matches!(
-            inside.machine.state(),
-            State::Closed | State::Open | State::HalfOpen
-        );
-        if in_time && heeds {
-            let news = self.park.park(now.saturating_add(wait));
-            inside.parked = true;
-            self.publish(&inside);
-            drop(inside);
-            if news {
-                self.observe(settings, || Happening::Parked(wait));
-            }
-        }
     }
 
     // ---- by hand -----------------------------------------------------------------------------------
@@ -554,35 +286,6 @@ impl Circuit {
     #[inline]
     fn observe(&self, settings: &Settings, happening: impl FnOnce() -> Happening) {
         settings.observe(|| self.key(), happening);
-    }
-}
-
-#[inline]
-fn ticket(settings: &Settings, generation: u64, pass: Pass) -> Ticket {
-    Ticket {
-        generation,
-        pass,
-        // Without a slow-call rule nobody asks when a call began.
-        stopwatch: match settings.slow_after {
-            Some(_) => Stopwatch::Running(settings.now()),
-            None => Stopwatch::Off,
-        },
-    }
-}
-
-#[inline]
-fn is_slow(settings: &Settings, took: Option<Duration>) -> bool {
-    matches!((settings.slow_after, took), (Some(limit), Some(took)) if took >= limit)
-}
-
-impl CallKind {
-    #[inline]
-    const fn of(failed: bool) -> Self {
-        if failed {
-            Self::Failed
-        } else {
-            Self::Successful
-        }
     }
 }
 
