@@ -216,7 +216,7 @@ impl Decision {
     }
 
     /// For how long an admitted request has to wait before it proceeds, lest it come before its turn: zero
-    /// with all algorithms but a [queue](crate::LeakyBucket::as_queue).
+    /// with all algorithms but a [queue](crate::LeakyBucket::as_queue) and [`Pacing`](crate::Pacing).
     #[must_use]
     pub const fn delay(&self) -> Duration {
         Duration::from_nanos(self.answer.saturating_sub(ADMITTED))
