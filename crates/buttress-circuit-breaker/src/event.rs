@@ -18,14 +18,8 @@ pub struct Event<'a> {
 
 /// What happened to a circuit.
 ///
-/// As metrics, under the names that resilience4j's users know:
-///
-/// | event | metric |
-/// |---|---|
-/// | [`Call`](Self::Call) | `circuitbreaker.calls{kind}`: a counter, and a histogram of `took` |
-/// | [`NotPermitted`](Self::NotPermitted) | `circuitbreaker.not_permitted_calls`: a counter |
-/// | [`Transition`](Self::Transition) | `circuitbreaker.state{state}`: a gauge for each of [`State::ALL`](crate::State::ALL), 1 for the state that was entered, 0 for the others |
-/// | [`Snapshot`](crate::Snapshot), on each scrape | `circuitbreaker.failure_rate`, `circuitbreaker.slow_call_rate` |
+/// `telemetry`, behind the features `metrics` and `tracing`, counts and logs it under the names that
+/// resilience4j's users know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Happening {
@@ -69,6 +63,16 @@ pub enum CallKind {
 }
 
 impl CallKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Successful,
+        Self::Failed,
+        Self::Throttled,
+        Self::Ignored,
+        Self::Dropped,
+        Self::Late,
+    ];
+
     /// The word for a metric's label: `successful`, `failed`, `throttled`, `ignored`, `dropped`, `late`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub mod telemetry;
+
 mod body;
 mod breaker;
 mod breakers;
