@@ -25,7 +25,7 @@ use crate::{OwnedPermit, Refused};
     note = "for services of other protocols use `CircuitBreakerLayer::typed`, whose refusals are errors",
     note = "a fallback service must take the same request and answer with the same response and error"
 )]
-pub trait Flavor<T, Req, Rsp, E>: Clone {
+pub trait Flavor<T: ?Sized, Req, Rsp, E>: Clone {
     /// The response of the guarded service.
     type Response;
     /// The error of the guarded service.

@@ -24,6 +24,7 @@ pin_project! {
     pub struct ResponseFuture<S, Req, T, F>
     where
         S: Service<Req>,
+        T: ?Sized,
         F: Flavor<T, Req, S::Response, S::Error>,
     {
         #[pin]
@@ -36,6 +37,7 @@ pin_project! {
     enum State<S, Req, T, F>
     where
         S: Service<Req>,
+        T: ?Sized,
         F: Flavor<T, Req, S::Response, S::Error>,
     {
         // The future comes first: where both are dropped, the call ends before its permit is given back.
@@ -48,6 +50,7 @@ pin_project! {
 impl<S, Req, T, F> ResponseFuture<S, Req, T, F>
 where
     S: Service<Req>,
+    T: ?Sized,
     F: Flavor<T, Req, S::Response, S::Error>,
 {
     #[inline]
@@ -77,6 +80,7 @@ where
 impl<S, Req, T, F> Future for ResponseFuture<S, Req, T, F>
 where
     S: Service<Req>,
+    T: ?Sized,
     F: Flavor<T, Req, S::Response, S::Error>,
 {
     type Output = Out<S, Req, T, F>;
@@ -100,6 +104,7 @@ where
 impl<S, Req, T, F> fmt::Debug for ResponseFuture<S, Req, T, F>
 where
     S: Service<Req>,
+    T: ?Sized,
     F: Flavor<T, Req, S::Response, S::Error>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

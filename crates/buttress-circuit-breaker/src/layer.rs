@@ -17,7 +17,7 @@ use crate::{
 ///
 /// `T` is what is read of a request, `F` how answers are understood and how a refusal reads. All services
 /// that it makes, and all clones of these, share their circuits.
-pub struct CircuitBreakerLayer<T = Head, F = Http> {
+pub struct CircuitBreakerLayer<T: ?Sized = Head, F = Http> {
     shared: Arc<Shared>,
     key: Option<Arc<dyn ExtractKey<T>>>,
     flavor: F,
@@ -48,12 +48,12 @@ impl CircuitBreakerLayer {
     /// assert!(matches!(service.oneshot(1).await, Err(Error::Refused(_))));
     /// # Ok(()) }
     /// ```
-    pub fn typed<T>(trip: impl Into<Trip>) -> CircuitBreakerBuilder<LayerFor<T, Typed>> {
+    pub fn typed<T: ?Sized>(trip: impl Into<Trip>) -> CircuitBreakerBuilder<LayerFor<T, Typed>> {
         CircuitBreakerBuilder::starting_with(trip.into(), LayerFor::with(Typed::by(ByResult)))
     }
 }
 
-impl<T, F> CircuitBreakerLayer<T, F> {
+impl<T: ?Sized, F> CircuitBreakerLayer<T, F> {
     /// The circuit of the requests without a [key](CircuitBreakerBuilder::key), as a handle: to look at it,
     /// and to turn its switch by hand.
     #[must_use]
@@ -69,7 +69,7 @@ impl<T, F> CircuitBreakerLayer<T, F> {
     }
 }
 
-impl<S, T, F: Clone> Layer<S> for CircuitBreakerLayer<T, F> {
+impl<S, T: ?Sized, F: Clone> Layer<S> for CircuitBreakerLayer<T, F> {
     type Service = CircuitBreakerService<S, T, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -82,7 +82,7 @@ impl<S, T, F: Clone> Layer<S> for CircuitBreakerLayer<T, F> {
     }
 }
 
-impl<T, F: Clone> Clone for CircuitBreakerLayer<T, F> {
+impl<T: ?Sized, F: Clone> Clone for CircuitBreakerLayer<T, F> {
     // Derived, it would ask for `T: Clone`, of which there is none in here.
     fn clone(&self) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl<T, F: Clone> Clone for CircuitBreakerLayer<T, F> {
     }
 }
 
-impl<T, F> fmt::Debug for CircuitBreakerLayer<T, F> {
+impl<T: ?Sized, F> fmt::Debug for CircuitBreakerLayer<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakerLayer")
             .field("shared", &self.shared)
@@ -102,13 +102,13 @@ impl<T, F> fmt::Debug for CircuitBreakerLayer<T, F> {
 }
 
 /// A [`CircuitBreakerLayer`] is made.
-pub struct LayerFor<T, F> {
+pub struct LayerFor<T: ?Sized, F> {
     flavor: F,
     key: Option<Arc<dyn ExtractKey<T>>>,
     room: PerKey,
 }
 
-impl<T, F> LayerFor<T, F> {
+impl<T: ?Sized, F> LayerFor<T, F> {
     fn with(flavor: F) -> Self {
         Self {
             flavor,
@@ -126,7 +126,7 @@ impl<T, F> LayerFor<T, F> {
     }
 }
 
-impl<T, F> CircuitBreakerBuilder<LayerFor<T, F>> {
+impl<T: ?Sized, F> CircuitBreakerBuilder<LayerFor<T, F>> {
     /// Calls `service` in place of what is refused. It is made ready for each such call.
     pub fn fallback_service<S>(
         self,
@@ -216,7 +216,7 @@ impl CircuitBreakerBuilder<LayerFor<Head, Http>> {
     }
 }
 
-impl<T, C> CircuitBreakerBuilder<LayerFor<T, Typed<C>>> {
+impl<T: ?Sized, C> CircuitBreakerBuilder<LayerFor<T, Typed<C>>> {
     /// What a result means: a closure `Fn(Result<&Response, &Error>) -> Outcome`, or another
     /// [`Classify`]. [`Outcome::Pending`] says nothing.
     pub fn classify_with<D>(self, classifier: D) -> CircuitBreakerBuilder<LayerFor<T, Typed<D>>> {
@@ -236,7 +236,7 @@ impl<T, C> CircuitBreakerBuilder<LayerFor<T, Typed<C>>> {
     }
 }
 
-impl<T, F> fmt::Debug for LayerFor<T, F> {
+impl<T: ?Sized, F> fmt::Debug for LayerFor<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LayerFor").finish_non_exhaustive()
     }

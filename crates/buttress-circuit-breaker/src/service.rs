@@ -17,14 +17,14 @@ use crate::{
 
 /// The service that [`CircuitBreakerLayer`](crate::CircuitBreakerLayer) makes, see the
 /// [crate's front page](crate).
-pub struct CircuitBreakerService<S, T = Head, F = Http> {
+pub struct CircuitBreakerService<S, T: ?Sized = Head, F = Http> {
     inner: S,
     shared: Arc<Shared>,
     key: Option<Arc<dyn ExtractKey<T>>>,
     flavor: F,
 }
 
-impl<S, T, F> CircuitBreakerService<S, T, F> {
+impl<S, T: ?Sized, F> CircuitBreakerService<S, T, F> {
     pub(crate) fn around(
         inner: S,
         shared: Arc<Shared>,
@@ -53,7 +53,7 @@ impl<S, T, F> CircuitBreakerService<S, T, F> {
 impl<S, Req, T, F> Service<Req> for CircuitBreakerService<S, T, F>
 where
     S: Service<Req> + Clone,
-    T: View<Req> + 'static,
+    T: View<Req> + ?Sized + 'static,
     F: Flavor<T, Req, S::Response, S::Error>,
 {
     type Response = F::Response;
@@ -73,12 +73,10 @@ where
             key,
             flavor,
         } = self;
-        let (request, admission) = T::view(request, |from| {
-            let admitted = admit(shared, key.as_deref(), from);
-            admitted.map(|(at, ticket)| (at, ticket, flavor.asked(from)))
-        });
-        match admission {
-            Ok((at, ticket, asked)) => {
+        let from = T::of(&request);
+        match admit(shared, key.as_deref(), from) {
+            Ok((at, ticket)) => {
+                let asked = flavor.asked(from);
                 let permit = OwnedPermit::with(Arc::clone(shared), at, ticket);
                 ResponseFuture::calling(inner.call(request), asked, permit)
             }
@@ -93,7 +91,7 @@ where
 
 /// Asks the circuit of whoever the request belongs to.
 #[inline]
-fn admit<T: 'static>(
+fn admit<T: ?Sized + 'static>(
     shared: &Shared,
     key: Option<&dyn ExtractKey<T>>,
     from: &T,
@@ -115,7 +113,7 @@ fn release<S: Clone>(inner: &mut S) {
     drop(mem::replace(inner, fresh));
 }
 
-impl<S: Clone, T, F: Clone> Clone for CircuitBreakerService<S, T, F> {
+impl<S: Clone, T: ?Sized, F: Clone> Clone for CircuitBreakerService<S, T, F> {
     // Derived, it would ask for `T: Clone`, of which there is none in here.
     fn clone(&self) -> Self {
         Self {
@@ -127,7 +125,7 @@ impl<S: Clone, T, F: Clone> Clone for CircuitBreakerService<S, T, F> {
     }
 }
 
-impl<S: fmt::Debug, T, F> fmt::Debug for CircuitBreakerService<S, T, F> {
+impl<S: fmt::Debug, T: ?Sized, F> fmt::Debug for CircuitBreakerService<S, T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakerService")
             .field("inner", &self.inner)

@@ -15,16 +15,15 @@
 //! Secrets are hashed like everything else, and never shown in a label.
 //!
 //! ```
-//! use buttress_core::{ExtractKey, KeyWriter};
+//! use buttress_core::{ExtractKey, KeyWriter, View};
 //! use buttress_http::{Head, keys};
 //!
-//! let (parts, ()) = http::Request::get("/reports/7")
+//! let request = http::Request::get("/reports/7")
 //!     .header("x-tenant", "acme")
 //!     .header("authorization", "Bearer sk-live-123")
-//!     .body(())?
-//!     .into_parts();
+//!     .body(())?;
 //! let who = (keys::Header::named("x-tenant")?, keys::BearerToken, keys::Path);
-//! let label = KeyWriter::label(|key| who.extract(&Head::from(parts), key))?;
+//! let label = KeyWriter::label(|key| who.extract(Head::of(&request), key))?;
 //! assert_eq!(label, "acme/***//reports/7");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -28,6 +28,7 @@ pin_project! {
     pub struct ResponseFuture<S, Req, T, R>
     where
         S: Service<Req>,
+        T: ?Sized,
         R: Refuse<T, S::Response, S::Error>,
     {
         #[pin]
@@ -40,6 +41,7 @@ pin_project! {
     enum State<S, Req, T, R>
     where
         S: Service<Req>,
+        T: ?Sized,
         R: Refuse<T, S::Response, S::Error>,
     {
         Calling { #[pin] future: S::Future, pass: Option<Pass<S, Req, T, R>> },
@@ -52,6 +54,7 @@ pin_project! {
 impl<S, Req, T, R> ResponseFuture<S, Req, T, R>
 where
     S: Service<Req>,
+    T: ?Sized,
     R: Refuse<T, S::Response, S::Error>,
 {
     #[inline]
@@ -82,7 +85,7 @@ where
 impl<S, Req, T, R> Future for ResponseFuture<S, Req, T, R>
 where
     S: Service<Req>,
-    T: View<Req> + 'static,
+    T: View<Req> + ?Sized + 'static,
     R: Refuse<T, S::Response, S::Error>,
 {
     type Output = Out<S, Req, T, R>;
@@ -105,6 +108,7 @@ where
 impl<S, Req, T, R> fmt::Debug for ResponseFuture<S, Req, T, R>
 where
     S: Service<Req>,
+    T: ?Sized,
     R: Refuse<T, S::Response, S::Error>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +121,7 @@ pin_project! {
     pub(crate) struct Slow<S, Req, T, R>
     where
         S: Service<Req>,
+        T: ?Sized,
         R: Refuse<T, S::Response, S::Error>,
     {
         answer: Option<Later>,
@@ -134,6 +139,7 @@ pin_project! {
 impl<S, Req, T, R> Slow<S, Req, T, R>
 where
     S: Service<Req>,
+    T: ?Sized,
     R: Refuse<T, S::Response, S::Error>,
 {
     pub(crate) fn asking(
@@ -181,7 +187,7 @@ where
 impl<S, Req, T, R> Future for Slow<S, Req, T, R>
 where
     S: Service<Req>,
-    T: View<Req> + 'static,
+    T: View<Req> + ?Sized + 'static,
     R: Refuse<T, S::Response, S::Error>,
 {
     type Output = Out<S, Req, T, R>;
@@ -199,27 +205,25 @@ where
                 }
             };
             *this.answer = None;
-            let Some((service, request)) = this.waiting.take() else {
+            let Some((service, mut request)) = this.waiting.take() else {
                 return Poll::Pending;
             };
             let (held, limits, refuse) = (&mut *this.held, &**this.limits, &*this.refuse);
-            let (mut request, ruled) = T::view(request, |from| {
-                held.settle(&answer, |ruling| match ruling {
-                    Ruling::Refused { by, standing } => {
-                        Err(refuse.refuse(from, &Refusal::over_limit(by, standing)))
-                    }
-                    Ruling::Admitted(standing) => {
-                        limits.shadow(from);
-                        let permit = limits.permit(&standing, refuse.settles());
-                        let pass = refuse.pass(Some(&standing), permit.as_ref());
-                        Ok((pass, permit, limits.timer(&standing)))
-                    }
-                    // These were ruled before the store was asked.
-                    Ruling::Allowed
-                    | Ruling::Denied
-                    | Ruling::NoKey { .. }
-                    | Ruling::Later { .. } => Ok((refuse.pass(None, None), None, None)),
-                })
+            let from = T::of(&request);
+            let ruled = held.settle(&answer, |ruling| match ruling {
+                Ruling::Refused { by, standing } => {
+                    Err(refuse.refuse(from, &Refusal::over_limit(by, standing)))
+                }
+                Ruling::Admitted(standing) => {
+                    limits.shadow(from);
+                    let permit = limits.permit(&standing, refuse.settles());
+                    let pass = refuse.pass(Some(&standing), permit.as_ref());
+                    Ok((pass, permit, limits.timer(&standing)))
+                }
+                // These were ruled before the store was asked.
+                Ruling::Allowed | Ruling::Denied | Ruling::NoKey { .. } | Ruling::Later { .. } => {
+                    Ok((refuse.pass(None, None), None, None))
+                }
             });
             match ruled {
                 Ok((pass, permit, timer)) => {

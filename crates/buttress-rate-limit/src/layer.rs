@@ -22,7 +22,7 @@ use crate::{
 ///
 /// `T` is what keys are read from, `R` how a refusal reads. All services that it makes, and all clones of
 /// these, share their state.
-pub struct RateLimitLayer<T = Head, R = AsResponse> {
+pub struct RateLimitLayer<T: ?Sized = Head, R = AsResponse> {
     limits: Arc<Limits<T>>,
     refuse: R,
 }
@@ -34,7 +34,7 @@ impl RateLimitLayer {
     }
 }
 
-impl<T: 'static> RateLimitLayer<T, AsError> {
+impl<T: ?Sized + 'static> RateLimitLayer<T, AsError> {
     /// For any request: a refusal is an [`Error`](crate::Error).
     ///
     /// Not for tonic's *server*, which resets the stream on an error: use [`http`](RateLimitLayer::http)
@@ -44,7 +44,7 @@ impl<T: 'static> RateLimitLayer<T, AsError> {
     }
 }
 
-impl<T: 'static, R> RateLimitLayer<T, R> {
+impl<T: ?Sized + 'static, R> RateLimitLayer<T, R> {
     /// The limits of the policies that are enforced, in their order: their names and quotas, and how often
     /// a key found [no place](Limit::overflowed).
     #[must_use]
@@ -53,7 +53,7 @@ impl<T: 'static, R> RateLimitLayer<T, R> {
     }
 }
 
-impl<S, T, R: Clone> Layer<S> for RateLimitLayer<T, R> {
+impl<S, T: ?Sized, R: Clone> Layer<S> for RateLimitLayer<T, R> {
     type Service = RateLimit<S, T, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -61,7 +61,7 @@ impl<S, T, R: Clone> Layer<S> for RateLimitLayer<T, R> {
     }
 }
 
-impl<T, R: Clone> Clone for RateLimitLayer<T, R> {
+impl<T: ?Sized, R: Clone> Clone for RateLimitLayer<T, R> {
     // Derived, it would ask for `T: Clone`, of which there is none in here.
     fn clone(&self) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl<T, R: Clone> Clone for RateLimitLayer<T, R> {
     }
 }
 
-impl<T: 'static, R> fmt::Debug for RateLimitLayer<T, R> {
+impl<T: ?Sized + 'static, R> fmt::Debug for RateLimitLayer<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer")
             .field("limits", &self.limits.all())
@@ -81,7 +81,7 @@ impl<T: 'static, R> fmt::Debug for RateLimitLayer<T, R> {
 
 /// A [`RateLimitLayer`] in the making.
 #[must_use = "call `build` to get the layer"]
-pub struct RateLimitLayerBuilder<T, R> {
+pub struct RateLimitLayerBuilder<T: ?Sized, R> {
     policies: Vec<Policy<T>>,
     max_keys: usize,
     store: Option<Arc<dyn Store>>,
@@ -97,7 +97,7 @@ pub struct RateLimitLayerBuilder<T, R> {
     refuse: PhantomData<R>,
 }
 
-impl<T: 'static, R> RateLimitLayerBuilder<T, R> {
+impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
     fn starting_with(policy: Policy<T>) -> Self {
         Self {
             policies: vec![policy],
@@ -304,7 +304,7 @@ impl RateLimitLayerBuilder<Head, AsResponse> {
     }
 }
 
-impl<T: 'static> RateLimitLayerBuilder<T, AsError> {
+impl<T: ?Sized + 'static> RateLimitLayerBuilder<T, AsError> {
     /// The layer.
     ///
     /// # Errors
@@ -319,7 +319,7 @@ impl<T: 'static> RateLimitLayerBuilder<T, AsError> {
     }
 }
 
-impl<T, R> fmt::Debug for RateLimitLayerBuilder<T, R> {
+impl<T: ?Sized, R> fmt::Debug for RateLimitLayerBuilder<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayerBuilder")
             .field("policies", &self.policies)

@@ -19,7 +19,7 @@ pub(crate) const MAX_POLICIES: usize = 8;
 
 /// The policies of a layer and what they share: the one place where a request is read, keyed and ruled
 /// on. Knows nothing of services and responses.
-pub(crate) struct Limits<T> {
+pub(crate) struct Limits<T: ?Sized> {
     /// What is read of a request for each policy; whatever knows nothing of `T` is in the books.
     whose: Box<[Whose<T>]>,
     access: Option<Read<T, Access>>,
@@ -79,7 +79,7 @@ pub(crate) enum Later {
     Lookup(BoxFuture<'static, (Vec<Asked>, Answer)>),
 }
 
-impl<T: 'static> Limits<T> {
+impl<T: ?Sized + 'static> Limits<T> {
     pub(crate) fn build(
         policies: Vec<Policy<T>>,
         access: Option<Read<T, Access>>,

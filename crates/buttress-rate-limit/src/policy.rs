@@ -21,7 +21,7 @@ use crate::{Algorithm, IntoQuota, Limit, Overflow, Quota, algorithm::Kind};
 /// # Ok::<(), buttress_rate_limit::ConfigError>(())
 /// ```
 #[must_use = "a policy does nothing until a layer is built with it"]
-pub struct Policy<T = Head> {
+pub struct Policy<T: ?Sized = Head> {
     name: Arc<str>,
     quota: Result<Quota, ConfigError>,
     whose: Whose<T>,
@@ -43,7 +43,7 @@ pub enum OnMissingKey {
     Exempt,
 }
 
-impl<T> Policy<T> {
+impl<T: ?Sized> Policy<T> {
     /// A policy with one quota for all requests, until it is given a [`key`](Self::key).
     ///
     /// The `name` is what callers read in the `RateLimit` fields and problem reports.
@@ -166,7 +166,7 @@ impl<T> Policy<T> {
     }
 }
 
-impl<T> Clone for Policy<T> {
+impl<T: ?Sized> Clone for Policy<T> {
     // Derived, it would ask for `T: Clone`, of which there is none in here.
     fn clone(&self) -> Self {
         Self {
@@ -186,7 +186,7 @@ impl<T> Clone for Policy<T> {
     }
 }
 
-impl<T> fmt::Debug for Policy<T> {
+impl<T: ?Sized> fmt::Debug for Policy<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
             .field("name", &self.name)
@@ -199,7 +199,7 @@ impl<T> fmt::Debug for Policy<T> {
 pub(crate) type Read<T, O> = Arc<dyn Fn(&T) -> O + Send + Sync>;
 
 /// What is read of a request for one policy.
-pub(crate) struct Whose<T> {
+pub(crate) struct Whose<T: ?Sized> {
     /// Whose quota; `None`: everybody's.
     pub(crate) key: Option<Arc<dyn ExtractKey<T>>>,
     pub(crate) missing_key: OnMissingKey,

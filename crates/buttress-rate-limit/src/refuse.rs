@@ -24,7 +24,7 @@ use crate::{Decision, Limit, Permit, Refused, Standing};
     label = "`RateLimitLayer::http` needs a service that answers with an `http::Response<_>`",
     note = "for services of other protocols use `RateLimitLayer::typed`, whose refusals are errors"
 )]
-pub trait Refuse<T, Rsp, E>: Clone {
+pub trait Refuse<T: ?Sized, Rsp, E>: Clone {
     /// The response of the limited service.
     type Response;
     /// The error of the limited service.

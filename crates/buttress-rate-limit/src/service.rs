@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).
-pub struct RateLimit<S, T = Head, R = AsResponse> {
+pub struct RateLimit<S, T: ?Sized = Head, R = AsResponse> {
     inner: S,
     limits: Arc<Limits<T>>,
     refuse: R,
 }
 
-impl<S, T, R> RateLimit<S, T, R> {
+impl<S, T: ?Sized, R> RateLimit<S, T, R> {
     pub(crate) fn around(inner: S, limits: Arc<Limits<T>>, refuse: R) -> Self {
         Self {
             inner,
@@ -52,7 +52,7 @@ enum Step<Pass, Out> {
 impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>
 where
     S: Service<Req> + Clone,
-    T: View<Req> + 'static,
+    T: View<Req> + ?Sized + 'static,
     R: Refuse<T, S::Response, S::Error>,
 {
     type Response = R::Response;
@@ -65,35 +65,34 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
         let Self {
             inner,
             limits,
             refuse,
         } = self;
-        let (mut request, step) = T::view(request, |from| {
-            limits.rule(from, |ruling| match ruling {
-                Ruling::Admitted(standing) => {
-                    limits.shadow(from);
-                    let permit = limits.permit(&standing, refuse.settles());
-                    let pass = refuse.pass(Some(&standing), permit.as_ref());
-                    if standing.delay().is_zero() {
-                        Step::Call(pass, permit)
-                    } else {
-                        let (timer, held) = limits.wait(&standing);
-                        Step::Wait(pass, permit, timer, held)
-                    }
+        let from = T::of(&request);
+        let step = limits.rule(from, |ruling| match ruling {
+            Ruling::Admitted(standing) => {
+                limits.shadow(from);
+                let permit = limits.permit(&standing, refuse.settles());
+                let pass = refuse.pass(Some(&standing), permit.as_ref());
+                if standing.delay().is_zero() {
+                    Step::Call(pass, permit)
+                } else {
+                    let (timer, held) = limits.wait(&standing);
+                    Step::Wait(pass, permit, timer, held)
                 }
-                Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
-                Ruling::Refused { by, standing } => {
-                    Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
-                }
-                Ruling::NoKey { by, missing } => {
-                    Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
-                }
-                Ruling::Denied => Step::Refuse(refuse.refuse(from, &Refusal::denied())),
-                Ruling::Later { answer, held } => Step::Ask(answer, held),
-            })
+            }
+            Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
+            Ruling::Refused { by, standing } => {
+                Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
+            }
+            Ruling::NoKey { by, missing } => {
+                Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
+            }
+            Ruling::Denied => Step::Refuse(refuse.refuse(from, &Refusal::denied())),
+            Ruling::Later { answer, held } => Step::Ask(answer, held),
         });
         match step {
             Step::Call(pass, permit) => {
@@ -134,7 +133,7 @@ fn release<S: Clone>(inner: &mut S) {
     drop(mem::replace(inner, fresh));
 }
 
-impl<S: Clone, T, R: Clone> Clone for RateLimit<S, T, R> {
+impl<S: Clone, T: ?Sized, R: Clone> Clone for RateLimit<S, T, R> {
     // Derived, it would ask for `T: Clone`, of which there is none in here.
     fn clone(&self) -> Self {
         Self {
@@ -145,7 +144,7 @@ impl<S: Clone, T, R: Clone> Clone for RateLimit<S, T, R> {
     }
 }
 
-impl<S: fmt::Debug, T, R> fmt::Debug for RateLimit<S, T, R> {
+impl<S: fmt::Debug, T: ?Sized, R> fmt::Debug for RateLimit<S, T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
             .field("inner", &self.inner)

@@ -167,6 +167,7 @@ impl Asked {
 
 impl<ReqBody, B, E> Flavor<Head, Request<ReqBody>, Response<B>, E> for Http
 where
+    ReqBody: 'static,
     B: Body<Data = Bytes>,
 {
     type Response = Response<GuardedBody<B>>;
@@ -235,7 +236,7 @@ where
         name: &str,
         refused: &Refused,
     ) -> Instead<Self::Response, E> {
-        let (_, response) = Head::view(request, |head: &Head| self.refusal(head, name, refused));
+        let response = self.refusal(Head::of(&request), name, refused);
         Instead::Now(Ok(response.map(GuardedBody::full)))
     }
 

@@ -20,7 +20,7 @@ impl<F, S> OrCall<F, S> {
     }
 }
 
-impl<T, Req, Rsp, E, F, S> Flavor<T, Req, Rsp, E> for OrCall<F, S>
+impl<T: ?Sized, Req, Rsp, E, F, S> Flavor<T, Req, Rsp, E> for OrCall<F, S>
 where
     F: Flavor<T, Req, Rsp, E>,
     S: Service<Req, Response = Rsp, Error = E> + Clone + Send + 'static,

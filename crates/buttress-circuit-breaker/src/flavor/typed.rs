@@ -36,7 +36,7 @@ impl<Rsp, E> Classify<Rsp, E> for ByResult {
     }
 }
 
-impl<T, Req, Rsp, E, C> Flavor<T, Req, Rsp, E> for Typed<C>
+impl<T: ?Sized, Req, Rsp, E, C> Flavor<T, Req, Rsp, E> for Typed<C>
 where
     C: Classify<Rsp, E> + Clone,
 {

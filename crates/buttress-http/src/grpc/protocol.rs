@@ -154,8 +154,11 @@ mod tests {
                 .header(CONTENT_TYPE, content_type)
                 .body(())
                 .unwrap();
-            let head = Head::from(request.into_parts().0);
-            assert_eq!(Protocol::of_request(&head), protocol, "{head:?}");
+            assert_eq!(
+                Protocol::of_request((&request).into()),
+                protocol,
+                "{request:?}"
+            );
         }
     }
 }

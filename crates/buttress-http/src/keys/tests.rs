@@ -1,20 +1,23 @@
-use buttress_core::{ConfigError, DigestKey, ExtractKey, KeyWriter, MissingKey};
+use buttress_core::{ConfigError, DigestKey, ExtractKey, KeyWriter, MissingKey, View as _};
 use http::Request;
 
 use super::*;
 use crate::Head;
 
-fn head(uri: &str, headers: &[(&'static str, &str)]) -> Head {
+fn head(uri: &str, headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request = Request::new(());
     *request.uri_mut() = uri.parse().unwrap();
     for (name, value) in headers {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
-    Head::from(request.into_parts().0)
+    request
 }
 
-fn label(extractor: impl ExtractKey<Head>, head: &Head) -> Result<String, MissingKey> {
-    KeyWriter::label(|key| extractor.extract(head, key))
+fn label<B: 'static>(
+    extractor: impl ExtractKey<Head>,
+    request: &Request<B>,
+) -> Result<String, MissingKey> {
+    KeyWriter::label(|key| extractor.extract(Head::of(request), key))
 }
 
 #[test]
@@ -38,8 +41,8 @@ fn headers() -> Result<(), ConfigError> {
     let other = head("/", &[("x-api-key", "sk-124")]);
     let digest = DigestKey::random();
     assert_ne!(
-        digest.digest_from(&secret, &found),
-        digest.digest_from(&secret, &other)
+        digest.digest_from(&secret, Head::of(&found)),
+        digest.digest_from(&secret, Head::of(&other))
     );
     assert_eq!(Header::named("no name").unwrap_err().field(), "header");
     assert_eq!(ApiKey::in_header("").unwrap_err().field(), "header");
@@ -49,8 +52,12 @@ fn headers() -> Result<(), ConfigError> {
 #[test]
 fn bearer_tokens() {
     let digest = DigestKey::random();
-    let of =
-        |value: &str| digest.digest_from(&BearerToken, &head("/", &[("authorization", value)]));
+    let of = |value: &str| {
+        digest.digest_from(
+            &BearerToken,
+            Head::of(&head("/", &[("authorization", value)])),
+        )
+    };
     let token = of("Bearer abc").unwrap();
     assert_eq!(of("bearer abc"), Ok(token));
     assert_eq!(of("BEARER  abc "), Ok(token));
@@ -93,14 +100,14 @@ fn a_header_is_text() -> Result<(), ConfigError> {
     let digest = DigestKey::random();
     let request = head("/acme", &[("x-tenant", "/acme")]);
     assert_eq!(
-        digest.digest_from(&Header::named("x-tenant")?, &request),
-        digest.digest_from(&Path, &request)
+        digest.digest_from(&Header::named("x-tenant")?, Head::of(&request)),
+        digest.digest_from(&Path, Head::of(&request))
     );
     let latin1 = {
         let mut request = Request::new(());
         let value = http::HeaderValue::from_bytes(b"caf\xe9").unwrap();
         request.headers_mut().insert("x-tenant", value);
-        Head::from(request.into_parts().0)
+        request
     };
     assert_eq!(
         label(Header::named("x-tenant")?, &latin1).as_deref(),
@@ -117,9 +124,7 @@ async fn routes() {
 
     let app = Router::new().route(
         "/users/{id}",
-        get(|request: axum::extract::Request| async {
-            label(Route, &Head::from(request.into_parts().0)).unwrap()
-        }),
+        get(|request: axum::extract::Request| async move { label(Route, &request).unwrap() }),
     );
     let request = Request::get("/users/7")
         .body(axum::body::Body::empty())

@@ -67,7 +67,7 @@ impl<E: fmt::Debug + fmt::Display> error::Error for Error<E> {
     }
 }
 
-impl<T, Rsp, E> Refuse<T, Rsp, E> for AsError {
+impl<T: ?Sized, Rsp, E> Refuse<T, Rsp, E> for AsError {
     type Response = Rsp;
     type Error = Error<E>;
     type Pass = ();
