@@ -41,7 +41,8 @@ use ref_cast::{RefCastCustom, ref_cast_custom};
 /// # let _ = tagged.tag;
 /// # Ok::<(), http::Error>(())
 /// ```
-// `http::Request` lends its `Parts` to nobody, and they are 224 bytes to move out and back. A trait object reads them where they are: each method that is called is one indirect jump.
+// `http::Request` lends its `Parts` to nobody, and they are 224 bytes to move out and back. A trait object
+// reads them where they are: each method that is called is one indirect jump.
 //
 // It is wrapped, and not an alias of `dyn Lend`, because a trait object has a lifetime, which the compiler
 // forgets where it looks into an async block: "implementation of `View` is not general enough" is what users

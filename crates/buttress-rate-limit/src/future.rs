@@ -12,7 +12,9 @@ use tower_service::Service;
 
 use crate::{
     Refusal, Refuse,
-    limits::{Held, Later, Limits, Ruling},
+    held::Held,
+    limits::Limits,
+    ruling::{Later, Ruling},
 };
 
 type Out<S, Req, T, R> = Result<

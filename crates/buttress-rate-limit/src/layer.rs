@@ -9,8 +9,9 @@ use tower_layer::Layer;
 
 use crate::{
     Access, AsError, AsResponse, Event, Limit, Meter, Policy, RateLimit, Store,
+    books::Backend,
     limiter::{DEFAULT_MAX_KEYS, checked_max_keys},
-    limits::{Backend, Limits, Surroundings},
+    limits::{Limits, Surroundings},
     policy::Read,
     refuse::Settlement,
     signals::DEFAULT_THRESHOLDS,

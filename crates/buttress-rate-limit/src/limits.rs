@@ -1,16 +1,19 @@
 use std::{slice, sync::Arc};
 
 use buttress_core::{
-    BoxFuture, Clock, ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View,
+    ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View,
     clock::{AnyClock, Sleeping},
 };
 
 use crate::{
-    Access, Decision, Limit, Permit, Policy, Store,
+    Access, Limit, Permit, Policy,
+    books::{Backend, Books},
+    held::Held,
     limiter::UNDECIDED,
     policy::{OnMissingKey, Read, Whose},
+    ruling::{Later, Ruling},
     standing::{Asked, Standing},
-    store::{Acquire, Answer, Charge, MemoryStore, signed},
+    store::Charge,
     watcher::Watcher,
 };
 
@@ -34,49 +37,11 @@ pub(crate) struct Limits<T: ?Sized> {
     books: Arc<Books>,
 }
 
-/// What is charged, and where that is kept.
-pub(crate) struct Books {
-    limits: Box<[Arc<Limit>]>,
-    store: Backend,
-    clock: AnyClock,
-    watcher: Option<Watcher>,
-}
-
 /// What a layer takes from outside, so that a test can own it.
 pub(crate) struct Surroundings {
     pub(crate) clock: AnyClock,
     pub(crate) timer: Arc<dyn Sleep>,
     pub(crate) secret: DigestKey,
-}
-
-/// The usual store is named, so that asking it costs no dynamic dispatch.
-pub(crate) enum Backend {
-    Memory(MemoryStore),
-    Other(Arc<dyn Store>),
-}
-
-/// What comes of a request.
-pub(crate) enum Ruling<'a> {
-    /// It may pass, and nothing is told of any limit: none applies.
-    Allowed,
-    /// It may not, whatever the limits say.
-    Denied,
-    /// It may pass; so stand the policies.
-    Admitted(Standing<'a>),
-    /// It may not, by the policy at this index.
-    Refused { by: usize, standing: Standing<'a> },
-    /// It may not: the policy at this index needs a key.
-    NoKey { by: usize, missing: MissingKey },
-    /// Somebody has to ask elsewhere.
-    Later { answer: Later, held: Held },
-}
-
-/// Who has to ask.
-pub(crate) enum Later {
-    /// The store.
-    Store(BoxFuture<'static, Answer>),
-    /// Somebody who knows the quotas; then the store.
-    Lookup(BoxFuture<'static, (Vec<Asked>, Answer)>),
 }
 
 impl<T: ?Sized + 'static> Limits<T> {
@@ -147,7 +112,7 @@ impl<T: ?Sized + 'static> Limits<T> {
     #[cold]
     pub(crate) fn wait(&self, standing: &Standing<'_>) -> (Sleeping, Held) {
         let mut held = Held::of(&self.books, standing.asked(), standing.at());
-        held.made = true;
+        held.hold();
         (self.timer.sleep(standing.delay()), held)
     }
 
@@ -354,203 +319,6 @@ impl<T: ?Sized + 'static> Limits<T> {
     }
 }
 
-impl Books {
-    fn rule_by_one<O>(
-        self: &Arc<Self>,
-        limit: &Arc<Limit>,
-        asked: Asked,
-        then: impl FnOnce(Ruling<'_>) -> O,
-    ) -> O {
-        let asked = [asked];
-        let [one] = &asked;
-        let mut decisions = [UNDECIDED];
-        let now = self.now();
-        let acquired = self.acquire(now, &[one.of(limit)], &mut decisions);
-        self.conclude(acquired, now, &asked, &decisions, then)
-    }
-
-    #[inline]
-    fn acquire(&self, now: Tick, charges: &[Charge<'_>], decisions: &mut [Decision]) -> Acquire {
-        match &self.store {
-            Backend::Memory(store) => store.acquire(now, charges, decisions),
-            Backend::Other(store) => store.acquire(now, charges, decisions),
-        }
-    }
-
-    /// Charges what is asked, and waits where the store does.
-    async fn ask(&self, asked: &[Asked]) -> Answer {
-        let mut decisions = vec![UNDECIDED; asked.len()];
-        let acquired = {
-            let limit = |asked: &Asked| self.limits.get(asked.ordinal);
-            let charges: Vec<_> = asked
-                .iter()
-                .filter_map(|asked| Some(asked.of(limit(asked)?)))
-                .collect();
-            self.acquire(self.now(), &charges, &mut decisions)
-        };
-        match acquired {
-            Acquire::Admitted => Answer {
-                decisions,
-                refused_by: None,
-            },
-            Acquire::Refused { by } => Answer {
-                decisions,
-                refused_by: Some(by),
-            },
-            Acquire::Later(answer) => answer.await,
-        }
-    }
-
-    #[inline]
-    fn conclude<O>(
-        self: &Arc<Self>,
-        acquired: Acquire,
-        now: Tick,
-        asked: &[Asked],
-        decisions: &[Decision],
-        then: impl FnOnce(Ruling<'_>) -> O,
-    ) -> O {
-        let refused_by = match acquired {
-            Acquire::Admitted => None,
-            Acquire::Refused { by } => Some(by),
-            Acquire::Later(answer) => {
-                let held = Held::of(self, asked, now);
-                let answer = Later::Store(answer);
-                return then(Ruling::Later { answer, held });
-            }
-        };
-        if self.watcher.is_none() && asked.len() == self.limits.len() {
-            let standing = Standing::of(&self.limits, asked, decisions, now);
-            return then(match refused_by {
-                None => Ruling::Admitted(standing),
-                Some(by) => Ruling::Refused {
-                    by: usize::from(by),
-                    standing,
-                },
-            });
-        }
-        self.report(now, asked, decisions, refused_by, then)
-    }
-
-    /// Puts the decisions of those policies that applied into the order of all, tells the observer, and
-    /// rules.
-    fn report<O>(
-        &self,
-        at: Tick,
-        asked: &[Asked],
-        made: &[Decision],
-        refused_by: Option<u8>,
-        then: impl FnOnce(Ruling<'_>) -> O,
-    ) -> O {
-        let mut decisions = [UNDECIDED; MAX_POLICIES];
-        for (place, limit) in decisions.iter_mut().zip(&self.limits) {
-            *place = Decision::untouched(limit.quota());
-        }
-        let mut by = None;
-        for (index, (asked, decision)) in asked.iter().zip(made).enumerate() {
-            if let Some(place) = decisions.get_mut(asked.ordinal) {
-                *place = *decision;
-            }
-            if refused_by.is_some_and(|by| usize::from(by) == index) {
-                by = Some(asked.ordinal);
-            }
-            // A policy that would have admitted what another one refused was not charged: nothing happened.
-            if (refused_by.is_none() || !decision.is_admitted())
-                && let (Some(watcher), Some(limit)) =
-                    (&self.watcher, self.limits.get(asked.ordinal))
-            {
-                let quota = asked.quota_of(limit);
-                watcher.decided(at, limit, asked.key, quota, asked.cost, decision);
-            }
-        }
-        let decisions = decisions.get(..self.limits.len()).unwrap_or_default();
-        let standing = Standing::of(&self.limits, asked, decisions, at);
-        match by {
-            None if refused_by.is_none() => then(Ruling::Admitted(standing)),
-            by => then(Ruling::Refused {
-                by: by.unwrap_or(0),
-                standing,
-            }),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn now(&self) -> Tick {
-        self.clock.now()
-    }
-
-    pub(crate) fn position(&self, policy: &str) -> Option<usize> {
-        self.limits.iter().position(|limit| limit.name() == policy)
-    }
-
-    /// Charges `by` more, or gives back, what was asked.
-    pub(crate) fn settle(&self, now: Tick, asked: &Asked, by: i64) {
-        let Some(limit) = self.limits.get(asked.ordinal) else {
-            return;
-        };
-        let quota = asked.quota_of(limit);
-        match &self.store {
-            Backend::Memory(store) => store.settle(now, limit, asked.key, quota, by),
-            Backend::Other(store) => store.settle(now, limit, asked.key, quota, by),
-        }
-    }
-}
-
 /// The key of a policy that has none. Digests of real keys are SipHash outputs: this one is as likely as
 /// any other, which is not at all.
 const EVERYBODY: Digest = Digest::from_u128(u128::MAX);
-
-/// Charges of a request whose inner service was not called yet. Dropped, they are given back, unless
-/// they were [spent](Self::spend) or never made.
-pub(crate) struct Held {
-    books: Arc<Books>,
-    asked: Vec<Asked>,
-    /// When the store was asked.
-    at: Tick,
-    made: bool,
-}
-
-impl Held {
-    #[cold]
-    fn of(books: &Arc<Books>, asked: &[Asked], at: Tick) -> Self {
-        Self {
-            books: Arc::clone(books),
-            asked: asked.to_vec(),
-            at,
-            made: false,
-        }
-    }
-
-    /// The quotas were looked up.
-    pub(crate) fn found(&mut self, asked: Vec<Asked>) {
-        self.at = self.books.now();
-        self.asked = asked;
-    }
-
-    /// The store has answered: rules, and from now on holds what was charged.
-    pub(crate) fn settle<O>(&mut self, answer: &Answer, then: impl FnOnce(Ruling<'_>) -> O) -> O {
-        self.made = answer.refused_by.is_none();
-        self.books.report(
-            self.at,
-            &self.asked,
-            &answer.decisions,
-            answer.refused_by,
-            then,
-        )
-    }
-
-    /// The inner service is called: the charges are what it costs.
-    pub(crate) fn spend(&mut self) {
-        self.made = false;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.made {
-            for asked in &self.asked {
-                self.books.settle(self.at, asked, -signed(asked.cost));
-            }
-        }
-    }
-}

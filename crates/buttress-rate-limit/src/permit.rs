@@ -8,7 +8,7 @@ use std::{
 
 use buttress_core::Tick;
 
-use crate::{limits::Books, standing::Asked, store::signed};
+use crate::{books::Books, standing::Asked, store::signed};
 
 /// What a request was charged, in the hands of whoever learns what it truly cost.
 ///

@@ -11,7 +11,9 @@ use tower_service::Service;
 use crate::{
     AsResponse, Permit, Refusal, Refuse,
     future::{ResponseFuture, Slow},
-    limits::{Held, Later, Limits, Ruling},
+    held::Held,
+    limits::Limits,
+    ruling::{Later, Ruling},
 };
 
 /// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).

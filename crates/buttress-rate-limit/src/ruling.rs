@@ -1,0 +1,27 @@
+use buttress_core::{BoxFuture, MissingKey};
+
+use crate::{Standing, held::Held, standing::Asked, store::Answer};
+
+/// What comes of a request.
+pub(crate) enum Ruling<'a> {
+    /// It may pass, and nothing is told of any limit: none applies.
+    Allowed,
+    /// It may not, whatever the limits say.
+    Denied,
+    /// It may pass; so stand the policies.
+    Admitted(Standing<'a>),
+    /// It may not, by the policy at this index.
+    Refused { by: usize, standing: Standing<'a> },
+    /// It may not: the policy at this index needs a key.
+    NoKey { by: usize, missing: MissingKey },
+    /// Somebody has to ask elsewhere.
+    Later { answer: Later, held: Held },
+}
+
+/// Who has to ask.
+pub(crate) enum Later {
+    /// The store.
+    Store(BoxFuture<'static, Answer>),
+    /// Somebody who knows the quotas; then the store.
+    Lookup(BoxFuture<'static, (Vec<Asked>, Answer)>),
+}
