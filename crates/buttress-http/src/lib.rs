@@ -4,6 +4,7 @@ pub mod client_ip;
 pub mod fields;
 pub mod grpc;
 pub mod keys;
+pub mod rate_limit_info;
 
 mod body;
 mod classify;
@@ -14,6 +15,7 @@ mod local_refusal;
 mod peer;
 mod problem;
 mod retry_after;
+mod seconds;
 
 pub use body::ResponseBody;
 pub use classify::{GrpcClassifier, HttpClassifier};
@@ -24,4 +26,5 @@ pub use head::Head;
 pub use local_refusal::LocalRefusal;
 pub use peer::{PeerAddr, peer_addr};
 pub use problem::{Problem, ProblemType};
+pub use rate_limit_info::{Advice, BodyHints, Cause, RateLimitInfo, Verdict};
 pub use retry_after::{RetryAfter, retry_after_seconds, retry_after_value};

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 
-use crate::{decimal::Decimal, http_date};
+use crate::{decimal::Decimal, http_date, seconds::seconds};
 
 /// What a `Retry-After` field says (RFC 9110 §10.2.3).
 ///
@@ -44,8 +44,8 @@ impl RetryAfter {
     #[must_use]
     pub fn parse(value: &HeaderValue, now: SystemTime) -> Option<Self> {
         let text = value.to_str().ok()?.trim_matches([' ', '\t']);
-        match delay(text) {
-            Some(delay) => Some(Self::Delay(delay)),
+        match seconds(text) {
+            Some(delay) => Some(Self::Delay(delay.min(Self::MAX))),
             None => http_date::parse(text, now).map(Self::At),
         }
     }
@@ -70,41 +70,6 @@ impl RetryAfter {
         };
         wait.min(Self::MAX)
     }
-}
-
-/// `1*DIGIT [ "." 1*DIGIT ]`, clamped.
-fn delay(text: &str) -> Option<Duration> {
-    let (whole, fraction) = match text.split_once('.') {
-        None => (text, None),
-        Some((whole, fraction)) => (whole, Some(fraction)),
-    };
-    let seconds = decimal(whole)?.min(RetryAfter::MAX.as_secs());
-    let nanos = fraction.map_or(Some(0), nanos)?;
-    Some((Duration::from_secs(seconds) + Duration::from_nanos(nanos)).min(RetryAfter::MAX))
-}
-
-/// One digit at least; saturating.
-fn decimal(digits: &str) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.bytes().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        Some(number.saturating_mul(10).saturating_add(digit))
-    })
-}
-
-/// The fraction of a second, rounded up, so that nobody comes back too early.
-fn nanos(fraction: &str) -> Option<u64> {
-    let rest = decimal(
-        fraction
-            .get(9..)
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or("0"),
-    )?;
-    let kept = fraction.get(..9).unwrap_or(fraction);
-    let scale = 10_u64.pow(9_u32.saturating_sub(u32::try_from(kept.len()).ok()?));
-    Some(decimal(kept)? * scale + u64::from(rest > 0))
 }
 
 /// The whole seconds to say for a `wait`: rounded up, at least 1, at most [`RetryAfter::MAX`].

@@ -1,0 +1,89 @@
+//! How long the sender asks to be left alone, said in so many words.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::{line, sender::Sender};
+use crate::{Pushback, RetryAfter, RetryInfo, seconds::seconds};
+
+/// Where a wait was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// A field of milliseconds: `retry-after-ms`, `x-ms-retry-after-ms`, `x-amz-retry-after`.
+    RetryAfterMs,
+
+    /// `Retry-After`, in any of its forms.
+    RetryAfter,
+
+    /// The reset of a limit that is used up.
+    RateLimit,
+
+    /// gRPC's `grpc-retry-pushback-ms`.
+    Pushback,
+
+    /// gRPC's `google.rpc.RetryInfo`.
+    RetryInfo,
+
+    /// The body.
+    Body,
+
+    /// Nowhere in the response: it is what the vendor's documentation asks for.
+    Vendor,
+}
+
+/// In the order in which the Azure SDKs read them; the first that makes sense counts.
+static MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after"];
+
+static SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
+
+/// A wait in the header fields of an answer over HTTP.
+pub(super) fn of_http(headers: &HeaderMap, sender: Sender) -> Option<(Duration, Source)> {
+    let milliseconds = MILLISECONDS
+        .iter()
+        .find_map(|name| seconds(line::first(headers, name)?))
+        .map(|number| (sender.left_of(milliseconds(number)), Source::RetryAfterMs));
+    milliseconds.or_else(|| {
+        let heard = RetryAfter::from_headers(headers, sender.now())?;
+        let wait = match heard {
+            RetryAfter::Delay(delay) => sender.left_of(delay),
+            RetryAfter::At(_) => heard.delay_from(sender.now()),
+        };
+        Some((wait, Source::RetryAfter))
+    })
+}
+
+/// A wait in the headers or trailers of an answer over gRPC.
+pub(super) fn of_grpc(headers: &HeaderMap) -> Option<(Duration, Source)> {
+    let pushback = Pushback::from_headers(headers).and_then(Pushback::delay);
+    pushback.map(|delay| (delay, Source::Pushback)).or_else(|| {
+        let info = RetryInfo::from_headers(headers)?;
+        Some((info.retry_delay(), Source::RetryInfo))
+    })
+}
+
+/// Does the sender say whether a retry makes sense?
+pub(super) fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    let said = SHOULD_RETRY.iter().find_map(|name| {
+        let text = line::first(headers, name)?;
+        let yes = text.eq_ignore_ascii_case("true");
+        (yes || text.eq_ignore_ascii_case("false")).then_some(yes)
+    });
+    said.or_else(|| match Pushback::from_headers(headers) {
+        Some(Pushback::Never) => Some(false),
+        _ => None,
+    })
+}
+
+/// So many thousandths, of what was read as seconds.
+pub(super) fn milliseconds(number: Duration) -> Duration {
+    // Rounded up, so that nobody comes back too early.
+    let nanos = number.as_nanos().div_ceil(1_000);
+    let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
+    // The remainder of a billion fits.
+    let rest = Duration::from_nanos((nanos % 1_000_000_000) as u64);
+    Duration::from_secs(seconds)
+        .saturating_add(rest)
+        .min(RetryAfter::MAX)
+}
