@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use gateway::{config::parse, limits};
+use gateway::{config::parse, limits::Limits};
 use libfuzzer_sys::fuzz_target;
 
 /// Beyond this only the memory differs, and the target would do little else but take it.
@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
                 .expect("an accepted number of keys");
             config.limits.max_keys = Some(max_keys.min(ROOM));
             config.limits.per_ip.max_keys = None;
-            limits::layer(&config).expect("an accepted configuration can be built");
+            Limits::build(&config).expect("an accepted configuration can be built");
         }
         Err(error) => {
             let said = error.to_string();

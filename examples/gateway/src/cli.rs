@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::config::{self, Config, ConfigFileError, UpstreamUrl};
 
-/// A reverse proxy that limits by client IP, API key and route.
+/// A reverse proxy that limits, fails over and breaks circuits.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -14,9 +14,13 @@ pub struct Cli {
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
-    /// The upstream, as http://127.0.0.1:3000 [default: a small one of its own]
+    /// The upstream, as http://127.0.0.1:3000; several in order of preference [default: a small one of its own]
     #[arg(long, value_name = "URL")]
-    pub upstream: Option<UpstreamUrl>,
+    pub upstream: Vec<UpstreamUrl>,
+
+    /// Where operators look, at /-/metrics and /-/state; port 0 takes a free one [default: 127.0.0.1:0]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
 
     /// A configuration in TOML; flags override it
     #[arg(long, value_name = "FILE")]
@@ -29,16 +33,20 @@ impl Cli {
     /// # Errors
     ///
     /// Where the file cannot be read or is wrong.
-    pub fn into_config(self) -> Result<Config, ConfigFileError> {
-        let mut config = match self.config {
-            Some(path) => config::load(&path)?,
+    pub fn to_config(&self) -> Result<Config, ConfigFileError> {
+        let mut config = match &self.config {
+            Some(path) => config::load(path)?,
             None => Config::default(),
         };
         if let Some(listen) = self.listen {
             config.listen = listen;
         }
-        if let Some(upstream) = self.upstream {
-            config.upstream = Some(upstream);
+        if !self.upstream.is_empty() {
+            config.upstream = None;
+            config.upstreams = self.upstream.iter().cloned().map(Into::into).collect();
+        }
+        if let Some(admin) = self.admin {
+            config.admin.listen = admin;
         }
         Ok(config)
     }
@@ -52,9 +60,12 @@ mod tests {
     fn flags_override_defaults() {
         let cli =
             Cli::try_parse_from(["gateway", "--listen", "[::1]:0", "--upstream", "http://a:1"]);
-        let config = cli.unwrap().into_config().unwrap();
+        let config = cli.unwrap().to_config().unwrap();
         assert_eq!(config.listen.to_string(), "[::1]:0");
-        assert_eq!(config.upstream.unwrap().to_string(), "http://a:1");
+        let [upstream] = &config.upstreams()[..] else {
+            panic!("one upstream");
+        };
+        assert_eq!(upstream.url.to_string(), "http://a:1");
     }
 
     #[test]

@@ -6,13 +6,18 @@
 //!
 //! `gateway.toml` beside this crate's manifest shows every key with its default.
 
+mod admin;
+mod call_log;
+mod circuit_breaker;
 mod client_ip;
 mod error;
+mod errors;
 mod limits;
 mod locate;
 mod network;
 mod timeouts;
 mod upstream_url;
+mod upstreams;
 
 use std::{
     fs,
@@ -22,33 +27,47 @@ use std::{
 
 use serde::Deserialize;
 
-pub(crate) use self::error::reason;
 pub use self::{
+    admin::AdminConfig,
+    call_log::CallLogConfig,
+    circuit_breaker::CircuitBreakerConfig,
     client_ip::{ClientIpConfig, Source},
     error::{ConfigFileError, Violation},
+    errors::ErrorsConfig,
     limits::{
         Fields, GlobalConfig, KeySource, LimitsConfig, MissingKey, PerIpConfig, PerKeyConfig,
-        RouteConfig, Secret, TierConfig, Who,
+        RouteConfig, Secret, TierConfig, UnknownKey, Who,
     },
     network::Network,
     timeouts::Timeouts,
     upstream_url::{InvalidUpstreamUrl, UpstreamUrl},
+    upstreams::UpstreamConfig,
 };
-use crate::limits::check;
+pub(crate) use self::{circuit_breaker::violation as breaker_violation, error::reason};
 
 /// Everything that can be configured.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The upstream; where there is none, the built-in one is started.
+    /// The upstream, if there is one only; see [`upstreams`](Self::upstreams()).
     pub upstream: Option<UpstreamUrl>,
+    /// The upstreams, in order of preference.
+    pub upstreams: Vec<UpstreamConfig>,
     /// Whose request it is.
     pub client_ip: ClientIpConfig,
     /// What is limited.
     pub limits: LimitsConfig,
+    /// When an upstream is no longer called.
+    pub circuit_breaker: CircuitBreakerConfig,
+    /// How the gateway's own errors read.
+    pub errors: ErrorsConfig,
+    /// Where operators look.
+    pub admin: AdminConfig,
+    /// Where calls are written down, if they are.
+    pub call_log: Option<CallLogConfig>,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -58,10 +77,40 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             upstream: None,
+            upstreams: Vec::new(),
             client_ip: ClientIpConfig::default(),
             limits: LimitsConfig::default(),
+            circuit_breaker: CircuitBreakerConfig::default(),
+            errors: ErrorsConfig::default(),
+            admin: AdminConfig::default(),
+            call_log: None,
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+impl Config {
+    /// The upstreams, in order of preference; none where the built-in one is to be started.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<UpstreamConfig> {
+        let only = self.upstream.clone().map(UpstreamConfig::from);
+        self.upstreams.iter().cloned().chain(only).collect()
+    }
+
+    /// Whether it can be built.
+    ///
+    /// # Errors
+    ///
+    /// Where a value cannot be meant, or values contradict each other.
+    pub fn check(&self) -> Result<(), Violation> {
+        if self.upstream.is_some() && !self.upstreams.is_empty() {
+            let reason = "is given beside `upstreams`, expected one of them";
+            return Err(Violation::new("upstream", reason));
+        }
+        upstreams::check(&self.upstreams)?;
+        self.circuit_breaker.check()?;
+        self.errors.check()?;
+        crate::limits::check(self)
     }
 }
 
@@ -85,7 +134,8 @@ pub fn load(path: &Path) -> Result<Config, ConfigFileError> {
 pub fn parse(text: &str, file_name: &Path) -> Result<Config, ConfigFileError> {
     let config: Config =
         toml::from_str(text).map_err(|error| ConfigFileError::of_toml(file_name, text, &error))?;
-    check(&config)
+    config
+        .check()
         .map_err(|violation| ConfigFileError::of_violation(file_name, text, violation))?;
     Ok(config)
 }

@@ -1,11 +1,10 @@
 use std::error::Error;
 
-use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
-use buttress_http::Problem;
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use axum::{body::Body, response::Response};
+use buttress_http::{GrpcCode, Problem};
+use http::StatusCode;
+
+use crate::refusal::Refusal;
 
 /// Why the gateway answers in the upstream's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +21,8 @@ pub(crate) enum Failure {
     BadBody,
     /// What was asked for cannot be forwarded.
     BadTarget,
+    /// The upstream speaks HTTP/2, in which this gateway makes no tunnels.
+    NoTunnel,
 }
 
 impl Failure {
@@ -37,11 +38,64 @@ impl Failure {
         self
     }
 
+    /// Whether the upstream can do nothing about it.
+    pub(crate) const fn is_the_clients(self) -> bool {
+        matches!(self, Self::BadBody | Self::BadTarget | Self::NoTunnel)
+    }
+
+    /// In a word, for the record of the call.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::BrokenOff => "broke_off",
+            Self::Late => "late",
+            Self::Unasked => "switched_protocols",
+            Self::BadBody => "client_broke_off",
+            Self::BadTarget => "bad_target",
+            Self::NoTunnel => "no_tunnel",
+        }
+    }
+
+    /// The answer, in problem+json.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let refusal = Refusal {
+            status: self.status(),
+            code: self.code(),
+            detail: self.detail().into(),
+            grpc: self.grpc(),
+            retry_after: None,
+        };
+        let problem = Problem::new(self.status()).detail(self.detail());
+        refusal.into_response(problem)
+    }
+
     const fn status(self) -> StatusCode {
         match self {
             Self::Unreachable | Self::BrokenOff | Self::Unasked => StatusCode::BAD_GATEWAY,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::BadBody | Self::BadTarget => StatusCode::BAD_REQUEST,
+            Self::NoTunnel => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    const fn grpc(self) -> GrpcCode {
+        match self {
+            Self::Unreachable | Self::BrokenOff | Self::Unasked => GrpcCode::Unavailable,
+            Self::Late => GrpcCode::DeadlineExceeded,
+            Self::BadBody | Self::BadTarget => GrpcCode::InvalidArgument,
+            Self::NoTunnel => GrpcCode::Unimplemented,
+        }
+    }
+
+    /// For callers who tell errors apart by a code.
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "upstream_unreachable",
+            Self::BrokenOff | Self::Unasked => "upstream_failed",
+            Self::Late => "upstream_timeout",
+            Self::BadBody => "body_incomplete",
+            Self::BadTarget => "target_invalid",
+            Self::NoTunnel => "tunnel_unsupported",
         }
     }
 
@@ -53,18 +107,7 @@ impl Failure {
             Self::Unasked => "the upstream switched protocols unasked",
             Self::BadBody => "the request's body ended before its end",
             Self::BadTarget => "the request's target cannot be forwarded",
+            Self::NoTunnel => "the upstream makes no tunnels",
         }
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let mut response = Problem::new(self.status())
-            .detail(self.detail())
-            .into_response()
-            .map(Body::from);
-        let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().insert(CACHE_CONTROL, no_store);
-        response
     }
 }

@@ -1,67 +1,75 @@
-use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr, time::Duration};
 
-use axum::Router;
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    admin::{self, Metrics},
+    call_log::CallLog,
     config::{Config, UpstreamUrl, Violation},
     demo_upstream::DemoUpstream,
-    limits,
-    proxy::{self, Proxy},
+    reload::InForce,
     serve::serve,
     shutdown::Shutdown,
-    upstream::Upstream,
+    telemetry::Telemetry,
 };
 
-/// A gateway that is bound to its address and ready to run.
+/// A gateway that is bound to its addresses and ready to run.
 #[derive(Debug)]
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
-    upstream: UpstreamUrl,
+    admin: Option<(TcpListener, SocketAddr)>,
+    metrics: Option<Metrics>,
+    upstreams: Vec<UpstreamUrl>,
     /// Lives as long as the gateway, draining included.
     demo: Option<DemoUpstream>,
-    app: Router,
+    in_force: InForce,
     bound: Duration,
     shutdown: Shutdown,
 }
 
 impl Gateway {
-    /// Builds the limits, starts the built-in upstream where no other is configured, and binds. The gateway
-    /// ends when `shutdown` is asked for.
+    /// Builds what is configured, starts the built-in upstream where no other is configured, and binds. The
+    /// gateway ends when `shutdown` is asked for. `metrics` are those of the process, if it records any.
     ///
     /// # Errors
     ///
-    /// Where the configuration cannot work, or an address cannot be bound.
-    pub async fn bind(config: &Config, shutdown: Shutdown) -> Result<Self, StartError> {
-        let limits = limits::layer(config).map_err(StartError::Config)?;
-        let (demo, upstream) = match &config.upstream {
-            Some(url) => (None, url.clone()),
-            None => {
-                let demo = DemoUpstream::start().await.map_err(StartError::Demo)?;
-                let url = demo.url().clone();
-                (Some(demo), url)
-            }
+    /// Where the configuration cannot work, an address cannot be bound, or the call log cannot be opened.
+    pub async fn bind(
+        config: &Config,
+        metrics: Option<Metrics>,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Config)?;
+        let configured = config.upstreams();
+        let demo = if configured.is_empty() {
+            Some(DemoUpstream::start().await.map_err(StartError::Demo)?)
+        } else {
+            None
         };
-        let bind = |error| StartError::Bind(config.listen, error);
-        let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-        let proxy = Proxy {
-            upstream: Upstream::at(upstream.clone()),
-            client_ip: config.client_ip.clone(),
-            patience: config.timeouts.response,
-            shutdown: shutdown.clone(),
+        let demo_url = demo.as_ref().map(|demo| demo.url().clone());
+        let (listener, address) = bind(config.listen).await?;
+        let admin = if config.admin.enabled {
+            Some(bind(config.admin.listen).await?)
+        } else {
+            None
         };
-        let app = Router::new()
-            .fallback(proxy::forward)
-            .layer(limits)
-            .with_state(Arc::new(proxy));
+        let calls = config.call_log.as_ref().map(CallLog::open).transpose();
+        let telemetry = Telemetry::with(calls.map_err(StartError::CallLog)?);
+        let upstreams = configured.into_iter().map(|upstream| upstream.url);
+        let upstreams = upstreams.chain(demo_url.clone()).collect();
+        let demo_config = demo_url.map(Into::into);
+        let in_force = InForce::begin(config, demo_config, telemetry, shutdown.clone())
+            .map_err(StartError::Config)?;
         Ok(Self {
             listener,
             address,
-            upstream,
+            admin,
+            metrics,
+            upstreams,
             demo,
-            app,
+            in_force,
             bound: config.timeouts.shutdown,
             shutdown,
         })
@@ -73,10 +81,16 @@ impl Gateway {
         self.address
     }
 
-    /// The upstream that it forwards to.
+    /// The address for operators, if there is one; the real port where the configured one was 0.
     #[must_use]
-    pub const fn upstream(&self) -> &UpstreamUrl {
-        &self.upstream
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, address)| *address)
+    }
+
+    /// The upstreams that it forwards to, in order of preference.
+    #[must_use]
+    pub fn upstreams(&self) -> &[UpstreamUrl] {
+        &self.upstreams
     }
 
     /// Whether the upstream is the built-in one.
@@ -85,12 +99,43 @@ impl Gateway {
         self.demo.is_some()
     }
 
+    /// What is in force, to put something else into force while the gateway runs.
+    #[must_use]
+    pub fn in_force(&self) -> InForce {
+        self.in_force.clone()
+    }
+
     /// Serves until the shutdown, and then until what is in flight has finished or `timeouts.shutdown` is
     /// over. Tells whether it finished.
     pub async fn run(self) -> bool {
-        serve(self.listener, self.app, &self.shutdown).await;
-        self.shutdown.drain(self.bound).await
+        // Operators may look until the last call has ended; a scraper that keeps its connection is not waited
+        // for.
+        let admin = self.admin.map(|(listener, _)| {
+            let served = admin::serve(listener, self.in_force.clone(), self.metrics.clone());
+            AbortOnDropHandle::new(tokio::spawn(served))
+        });
+        let upkeep = self
+            .metrics
+            .map(|metrics| AbortOnDropHandle::new(tokio::spawn(admin::keep_up(metrics))));
+        serve(self.listener, self.in_force.clone(), &self.shutdown).await;
+        let by_itself = self.shutdown.drain(self.bound).await;
+        if let Some(calls) = self.in_force.telemetry().call_log() {
+            calls.flush().await;
+        }
+        drop((admin, upkeep));
+        by_itself
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound
+        .await
+        .map_err(|error| StartError::Bind(address, error))
 }
 
 /// Why a gateway does not start.
@@ -103,6 +148,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// The built-in upstream found no port.
     Demo(io::Error),
+    /// The call log cannot be opened.
+    CallLog(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -111,6 +158,7 @@ impl fmt::Display for StartError {
             Self::Config(violation) => violation.fmt(f),
             Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Demo(error) => write!(f, "cannot start the built-in upstream: {error}"),
+            Self::CallLog(error) => write!(f, "cannot open the call log: {error}"),
         }
     }
 }
@@ -119,7 +167,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Config(violation) => Some(violation),
-            Self::Bind(_, error) | Self::Demo(error) => Some(error),
+            Self::Bind(_, error) | Self::Demo(error) | Self::CallLog(error) => Some(error),
         }
     }
 }

@@ -1,41 +1,60 @@
-//! A reverse proxy that limits by client IP, API key and route: Buttress as a whole program.
+//! A reverse proxy that limits, fails over and breaks circuits: Buttress as a whole program.
 //!
-//! A request's way: `serve.rs` accepts the connection (HTTP/1.1 or h2c), the limits refuse or let through,
-//! `proxy.rs` forwards over a pooled connection, `upgrade.rs` over one of its own where the request asks for a
-//! tunnel. Bodies stream both ways; nothing is collected.
+//! A request's way: `serve.rs` accepts the connection (HTTP/1.1 or h2c) and hands each request to what is in
+//! force (`reload.rs`), a stack of layers (`stack.rs`) that refuse it or let it through to `proxy.rs`, which
+//! forwards it to the first upstream that may be called (`upstreams/`). Bodies stream both ways; nothing is
+//! collected. What was decided on the way stands in the record of the call (`call/`).
 //!
 //! | file | holds |
 //! |---|---|
 //! | `cli.rs`, `config.rs`, `config/` | what the operator wants: flags over file over defaults |
 //! | `gateway.rs` | the whole, put together |
 //! | `serve.rs`, `shutdown.rs`, `signals.rs` | connections, and how they end |
-//! | `limits.rs`, `limits/` | the configuration as a layer of `buttress-rate-limit` |
-//! | `proxy.rs`, `upload.rs`, `failure.rs` | one request there and one answer back |
-//! | `upgrade.rs` | Upgrade and CONNECT |
+//! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
+//! | `limits.rs`, `limits/`, `standing.rs` | the configuration as layers of `buttress-rate-limit` |
+//! | `keys.rs` | API keys and their tiers |
+//! | `upstreams.rs`, `upstreams/` | the upstreams in order of preference, their circuits; Upgrade and CONNECT |
+//! | `proxy.rs`, `answer.rs` | one request there and one answer back |
 //! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs` | the fields that a proxy takes away and adds |
-//! | `upstream.rs`, `demo_upstream.rs` | the way to the upstream; the built-in one |
+//! | `failure.rs`, `refusal.rs`, `speak.rs` | the gateway's own errors, as the caller speaks |
+//! | `call.rs`, `call/`, `call_log.rs`, `call_log/` | the record of a call, and the file of them |
+//! | `telemetry.rs`, `admin.rs`, `admin/` | what is counted, and where operators read it |
+//! | `demo_upstream.rs` | the built-in upstream |
 
 pub mod cli;
 pub mod config;
 pub mod limits;
 
+mod admin;
+mod answer;
+mod call;
+mod call_log;
 mod demo_upstream;
 mod failure;
 mod forwarded;
 mod gateway;
 mod hop_by_hop;
+mod keys;
+mod path;
 mod proxy;
+mod refusal;
+mod reload;
 mod serve;
+mod shared;
 mod shutdown;
 mod signals;
-mod upgrade;
-mod upload;
-mod upstream;
+mod speak;
+mod stack;
+mod standing;
+mod telemetry;
+mod upstreams;
 mod via;
 
 pub use self::{
+    admin::{InstallError, Metrics},
     config::{Config, ConfigFileError},
     gateway::{Gateway, StartError},
+    reload::InForce,
     shutdown::Shutdown,
-    signals::close_on_signal,
+    signals::{close_on_signal, reload_on_signal},
 };

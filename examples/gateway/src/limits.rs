@@ -1,23 +1,32 @@
-//! The configuration as a layer of `buttress-rate-limit`.
+//! The configuration as layers of `buttress-rate-limit`.
 //!
-//! One layer of several policies, so that a request is charged to all of them or to none. They stand, and are
-//! told to clients, from the one that knows least to the one that protects most: the client's address, its
-//! API key, the route, everybody. The upstream comes after all of them, hence nothing is charged that does
-//! not reach it.
+//! They are two. The limit by address stands outermost: it is the cheapest refusal, and what it refuses is
+//! looked at no further. The tenants' limits stand innermost, just before the upstreams: what is answered
+//! before, by a refusal or from the cache, costs a tenant nothing. The latter are one layer of several policies,
+//! so that a request is charged to all of them or to none; they stand, and are told to clients, from the one
+//! that knows least to the one that protects most: the API key, the route, everybody.
 
 mod access;
 mod api_key;
-mod path;
+mod noted;
 mod per_key;
 mod routes;
 mod shadows;
 
-use buttress_core::ConfigError;
-use buttress_rate_limit::telemetry::Tracing;
-use buttress_rate_limit::{Policy, RateLimitLayer};
+use std::sync::Arc;
 
-use self::{api_key::ApiKey, shadows::Shadows};
-use crate::config::{Config, Violation, reason};
+use buttress_core::ConfigError;
+use buttress_rate_limit::{
+    AsResponse, Policy, RateLimitLayer, RateLimitLayerBuilder,
+    telemetry::{Metrics, Tracing},
+};
+
+pub(crate) use self::api_key::ApiKey;
+use self::{noted::Noted, shadows::Shadows};
+use crate::{
+    config::{Config, Violation, reason},
+    keys::Keys,
+};
 
 /// The limits' names, as clients and operators read them.
 const PER_IP: &str = "per-ip";
@@ -26,55 +35,90 @@ const PER_ROUTE: &str = "per-route";
 const GLOBAL: &str = "global";
 
 /// All limits of the gateway.
-///
-/// # Errors
-///
-/// Where `[client_ip]` and `[limits]` make no limits; not for a configuration that
-/// [`parse`](crate::config::parse) accepted.
-pub fn layer(config: &Config) -> Result<RateLimitLayer, Violation> {
-    with_room_for(config.limits.max_keys()?, config)
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub(crate) per_ip: RateLimitLayer,
+    pub(crate) tenants: Option<RateLimitLayer>,
 }
 
-/// Whether [`layer`] would be built, without its memory.
+type Builder = RateLimitLayerBuilder<buttress_http::Head, AsResponse>;
+
+impl Limits {
+    /// As configured.
+    ///
+    /// # Errors
+    ///
+    /// Where `[client_ip]` and `[limits]` make no limits; not for a configuration that
+    /// [`parse`](crate::config::parse) accepted.
+    pub fn build(config: &Config) -> Result<Self, Violation> {
+        Self::with_room_for(config.limits.max_keys()?, config)
+    }
+
+    fn with_room_for(max_keys: usize, config: &Config) -> Result<Self, Violation> {
+        let limits = &config.limits;
+        let client = config.client_ip.build()?;
+        let shadows = Arc::new(Shadows::of(limits).map_err(|error| violation(&error))?);
+        let fields = limits.fields()?.style();
+        let built = |layer: Builder| {
+            // A request without a key is a mistake in the deployment, of which the log tells.
+            let telemetry = (Tracing::default(), Metrics::default());
+            layer
+                .observer((telemetry, (Noted, Arc::clone(&shadows))))
+                .near_limit([])
+                .fields(fields)
+                .max_keys(max_keys)
+                .build()
+                .map_err(|error| violation(&error))
+        };
+
+        let policy = Policy::new(PER_IP, limits.per_ip.quota()?).key(client.clone());
+        let mut per_ip = RateLimitLayer::http(tried_out_if(limits.per_ip.shadow, policy));
+        if !(limits.allow.is_empty() && limits.deny.is_empty()) {
+            per_ip = per_ip.access(access::at_the_door(client.clone(), limits));
+        }
+        let mut tenants = tenants(config, &client)?.into_iter();
+        let tenants = tenants.next().map(|first| {
+            let mut layer = tenants.fold(RateLimitLayer::http(first), Builder::policy);
+            if !limits.allow.is_empty() {
+                layer = layer.access(access::further_in(client, limits));
+            }
+            layer
+        });
+        Ok(Self {
+            per_ip: built(per_ip)?,
+            tenants: tenants.map(built).transpose()?,
+        })
+    }
+}
+
+/// Whether the limits could be built, without their memory.
 pub(crate) fn check(config: &Config) -> Result<(), Violation> {
     config.limits.max_keys()?;
-    with_room_for(1, config).map(drop)
+    if let Some(per_key) = &config.limits.per_key {
+        Keys::of(per_key)?;
+    }
+    Limits::with_room_for(1, config).map(drop)
 }
 
-fn with_room_for(max_keys: usize, config: &Config) -> Result<RateLimitLayer, Violation> {
+fn tenants(config: &Config, client: &buttress_http::ClientIp) -> Result<Vec<Policy>, Violation> {
     let limits = &config.limits;
-    let client = config.client_ip.build()?;
     let api_key = match &limits.per_key {
         Some(per_key) => Some(ApiKey::at(&per_key.key)?),
         None => None,
     };
-
-    let per_ip = Policy::new(PER_IP, limits.per_ip.quota()?).key(client.clone());
-    let mut layer = RateLimitLayer::http(tried_out_if(limits.per_ip.shadow, per_ip))
-        .fields(limits.fields()?.style())
-        .max_keys(max_keys);
+    let mut policies = Vec::new();
     if let (Some(per_key), Some(api_key)) = (&limits.per_key, &api_key) {
-        let policy = per_key::policy(per_key, api_key.clone())?;
-        layer = layer.policy(tried_out_if(per_key.shadow, policy));
+        let policy = per_key::policy(per_key, api_key.clone());
+        policies.push(tried_out_if(per_key.shadow, policy));
     }
-    for (shadow, policy) in routes::policies(&limits.routes, &client, api_key.as_ref())? {
-        layer = layer.policy(tried_out_if(shadow, policy));
+    for (shadow, policy) in routes::policies(&limits.routes, client, api_key.as_ref())? {
+        policies.push(tried_out_if(shadow, policy));
     }
     if let Some(global) = &limits.global {
         let policy = Policy::new(GLOBAL, global.quota);
-        layer = layer.policy(tried_out_if(global.shadow, policy));
+        policies.push(tried_out_if(global.shadow, policy));
     }
-
-    if !(limits.allow.is_empty() && limits.deny.is_empty()) {
-        layer = layer.access(access::rule(client, limits));
-    }
-    // A request without a key is a mistake in the deployment, of which the log tells.
-    layer = match Shadows::of(limits).map_err(|error| violation(&error))? {
-        Some(shadows) => layer.observer((Tracing::default(), shadows)),
-        None => layer.observer(Tracing::default()),
-    };
-    layer = layer.near_limit([]);
-    layer.build().map_err(|error| violation(&error))
+    Ok(policies)
 }
 
 fn tried_out_if(shadow: bool, policy: Policy) -> Policy {

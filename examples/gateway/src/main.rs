@@ -1,5 +1,4 @@
-//! `cargo run --release -p gateway`: a reverse proxy on 127.0.0.1:8080 that limits by client IP, API
-//! key and route.
+//! `cargo run --release -p gateway`: a reverse proxy on 127.0.0.1:8080 with all of Buttress's layers.
 
 use std::{
     io::{self, Write},
@@ -8,7 +7,10 @@ use std::{
 };
 
 use clap::Parser;
-use gateway::{Config, Gateway, Shutdown, cli::Cli, close_on_signal, config::LimitsConfig};
+use gateway::{
+    Config, Gateway, Metrics, Shutdown, cli::Cli, close_on_signal, config::LimitsConfig,
+    reload_on_signal,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,10 +26,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
-    let config = cli.into_config()?;
+    let config = cli.to_config()?;
+    let metrics = Metrics::install()?;
     let shutdown = Shutdown::default();
     close_on_signal(shutdown.clone())?;
-    let gateway = Gateway::bind(&config, shutdown).await?;
+    let gateway = Gateway::bind(&config, Some(metrics), shutdown).await?;
+    let in_force = gateway.in_force();
+    reload_on_signal(move || {
+        // It has said what is wrong.
+        let _ = in_force.reload(|| cli.to_config());
+    })?;
     // Nobody need listen: a closed pipe is no reason to stop.
     let _ = greet(&mut io::stdout().lock(), &config, &gateway);
     if !gateway.run().await {
@@ -39,8 +47,14 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
 fn greet(out: &mut impl Write, config: &Config, gateway: &Gateway) -> io::Result<()> {
     let url = format!("http://{}", gateway.address());
     writeln!(out, "listening on {url}")?;
-    writeln!(out, "upstream: {}{}", gateway.upstream(), built_in(gateway))?;
+    for upstream in gateway.upstreams() {
+        writeln!(out, "upstream: {upstream}{}", built_in(gateway))?;
+    }
     greet_with_limits(out, &config.limits)?;
+    if let Some(admin) = gateway.admin_address() {
+        let url = format!("http://{}", reachable(admin));
+        writeln!(out, "for operators: {url}/-/metrics {url}/-/state")?;
+    }
 
     let url = format!("http://{}", reachable(gateway.address()));
     // What is there to see depends on whose upstream it is.

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo, serve::Listener};
+use axum::{body::Body, serve::Listener};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,9 +23,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time,
 };
-use tower_service::Service;
 
-use crate::shutdown::Shutdown;
+use crate::{reload::InForce, shutdown::Shutdown};
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,9 +32,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a connection of HTTP/2 is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Serves `app` on whatever `listener` accepts. Returns when the gateway closes: nobody is accepted any
+/// Serves what is in force on whatever `listener` accepts. Returns when the gateway closes: nobody is accepted any
 /// more, and what was accepted is the shutdown's to wait for.
-pub(crate) async fn serve(mut listener: TcpListener, app: Router, shutdown: &Shutdown) {
+pub(crate) async fn serve(mut listener: TcpListener, in_force: InForce, shutdown: &Shutdown) {
     let builder = builder();
     let mut closing = pin!(shutdown.closing());
     loop {
@@ -49,7 +48,7 @@ pub(crate) async fn serve(mut listener: TcpListener, app: Router, shutdown: &Shu
             builder.clone(),
             stream,
             peer,
-            app.clone(),
+            in_force.clone(),
             shutdown.clone(),
         ));
     }
@@ -72,7 +71,7 @@ async fn connection(
     builder: auto::Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
-    app: Router,
+    in_force: InForce,
     shutdown: Shutdown,
 ) {
     // A stream of small pieces (SSE) must not wait for the acknowledgement of the last one.
@@ -82,11 +81,12 @@ async fn connection(
     let has_asked = Arc::new(AtomicBool::new(false));
     let service = service_fn({
         let has_asked = Arc::clone(&has_asked);
-        move |mut request: http::Request<Incoming>| {
+        move |request: http::Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            // A router is always ready, and says so in its documentation.
-            app.clone().call(request)
+            let telemetry = Arc::clone(in_force.telemetry());
+            in_force
+                .stack()
+                .answer(telemetry, peer, request.map(Body::new))
         }
     });
 

@@ -60,3 +60,34 @@ impl Signals {
         self.ctrl_c.recv().await;
     }
 }
+
+/// Calls `reload` at every SIGHUP.
+///
+/// # Errors
+///
+/// Where the operating system does not let us listen to signals.
+#[cfg(unix)]
+pub fn reload_on_signal(reload: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut hangup = signal(SignalKind::hangup())?;
+    let reload = std::sync::Arc::new(reload);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let reload = std::sync::Arc::clone(&reload);
+            // A file is read, and tables are made.
+            let _ = tokio::task::spawn_blocking(move || reload()).await;
+        }
+    });
+    Ok(())
+}
+
+/// There is no such signal here: a new configuration takes a restart.
+///
+/// # Errors
+///
+/// Never.
+#[cfg(windows)]
+pub fn reload_on_signal(_reload: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+    Ok(())
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::{Network, Violation, reason};
 
 /// Whose request it is: where the client's address stands, and whose word about it is believed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientIpConfig {

@@ -10,13 +10,13 @@ pub use self::{
     fields::Fields,
     global::GlobalConfig,
     per_ip::PerIpConfig,
-    per_key::{KeySource, MissingKey, PerKeyConfig, Secret, TierConfig},
+    per_key::{KeySource, MissingKey, PerKeyConfig, Secret, TierConfig, UnknownKey},
     routes::{RouteConfig, Who},
 };
 use super::{Network, Violation};
 
-/// What is limited. A request has to keep all of these limits, and is charged to all of them or to none.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// What is limited: each client at the door, and further in what costs an upstream something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LimitsConfig {

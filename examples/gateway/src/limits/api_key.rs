@@ -5,13 +5,13 @@ use crate::config::{KeySource, Violation, reason};
 
 /// The API key of a request, wherever the operator has it.
 #[derive(Clone, Debug)]
-pub(super) enum ApiKey {
+pub(crate) enum ApiKey {
     Bearer,
     Header(keys::ApiKey),
 }
 
 impl ApiKey {
-    pub(super) fn at(source: &KeySource) -> Result<Self, Violation> {
+    pub(crate) fn at(source: &KeySource) -> Result<Self, Violation> {
         match source {
             KeySource::Bearer => Ok(Self::Bearer),
             KeySource::Header(name) => keys::ApiKey::in_header(name)

@@ -17,8 +17,7 @@ struct Shadow {
 }
 
 impl Shadows {
-    /// `None` where there are none.
-    pub(super) fn of(limits: &LimitsConfig) -> Result<Option<Self>, ConfigError> {
+    pub(super) fn of(limits: &LimitsConfig) -> Result<Self, ConfigError> {
         let per_key = limits.per_key.as_ref();
         let shadows = [
             (PER_IP, limits.per_ip.shadow),
@@ -30,10 +29,10 @@ impl Shadows {
             ),
         ];
         let shadows = shadows.into_iter().filter(|(_, shadow)| *shadow);
-        let shadows = shadows
+        shadows
             .map(|(limit, _)| Shadow::of(limit))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok((!shadows.is_empty()).then_some(Self(shadows)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::Path, time::Duration};
 
 use gateway::{
     Config, ConfigFileError,
-    config::{Fields, KeySource, MissingKey, Source, Who, parse},
+    config::{CallLogConfig, Fields, KeySource, MissingKey, Source, UnknownKey, Who, parse},
 };
 
 use crate::{
@@ -240,7 +240,87 @@ const WRONG: &[(&str, &str)] = &[
         "[client_ip]\ntrusted = ['0.0.0.0/0']",
         "gateway.toml:2: client_ip.trusted[0]: `0.0.0.0/0` given",
     ),
+    (
+        "[limits.per_key]\nquota = '1/s'\nunknown = 'ignore'",
+        "gateway.toml:3: limits.per_key.unknown: unknown variant `ignore`",
+    ),
+    (
+        "[[upstreams]]\nurl = 'https://a'",
+        "gateway.toml:2: upstreams[0].url: `https://a` given: this gateway does not speak TLS",
+    ),
+    (
+        "[[upstreams]]\nname = 'a'",
+        "gateway.toml:1: upstreams[0]: missing field `url`",
+    ),
+    (
+        "[[upstreams]]\nurl = 'http://a'\nresponse = '0s'",
+        "gateway.toml:3: upstreams[0].response: `0` given, expected",
+    ),
+    (
+        "[[upstreams]]\nurl = 'http://a'\nname = ''",
+        "gateway.toml:3: upstreams[0].name: expected a name",
+    ),
+    (
+        "circuit_breaker.failure_rate = 0.0",
+        "gateway.toml:1: circuit_breaker.failure_rate: ",
+    ),
+    (
+        "circuit_breaker.failure_rate = 1.5",
+        "gateway.toml:1: circuit_breaker.failure_rate: ",
+    ),
+    (
+        "[circuit_breaker]\nslow_after = '1s'\nslow_rate = 0.0",
+        "gateway.toml:3: circuit_breaker.slow_rate: ",
+    ),
+    (
+        "[circuit_breaker]\nminimum_calls = 0",
+        "gateway.toml:2: circuit_breaker.minimum_calls: ",
+    ),
+    (
+        "[circuit_breaker]\nprobes = 0",
+        "gateway.toml:2: circuit_breaker.probes: `0` given, expected",
+    ),
+    (
+        "[circuit_breaker]\nopen_for = '2m'",
+        "gateway.toml:2: circuit_breaker.open_for: ",
+    ),
+    (
+        "[circuit_breaker]\nwindow = '3000y'",
+        "gateway.toml:2: circuit_breaker.window: ",
+    ),
+    (
+        "[errors]\nopenai = ['/v1',\n'v2']",
+        "gateway.toml:3: errors.openai[1]: `v2` given, expected a path such as",
+    ),
+    (
+        "admin.listen = 'localhost'",
+        "gateway.toml:1: admin.listen: ",
+    ),
+    (
+        "[call_log]\nfiles = 3",
+        "gateway.toml:1: call_log: missing field `path`",
+    ),
+    (
+        "[call_log]\npath = 'a'\nmax_bytes = 5",
+        "gateway.toml:3: call_log.max_bytes: `5` given, expected 10000 to",
+    ),
+    (
+        "[call_log]\npath = 'a'\nfiles = 0",
+        "gateway.toml:3: call_log.files: `0` given, expected 1 to",
+    ),
+    (
+        "[call_log]\npath = 'a'\nqueue = 0",
+        "gateway.toml:3: call_log.queue: `0` given, expected 1 to",
+    ),
     // Values that contradict each other.
+    (
+        "upstream = 'http://a'\n[[upstreams]]\nurl = 'http://b'",
+        "gateway.toml:1: upstream: is given beside `upstreams`",
+    ),
+    (
+        "[[upstreams]]\nurl = 'http://a'\n[[upstreams]]\nurl = 'http://a'",
+        "gateway.toml:3: upstreams[1].name: `a` given twice",
+    ),
     (
         "[limits]\nmax_keys = 5\n[limits.per_ip]\nmax_keys = 5",
         "gateway.toml:4: limits.per_ip.max_keys: is `limits.max_keys`, which is given too",
@@ -328,20 +408,37 @@ fn what_the_documented_file_has_in_comments_can_be_meant_too() {
         .collect();
     let uncommented = uncommented
         .replace("hops =", "# hops =")
+        .replace("upstream =", "# upstream =")
         .replace("source = \"peer\"", "source = \"x-forwarded-for\"");
     let config = parsed(&uncommented).unwrap();
-    assert_eq!(
-        config.upstream.unwrap().to_string(),
-        "http://127.0.0.1:3000"
-    );
+    let [main, spare] = &config.upstreams()[..] else {
+        panic!("two upstreams");
+    };
+    assert_eq!((main.name(), spare.name()), ("main", "spare"));
+    assert_eq!(main.url.to_string(), "http://127.0.0.1:3000");
+    assert!(!main.http2);
+    assert_eq!(main.response, Some(config.timeouts.response));
+    assert_eq!(config.call_log, Some(CallLogConfig::at("calls.ndjson")));
     let trusts = |ip: &str| config.client_ip.trusts(ip.parse::<IpAddr>().unwrap());
     assert!(trusts("10.1.2.3") && trusts("::ffff:10.1.2.3") && trusts("2001:db8::1"));
     assert!(!trusts("11.1.2.3"));
 
+    let breaker = config.circuit_breaker;
+    assert_eq!(breaker.slow_after, Some(Duration::from_secs(5)));
     let per_key = config.limits.per_key.unwrap();
     assert_eq!(
-        (per_key.key, per_key.missing, per_key.shadow),
-        (KeySource::default(), MissingKey::default(), false)
+        (
+            per_key.key,
+            per_key.missing,
+            per_key.unknown,
+            per_key.shadow
+        ),
+        (
+            KeySource::default(),
+            MissingKey::default(),
+            UnknownKey::default(),
+            false
+        )
     );
     assert_eq!(per_key.tiers["gold"].keys[1].reveal(), "and-another");
     let [route] = &config.limits.routes[..] else {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The lines that the program prints, up to the last of its three commands.
-async fn greeting(arguments: &[&str]) -> Vec<String> {
+pub(crate) async fn greeting(arguments: &[&str]) -> Vec<String> {
     let mut child = Program::command()
         .args(arguments)
         .stdout(Stdio::piped())

@@ -3,13 +3,18 @@
 //! Clients and upstreams are mostly bare sockets, so that a test sees and says every byte. Nothing sleeps:
 //! what must happen is waited for under a deadline.
 
+mod admin;
+mod call_log;
 mod config;
+mod errors;
 mod failures;
 mod forwarding;
 mod greeting;
 mod limits;
 mod policies;
 mod raw;
+mod reload;
 mod running;
 mod shutdown;
 mod tunnels;
+mod upstreams;

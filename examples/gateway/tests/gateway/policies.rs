@@ -16,14 +16,9 @@ struct Limited(Running);
 impl Limited {
     async fn by(limits: &str) -> Self {
         let text = format!(
-            "listen = '127.0.0.1:0'\n\
-             client_ip = {{ source = 'x-forwarded-for', trusted = ['127.0.0.0/8'] }}\n\
-             {limits}"
+            "client_ip = {{ source = 'x-forwarded-for', trusted = ['127.0.0.0/8'] }}\n{limits}"
         );
-        let mut config = gateway::config::parse(&text, "test".as_ref()).unwrap();
-        let plenty = "1000000/s".parse().unwrap();
-        config.limits.per_ip.quota.get_or_insert(plenty);
-        Self(Running::of(&config).await)
+        Self(Running::from(&text).await)
     }
 
     async fn get(&self, path: &str, fields: &[&str]) -> (Head, Raw) {
@@ -109,7 +104,7 @@ async fn a_request_without_a_key_is_treated_as_chosen() {
         ("", 4, "429 Too Many Requests"),
         ("missing = 'exempt'", 4, "429 Too Many Requests"),
         ("missing = 'share'", 2, "429 Too Many Requests"),
-        ("missing = 'refuse'", 0, "400 Bad Request"),
+        ("missing = 'refuse'", 0, "401 Unauthorized"),
     ] {
         let limits = TIERS.replace("quota = '2/h'", &format!("quota = '2/h'\n{missing}"));
         let gateway = Limited::by(&limits).await;
@@ -173,24 +168,71 @@ async fn the_longest_route_counts_for_whom_it_says() {
 }
 
 #[tokio::test]
-async fn everybody_together_has_a_limit_and_who_is_refused_is_charged_nowhere() {
+async fn who_is_refused_by_one_of_the_tenants_limits_is_charged_to_none() {
     let gateway = Limited::by(
-        "limits.per_ip.quota = '2/h'\n\
+        "limits.per_key.quota = '2/h'\n\
          limits.global.quota = '3/h'\n",
     )
     .await;
-    for (client, admitted) in [("192.0.2.1", 2), ("192.0.2.2", 1), ("192.0.2.3", 0)] {
+    for (key, admitted) in [("a", 2), ("b", 1), ("c", 0)] {
+        let field = format!("Authorization: Bearer {key}");
+        assert_eq!(gateway.admits(4, "/", &[&field]).await, admitted, "{key}");
+    }
+    let (refusal, _) = gateway.get("/", &["Authorization: Bearer c"]).await;
+    let stand = refusal.one("ratelimit");
+    assert!(stand.starts_with("\"per-key\";r=2"), "uncharged: {stand}");
+    assert!(stand.contains("\"global\";r=0;t="), "{stand}");
+}
+
+#[tokio::test]
+async fn who_is_refused_at_the_door_costs_no_tenant_anything() {
+    let gateway = Limited::by("limits.per_ip.quota = '1/h'\nlimits.global.quota = '3/h'\n").await;
+    for (client, admitted) in [
+        ("192.0.2.1", 1),
+        ("192.0.2.2", 1),
+        ("192.0.2.3", 1),
+        ("192.0.2.4", 0),
+    ] {
         let field = format!("X-Forwarded-For: {client}");
         assert_eq!(
-            gateway.admits(4, "/", &[&field]).await,
+            gateway.admits(3, "/", &[&field]).await,
             admitted,
             "{client}"
         );
     }
-    let (refusal, _) = gateway.get("/", &["X-Forwarded-For: 192.0.2.3"]).await;
-    let stand = refusal.one("ratelimit");
-    assert!(stand.starts_with("\"per-ip\";r=2"), "uncharged: {stand}");
-    assert!(stand.contains("\"global\";r=0;t="), "{stand}");
+}
+
+#[tokio::test]
+async fn who_is_admitted_is_told_of_all_limits() {
+    let gateway = Limited::by("limits.per_ip.quota = '6/h'\nlimits.global.quota = '3/h'\n").await;
+    let (head, _) = gateway.get("/", &["X-Forwarded-For: 192.0.2.1"]).await;
+    assert_eq!(
+        head.one("ratelimit-policy"),
+        "\"per-ip\";q=6;w=3600, \"global\";q=3;w=3600"
+    );
+    let stand = head.one("ratelimit");
+    assert!(
+        stand.starts_with("\"per-ip\";r=5;t=") && stand.contains(", \"global\";r=2;t="),
+        "{stand}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_knows_costs_a_tenant_nothing() {
+    let limits = TIERS.replace(
+        "quota = '2/h'",
+        "quota = '2/h'\nunknown = 'refuse'\nmissing = 'refuse'",
+    );
+    let gateway = Limited::by(&format!("{limits}\n[limits.global]\nquota = '4/h'\n")).await;
+    for field in ["Authorization: Bearer nobody-knows-me", "Accept: */*"] {
+        let passed = gateway.passed(6, "/", &[field], "401 Unauthorized").await;
+        assert_eq!(passed, 0, "{field}");
+        let (head, _) = gateway.get("/", &[field]).await;
+        assert_eq!(head.one("www-authenticate"), "Bearer");
+        assert_eq!(head.one("content-type"), "application/problem+json");
+    }
+    let known = ["Authorization: Bearer gold-1"];
+    assert_eq!(gateway.admits(6, "/", &known).await, 4, "all that there is");
 }
 
 #[tokio::test]

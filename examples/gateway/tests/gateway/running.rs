@@ -6,7 +6,7 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use gateway::{Config, Gateway, Shutdown};
+use gateway::{Config, Gateway, InForce, Shutdown};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
@@ -19,6 +19,8 @@ use crate::raw::{Raw, within};
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    in_force: InForce,
     shutdown: Shutdown,
 }
 
@@ -39,10 +41,36 @@ impl Running {
 
     pub(crate) async fn of(config: &Config) -> Self {
         let shutdown = Shutdown::default();
-        let gateway = Gateway::bind(config, shutdown.clone()).await.unwrap();
+        let gateway = Gateway::bind(config, None, shutdown.clone()).await.unwrap();
         let address = gateway.address();
+        let admin = gateway.admin_address().unwrap();
+        let in_force = gateway.in_force();
         tokio::spawn(gateway.run());
-        Self { address, shutdown }
+        Self {
+            address,
+            admin,
+            in_force,
+            shutdown,
+        }
+    }
+
+    /// From the text of a file. No client is in the way of the others with its limit, unless it says so.
+    pub(crate) async fn from(text: &str) -> Self {
+        Self::of(&configured(text)).await
+    }
+
+    /// Puts what the text says into force.
+    pub(crate) fn reload(&self, text: &str) -> Result<(), String> {
+        self.in_force.reload(|| Ok::<_, String>(configured(text)))
+    }
+
+    /// What operators see at `path`.
+    pub(crate) async fn look(&self, path: &str) -> String {
+        look(self.admin, path).await
+    }
+
+    pub(crate) async fn state(&self) -> serde_json::Value {
+        serde_json::from_str(&self.look("/-/state").await).unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Raw {
@@ -57,11 +85,33 @@ impl Drop for Running {
     }
 }
 
+fn configured(text: &str) -> Config {
+    let text = format!("listen = '127.0.0.1:0'\n{text}");
+    let mut config = gateway::config::parse(&text, "test".as_ref()).unwrap();
+    let plenty = "1000000/s".parse().unwrap();
+    config.limits.per_ip.quota.get_or_insert(plenty);
+    config
+}
+
+/// The body of what is at `path` for operators.
+pub(crate) async fn look(admin: SocketAddr, path: &str) -> String {
+    let mut operator = Raw::connect(admin).await;
+    operator
+        .send(&format!(
+            "GET {path} HTTP/1.1\nHost: a\nConnection: close\n\n"
+        ))
+        .await;
+    let head = operator.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 200 OK");
+    operator.rest().await
+}
+
 /// The program itself.
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl Program {
@@ -81,9 +131,17 @@ impl Program {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = within(lines.next_line()).await.unwrap().unwrap();
         let address = line.strip_prefix("listening on http://").unwrap().parse();
+        let admin = loop {
+            let line = within(lines.next_line()).await.unwrap().unwrap();
+            if let Some(urls) = line.strip_prefix("for operators: http://") {
+                let (admin, _) = urls.split_once('/').unwrap();
+                break admin.parse().unwrap();
+            }
+        };
         Self {
             child,
             address: address.unwrap(),
+            admin,
         }
     }
 

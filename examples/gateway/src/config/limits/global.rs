@@ -2,7 +2,7 @@ use buttress_rate_limit::Quota;
 use serde::Deserialize;
 
 /// What all clients together may ask for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GlobalConfig {

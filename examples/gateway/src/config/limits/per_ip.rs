@@ -5,7 +5,7 @@ use super::{Fields, Violation};
 use crate::config::reason;
 
 /// What each client may ask for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PerIpConfig {

@@ -4,7 +4,7 @@ use buttress_rate_limit::{OnMissingKey, Quota};
 use serde::{Deserialize, Deserializer, de};
 
 /// What each API key may ask for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PerKeyConfig {
@@ -16,6 +16,9 @@ pub struct PerKeyConfig {
     /// What happens to a request without a key.
     #[serde(default)]
     pub missing: MissingKey,
+    /// What happens to a request with a key that is of no tier.
+    #[serde(default)]
+    pub unknown: UnknownKey,
     /// Whether it is only tried out: counted and reported, and never in the way.
     #[serde(default)]
     pub shadow: bool,
@@ -41,7 +44,7 @@ pub enum KeySource {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MissingKey {
-    /// It is refused with 400.
+    /// It is refused with 401.
     Refuse,
     /// All such requests share one quota.
     Share,
@@ -50,8 +53,20 @@ pub enum MissingKey {
     Exempt,
 }
 
+/// What happens to a request with a key that is of no tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum UnknownKey {
+    /// The key has the quota of all such keys, each; whether it is good is the upstream's affair.
+    #[default]
+    Limit,
+    /// It is refused with 401.
+    Refuse,
+}
+
 /// API keys that have a quota of their own, each.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TierConfig {

@@ -2,7 +2,7 @@ use buttress_rate_limit::Quota;
 use serde::Deserialize;
 
 /// What may be asked of the paths at and below one.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RouteConfig {

@@ -1,11 +1,43 @@
+//! Paths, as upstreams understand them, and what is at or below one.
+
 use std::borrow::Cow;
+
+/// The first segments of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix(Box<[u8]>);
+
+impl Prefix {
+    /// `None` where no path could be at or below `path`.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        if path == "/" {
+            return Some(Self(Box::default()));
+        }
+        let is_possible = path.starts_with('/')
+            && !path.ends_with('/')
+            && !path
+                .contains(|character: char| "?#%".contains(character) || character.is_control())
+            && plain(path) == path.as_bytes();
+        is_possible.then(|| Self(path.as_bytes().into()))
+    }
+
+    /// Whether a [plain] path is at or below it. Segments are whole.
+    pub(crate) fn covers(&self, path: &[u8]) -> bool {
+        let rest = path.strip_prefix(&*self.0);
+        rest.is_some_and(|rest| self.0.is_empty() || matches!(rest, [] | [b'/', ..]))
+    }
+
+    /// Of several that cover a path, the longest is meant.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// The path that an upstream is likely to understand: percent-decoded once, `.` and `..` resolved, empty
 /// segments left out, as nginx reads it to find a location. Without that `/v1//completions` would be no
 /// `/v1/completions` here, and one there.
 ///
 /// Borrowed, and so without an allocation, where nothing of this is in the path.
-pub(super) fn plain(path: &str) -> Cow<'_, [u8]> {
+pub(crate) fn plain(path: &str) -> Cow<'_, [u8]> {
     let bytes = path.as_bytes();
     let is_plain = !bytes.contains(&b'%')
         && !bytes
@@ -86,5 +118,21 @@ mod tests {
             plain("/v1/completions/7"),
             Cow::Borrowed(b"/v1/completions/7")
         ));
+    }
+
+    #[test]
+    fn a_path_that_none_is_below_is_no_prefix() {
+        for path in [
+            "",
+            "v1",
+            "/v1/",
+            "//v1",
+            "/v1/../v2",
+            "/v1?a",
+            "/%63",
+            "/v\u{7f}",
+        ] {
+            assert!(Prefix::of(path).is_none(), "{path}");
+        }
     }
 }

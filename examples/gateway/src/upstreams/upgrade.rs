@@ -1,6 +1,6 @@
 //! Tunnels: `Upgrade` (RFC 9110 §7.8), such as WebSocket's, and `CONNECT` (§9.3.6).
 //!
-//! 1. The request goes to the configured upstream, over a connection of its own. A CONNECT does too, with the
+//! 1. The request goes to the first upstream that may be called, over a connection of its own. A CONNECT does too, with the
 //!    authority that the client named: whether to connect there is the upstream's to decide, so this gateway
 //!    is no open proxy.
 //! 2. Where the upstream agrees (101; any 2xx to CONNECT) so do we, and bytes are copied both ways until both
@@ -16,22 +16,24 @@ use http::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io;
+use tokio_util::io::InspectWriter;
 
+use super::{attempt::Attempt, upload::Upload};
 use crate::{
+    answer,
+    call::{Call, End},
     failure::Failure,
     hop_by_hop,
-    proxy::{self, Proxy},
-    upload::Upload,
 };
 
 /// A request's wish for a tunnel, with the client's end of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     client: OnUpgrade,
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Upgrade(HeaderValue),
     Connect,
@@ -54,28 +56,31 @@ impl Wanted {
 }
 
 /// Asks the upstream for the tunnel, and keeps it open if it agrees.
-pub(crate) async fn forward(
-    proxy: &Proxy,
+pub(super) async fn forward(
+    attempt: &Attempt,
     mut parts: Parts,
     body: Body,
     Wanted { client, kind }: Wanted,
 ) -> Result<Response, Failure> {
-    aim(proxy, &mut parts, &kind)?;
+    if attempt.target.speaks_http2() {
+        return Err(Failure::NoTunnel);
+    }
+    aim(attempt, &mut parts, &kind)?;
     let (upload, watch) = Upload::watched(body);
     let request = Request::from_parts(parts, upload);
-    let asked = proxy.upstream.send_alone(request);
-    let mut answer = proxy.in_time(&watch, asked).await?;
+    let asked = attempt.target.send_alone(request);
+    let mut answer = attempt.in_time(&watch, asked).await?;
 
     let agreed = match kind {
         Kind::Upgrade(_) => answer.status() == StatusCode::SWITCHING_PROTOCOLS,
         Kind::Connect => answer.status().is_success(),
     };
     if !agreed {
-        return proxy::relay(answer.map(Body::new));
+        return answer::relay(answer.map(Body::new));
     }
-    keep_open(proxy, client, hyper::upgrade::on(&mut answer));
+    keep_open(attempt, client, hyper::upgrade::on(&mut answer));
     let protocols = answer.headers().get(UPGRADE).cloned();
-    let mut answer = proxy::our_own(answer.map(|_| Body::empty()));
+    let mut answer = answer::our_own(answer.map(|_| Body::empty()));
     // A tunnel has no length, whatever the upstream says, and hyper resets an h2c stream over one.
     answer.headers_mut().remove(CONTENT_LENGTH);
     if let (Kind::Upgrade(_), Some(protocols)) = (kind, protocols) {
@@ -85,7 +90,7 @@ pub(crate) async fn forward(
 }
 
 /// Sets the target, `Host` and the wish itself, as this connection's first line and fields have them.
-fn aim(proxy: &Proxy, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
+fn aim(attempt: &Attempt, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
     let bad_target = |error: &(dyn std::error::Error + 'static)| Failure::BadTarget.because(error);
     let host = match kind {
         Kind::Connect => {
@@ -96,7 +101,7 @@ fn aim(proxy: &Proxy, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
         }
         Kind::Upgrade(protocols) => {
             hop_by_hop::announce_upgrade(&mut parts.headers, protocols.clone());
-            let url = proxy.upstream.url();
+            let url = attempt.target.url();
             let target = url
                 .resolve(&parts.uri)
                 .map_err(|error| bad_target(&error))?;
@@ -113,23 +118,35 @@ fn aim(proxy: &Proxy, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
 }
 
 /// Copies both ways in a task that a shutdown waits for, and cuts when its bound is over.
-fn keep_open(proxy: &Proxy, client: OnUpgrade, upstream: OnUpgrade) {
-    let cut = proxy.shutdown.cut_off();
-    proxy.shutdown.track(async move {
+fn keep_open(attempt: &Attempt, client: OnUpgrade, upstream: OnUpgrade) {
+    let cut = attempt.shutdown.cut_off();
+    // The call is not over before the tunnel is.
+    let call = Call::current();
+    if let Some(call) = &call {
+        call.ended(End::Tunnel);
+    }
+    attempt.shutdown.track(async move {
         tokio::select! {
             () = cut => tracing::debug!("a tunnel was cut by the shutdown"),
-            ended = splice(client, upstream) => {
+            ended = splice(client, upstream, call.as_deref()) => {
                 if let Err(error) = ended {
                     tracing::debug!("a tunnel broke: {error}");
                 }
             }
         }
+        drop(call);
     });
 }
 
-async fn splice(client: OnUpgrade, upstream: OnUpgrade) -> io::Result<()> {
+async fn splice(client: OnUpgrade, upstream: OnUpgrade, call: Option<&Call>) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    let mut upstream = TokioIo::new(upstream);
+    // As they go, since a tunnel that is cut tells no sum.
+    let mut client = InspectWriter::new(TokioIo::new(client), |bytes: &[u8]| {
+        if let Some(call) = call {
+            call.sent(bytes.len() as u64);
+        }
+    });
     io::copy_bidirectional(&mut client, &mut upstream).await?;
     Ok(())
 }

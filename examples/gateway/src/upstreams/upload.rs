@@ -20,14 +20,14 @@ use tokio::{sync::Notify, time};
 
 /// The body as the client of hyper gets it: what it is made of, and a [`Watch`] on it.
 #[derive(Debug)]
-pub(crate) struct Upload {
+pub(super) struct Upload {
     body: Body,
     state: Arc<State>,
 }
 
 /// Sees where an [`Upload`] stands.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(super) struct Watch {
     state: Arc<State>,
 }
 
@@ -39,7 +39,7 @@ struct State {
 }
 
 impl Upload {
-    pub(crate) fn watched(body: Body) -> (Self, Watch) {
+    pub(super) fn watched(body: Body) -> (Self, Watch) {
         let state = Arc::<State>::default();
         let watch = Watch {
             state: Arc::clone(&state),
@@ -50,7 +50,7 @@ impl Upload {
 
 impl Watch {
     /// Is over when the upstream had its turn for all of `limit`, without taking more of the body.
-    pub(crate) async fn upstream_is_late(&self, limit: Duration) {
+    pub(super) async fn upstream_is_late(&self, limit: Duration) {
         loop {
             let clients_turn = self.state.waits_for_client.load(Ordering::Acquire);
             tokio::select! {
@@ -62,7 +62,7 @@ impl Watch {
     }
 
     /// Whether the body ended in an error: it is the client that failed.
-    pub(crate) fn client_broke_off(&self) -> bool {
+    pub(super) fn client_broke_off(&self) -> bool {
         self.state.broken.load(Ordering::Acquire)
     }
 }

@@ -1,0 +1,20 @@
+use buttress_circuit_breaker::{State, telemetry::Metrics};
+use metrics::gauge;
+
+use crate::reload::InForce;
+
+/// Sets the gauges of what is not counted but looked up, just before somebody reads them.
+pub(super) fn set(in_force: &InForce) {
+    let (stack, metrics) = (in_force.stack(), Metrics::default());
+    for upstream in stack.upstreams().iter() {
+        let name = || upstream.name().to_owned();
+        let snapshot = upstream.snapshot();
+        for state in State::ALL {
+            let is = if state == snapshot.state { 1.0 } else { 0.0 };
+            gauge!("circuitbreaker.state", "name" => name(), "state" => state.name()).set(is);
+        }
+        metrics.record_rates(upstream.name(), &snapshot);
+        let parked = snapshot.parked.unwrap_or_default();
+        gauge!("circuitbreaker.parked_seconds", "name" => name()).set(parked.as_secs_f64());
+    }
+}

@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use buttress_rate_limit::{Limit, RateLimitLayer};
+use serde::Serialize;
+
+use crate::reload::InForce;
+
+/// How things stand.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    in_flight: u64,
+    limits: Vec<LimitState>,
+    upstreams: Vec<UpstreamState>,
+    call_log: Option<CallLogState>,
+    reloads: ReloadState,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitState {
+    name: String,
+    quota: String,
+    algorithm: String,
+    /// How often a client found no place of its own in the table.
+    overflowed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct UpstreamState {
+    name: String,
+    url: String,
+    http2: bool,
+    breaker: BreakerState,
+    /// For how long it asked not to be called.
+    parked_ms: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct BreakerState {
+    state: &'static str,
+    /// For how long it will not be called.
+    retry_after_ms: Option<u64>,
+    calls: u64,
+    failures: u64,
+    slow_calls: u64,
+    failure_rate: f64,
+    slow_call_rate: f64,
+    trips: u32,
+    probes_in_flight: usize,
+    not_permitted_calls: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CallLogState {
+    written: u64,
+    dropped: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ReloadState {
+    done: u64,
+    refused: u64,
+    last: Option<String>,
+    last_error: Option<String>,
+}
+
+/// How things stand now.
+pub(super) fn of(in_force: &InForce) -> State {
+    let stack = in_force.stack();
+    let (limits, telemetry) = (stack.limits(), in_force.telemetry());
+    let layers = [Some(&limits.per_ip), limits.tenants.as_ref()];
+    let reloads = in_force.reloads();
+    State {
+        in_flight: telemetry.in_flight(),
+        limits: layers
+            .into_iter()
+            .flatten()
+            .flat_map(RateLimitLayer::limits)
+            .map(|limit| LimitState::of(limit))
+            .collect(),
+        upstreams: stack.upstreams().iter().map(UpstreamState::of).collect(),
+        call_log: telemetry.call_log().map(|log| CallLogState {
+            written: log.written(),
+            dropped: log.dropped(),
+        }),
+        reloads: ReloadState {
+            done: reloads.done,
+            refused: reloads.refused,
+            last: reloads
+                .last
+                .map(|time| humantime::format_rfc3339_millis(time).to_string()),
+            last_error: reloads.last_error,
+        },
+    }
+}
+
+impl LimitState {
+    fn of(limit: &Limit) -> Self {
+        Self {
+            name: limit.name().to_owned(),
+            quota: limit.quota().to_string(),
+            algorithm: format!("{:?}", limit.algorithm()),
+            overflowed: limit.overflowed(),
+        }
+    }
+}
+
+impl UpstreamState {
+    fn of(upstream: &crate::upstreams::Upstream) -> Self {
+        let (config, snapshot) = (upstream.config(), upstream.snapshot());
+        Self {
+            name: upstream.name().to_owned(),
+            url: config.url.to_string(),
+            http2: config.http2,
+            breaker: BreakerState {
+                state: snapshot.state.name(),
+                retry_after_ms: snapshot.retry_after.map(millis_up),
+                calls: snapshot.calls,
+                failures: snapshot.failures,
+                slow_calls: snapshot.slow_calls,
+                failure_rate: snapshot.failure_rate(),
+                slow_call_rate: snapshot.slow_call_rate(),
+                trips: snapshot.trips,
+                probes_in_flight: snapshot.probes_in_flight,
+                not_permitted_calls: snapshot.not_permitted_calls,
+            },
+            parked_ms: snapshot.parked.map(millis_up),
+        }
+    }
+}
+
+/// Rounded up: nothing is ready earlier.
+fn millis_up(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}

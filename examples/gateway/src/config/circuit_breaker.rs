@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, LayerFor};
+use buttress_circuit_breaker::{CircuitBreakerBuilder, OpenFor, RateTrip, Trip};
+use buttress_core::ConfigError;
+use serde::Deserialize;
+
+use super::{Violation, reason, timeouts};
+
+/// When an upstream is no longer called, and for how long. Each has a circuit of its own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CircuitBreakerConfig {
+    /// The calls of so long a time count.
+    #[serde(deserialize_with = "timeouts::duration")]
+    pub window: Duration,
+    /// It opens when this share of them failed: more than 0.0, at most 1.0.
+    pub failure_rate: f64,
+    /// It does not open before there were so many of them.
+    pub minimum_calls: u32,
+    /// It opens, too, when `slow_rate` of them took so long to answer.
+    #[serde(deserialize_with = "timeouts::some_duration")]
+    pub slow_after: Option<Duration>,
+    /// That share: more than 0.0, at most 1.0.
+    pub slow_rate: f64,
+    /// How long it stays open the first time; twice as long each further time, with jitter.
+    #[serde(deserialize_with = "timeouts::duration")]
+    pub open_for: Duration,
+    /// How long it stays open at most.
+    #[serde(deserialize_with = "timeouts::duration")]
+    pub max_open_for: Duration,
+    /// How many calls then try whether the upstream is well.
+    pub probes: u32,
+}
+
+impl Default for CircuitBreakerConfig {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10),
+            failure_rate: 0.5,
+            minimum_calls: 10,
+            slow_after: None,
+            slow_rate: 0.5,
+            open_for: Duration::from_secs(1),
+            max_open_for: Duration::from_secs(60),
+            probes: 3,
+        }
+    }
+}
+
+impl CircuitBreakerConfig {
+    /// A layer that is still to be named, observed and built.
+    pub(crate) fn layer(
+        &self,
+    ) -> CircuitBreakerBuilder<LayerFor<buttress_http::Head, buttress_circuit_breaker::Http>> {
+        CircuitBreakerLayer::http(self.trip())
+            .open_for(self.open())
+            .probes(self.probes)
+    }
+
+    /// Whether that can be built.
+    pub(super) fn check(&self) -> Result<(), Violation> {
+        let built = CircuitBreaker::on(self.trip())
+            .open_for(self.open())
+            .probes(self.probes)
+            .build();
+        built.map(drop).map_err(|error| violation(&error))
+    }
+
+    fn trip(&self) -> Trip {
+        let trip: RateTrip = Trip::over_time(self.window)
+            .failure_rate(self.failure_rate)
+            .minimum_calls(self.minimum_calls);
+        match self.slow_after {
+            Some(slow_after) => trip.slow_call_rate(self.slow_rate, slow_after).into(),
+            None => trip.into(),
+        }
+    }
+
+    fn open(&self) -> OpenFor {
+        OpenFor::growing(self.open_for, self.max_open_for)
+    }
+}
+
+/// The layer's word about one of its fields, as the word about the file's.
+pub(crate) fn violation(error: &ConfigError) -> Violation {
+    let field = match error.field() {
+        "slow_call_rate" => "slow_rate",
+        "window" | "over_time" => "window",
+        field => field,
+    };
+    Violation::new(format!("circuit_breaker.{field}"), reason(error))
+}

@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{UpstreamUrl, Violation, timeouts};
+
+/// One of the upstreams, which stand in order of preference.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UpstreamConfig {
+    /// Where it is.
+    pub url: UpstreamUrl,
+    /// What it is called in the log, the metrics and the state; host and port where none is given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether it is spoken to in HTTP/2 without being asked first (h2c with prior knowledge), as gRPC
+    /// needs it.
+    #[serde(default)]
+    pub http2: bool,
+    /// `timeouts.response` of this one.
+    #[serde(default, deserialize_with = "timeouts::some_duration")]
+    pub response: Option<Duration>,
+}
+
+impl From<UpstreamUrl> for UpstreamConfig {
+    fn from(url: UpstreamUrl) -> Self {
+        Self {
+            url,
+            name: None,
+            http2: false,
+            response: None,
+        }
+    }
+}
+
+impl UpstreamConfig {
+    /// The name, given or not.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.name {
+            Some(name) => name,
+            None => self.url.authority().as_str(),
+        }
+    }
+}
+
+/// Which of several upstreams a call has been to is kept in the bits of one word.
+const MOST: usize = 32;
+
+/// Whether there are not too many of them, and each has a name of its own.
+pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<(), Violation> {
+    if upstreams.len() > MOST {
+        let reason = format!("{} given, expected at most {MOST}", upstreams.len());
+        return Err(Violation::new("upstreams", reason));
+    }
+    for (index, upstream) in upstreams.iter().enumerate() {
+        let name = upstream.name();
+        let wrong = |reason| Err(Violation::new(format!("upstreams[{index}].name"), reason));
+        if name.is_empty() || name.contains(char::is_control) {
+            return wrong("expected a name of visible characters".to_owned());
+        }
+        if upstreams[..index].iter().any(|other| other.name() == name) {
+            return wrong(format!("`{name}` given twice, expected each name once"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! API keys: whose key a request carries, and whether it may pass with it.
+//!
+//! It stands inside of the limit by address, so that guessing keys is limited, and outside of the cache and of
+//! the tenant's limits, so that what is refused here (401) costs a tenant nothing.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{extract::Request, response::Response};
+use buttress_core::{BoxFuture, Digest, DigestKey, KeyWriter, MissingKey, View as _};
+use buttress_http::{Head, LocalRefusal, Problem};
+use buttress_rate_limit::Quota;
+use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+use tower_service::Service;
+
+use crate::{
+    call::{Call, Decision},
+    config::{KeySource, MissingKey as OnMissing, PerKeyConfig, UnknownKey, Violation},
+    limits::ApiKey,
+    refusal::Refusal,
+};
+
+/// Who holds the key of a request. It travels with the request.
+#[derive(Clone, Debug)]
+pub(crate) enum Holder {
+    /// The key is of this tier.
+    Tier(Arc<Tier>),
+    /// The key is of no tier.
+    Anybody,
+    /// There is no key.
+    Nobody,
+}
+
+/// What the keys of a tier have in common.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    name: Arc<str>,
+    pub(crate) quota: Quota,
+}
+
+/// The keys that are known.
+///
+/// They are kept as digests, which `buttress-http` takes of a request itself: its rules of what a key is hold
+/// here too, and a dump of the process's tables shows no secret.
+pub(crate) struct Keys {
+    key: ApiKey,
+    secret: DigestKey,
+    tiers: HashMap<Digest, Arc<Tier>>,
+    missing: OnMissing,
+    unknown: UnknownKey,
+    is_bearer: bool,
+}
+
+impl Keys {
+    pub(crate) fn of(config: &PerKeyConfig) -> Result<Self, Violation> {
+        let secret = DigestKey::random();
+        let mut tiers = HashMap::new();
+        for (name, tier) in &config.tiers {
+            let shared = Arc::new(Tier {
+                name: name.as_str().into(),
+                quota: tier.quota,
+            });
+            for (index, text) in tier.keys.iter().enumerate() {
+                // Which key it is, is not said.
+                let wrong = |expected| {
+                    let field = format!("limits.per_key.tiers.{name}.keys[{index}]");
+                    Violation::new(field, expected)
+                };
+                let text = text.reveal().as_bytes();
+                if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
+                    return Err(wrong("expected visible ASCII characters without spaces"));
+                }
+                let written = |text: &[u8], key: &mut KeyWriter<'_>| {
+                    key.secret(text);
+                    Ok::<(), MissingKey>(())
+                };
+                if let Ok(digest) = secret.digest_from(&written, text)
+                    && tiers.insert(digest, Arc::clone(&shared)).is_some()
+                {
+                    return Err(wrong("stands in a tier already, expected each key once"));
+                }
+            }
+        }
+        Ok(Self {
+            key: ApiKey::at(&config.key)?,
+            secret,
+            tiers,
+            missing: config.missing,
+            unknown: config.unknown,
+            is_bearer: config.key == KeySource::Bearer,
+        })
+    }
+
+    fn holder(&self, head: &Head) -> Holder {
+        match self.secret.digest_from(&self.key, head) {
+            Ok(digest) => match self.tiers.get(&digest) {
+                Some(tier) => Holder::Tier(Arc::clone(tier)),
+                None => Holder::Anybody,
+            },
+            Err(_) => Holder::Nobody,
+        }
+    }
+
+    /// What is wrong with the holder, if something is.
+    fn refuses(&self, holder: &Holder) -> Option<&'static str> {
+        match holder {
+            Holder::Nobody if self.missing == OnMissing::Refuse => Some("an API key is needed"),
+            Holder::Anybody if self.unknown == UnknownKey::Refuse => {
+                Some("the API key is not known")
+            }
+            _ => None,
+        }
+    }
+
+    fn refusal(&self, detail: &'static str) -> Response {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED);
+        let mut response = Refusal::unauthorized(detail).into_response(problem);
+        // A 401 names a scheme (RFC 9110 §15.5.2); for a header of one's own there is none.
+        let scheme = if self.is_bearer { "Bearer" } else { "ApiKey" };
+        let scheme = HeaderValue::from_static(scheme);
+        response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        LocalRefusal::new(None).mark(&mut response);
+        response
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("known", &self.tiers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Finds the holder of each request's key, and lets it pass to `inner` or not.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckKeys<S> {
+    inner: S,
+    keys: Arc<Keys>,
+}
+
+impl<S> CheckKeys<S> {
+    pub(crate) const fn before(inner: S, keys: Arc<Keys>) -> Self {
+        Self { inner, keys }
+    }
+}
+
+impl<S> Service<Request> for CheckKeys<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Nothing is reserved for a request that may be refused.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let holder = self.keys.holder(Head::of(&request));
+        let refused = self.keys.refuses(&holder);
+        Call::note(|| match (&holder, refused) {
+            (Holder::Tier(tier), _) => Decision::of("keys", "admitted").tier(&tier.name),
+            (_, Some(_)) => Decision::of("keys", "refused"),
+            (Holder::Anybody, None) => Decision::of("keys", "unknown"),
+            (Holder::Nobody, None) => Decision::of("keys", "none"),
+        });
+        if let Some(detail) = refused {
+            let response = self.keys.refusal(detail);
+            return Box::pin(std::future::ready(Ok(response)));
+        }
+        request.extensions_mut().insert(holder);
+        let mut inner = self.inner.clone();
+        Box::pin(async move {
+            poll_fn(|cx| inner.poll_ready(cx)).await?;
+            inner.call(request).await
+        })
+    }
+}

@@ -1,0 +1,151 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use buttress_core::{BoxFuture, Clock as _, Tick, clock::TokioClock};
+use buttress_http::LocalRefusal;
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{
+    next::Tried,
+    target::Target,
+    upgrade,
+    upload::{Upload, Watch},
+};
+use crate::{
+    answer,
+    call::{Call, Decision},
+    failure::Failure,
+    shutdown::Shutdown,
+};
+
+/// One request to one upstream, which has so long to answer.
+///
+/// An error is the upstream's fault. What is the client's is an answer, marked as
+/// [made here](LocalRefusal): the circuit must not open over it.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// The upstream's place among the others.
+    pub(super) index: usize,
+    pub(super) name: Arc<str>,
+    pub(super) target: Arc<Target>,
+    pub(super) patience: Duration,
+    /// Keeps the tunnels' tasks.
+    pub(super) shutdown: Shutdown,
+}
+
+impl Service<Request<Body>> for Attempt {
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Response<Body>, Failure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        // The pool makes a connection when it needs one.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let attempt = self.clone();
+        Box::pin(async move {
+            let tried = request.extensions().get::<Tried>();
+            let number = tried.map_or(1, |tried| tried.note(attempt.index));
+            let noted = Noted::begin(&attempt.name, number);
+            let result = attempt.send(request).await;
+            noted.end(&result);
+            match result {
+                Err(failure) if failure.is_the_clients() => {
+                    let mut response = failure.into_response();
+                    LocalRefusal::new(None).mark(&mut response);
+                    Ok(response)
+                }
+                result => result,
+            }
+        })
+    }
+}
+
+impl Attempt {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let tunnel = parts.extensions.remove();
+        // Those who put something there are all on this side.
+        parts.extensions.clear();
+        match tunnel {
+            Some(tunnel) => upgrade::forward(self, parts, body, tunnel).await,
+            None => {
+                let (upload, watch) = Upload::watched(body);
+                let request = self.target.addressed(Request::from_parts(parts, upload))?;
+                let answer = self.in_time(&watch, self.target.send(request)).await?;
+                answer::relay(answer.map(Body::new))
+            }
+        }
+    }
+
+    /// Waits for an answer's headers, and no longer than the upstream may take.
+    pub(super) async fn in_time<T>(
+        &self,
+        watch: &Watch,
+        answer: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|failure| {
+                if watch.client_broke_off() { Failure::BadBody } else { failure }
+            }),
+            () = watch.upstream_is_late(self.patience) => Err(Failure::Late),
+        }
+    }
+}
+
+/// Writes into the call's record how an attempt ended, also where nobody waited for that.
+struct Noted<'a> {
+    upstream: &'a Arc<str>,
+    attempt: u32,
+    clock: TokioClock,
+    began: Tick,
+    is_open: bool,
+}
+
+impl<'a> Noted<'a> {
+    fn begin(upstream: &'a Arc<str>, attempt: u32) -> Self {
+        let clock = TokioClock::starting_now();
+        Self {
+            upstream,
+            attempt,
+            began: clock.now(),
+            clock,
+            is_open: true,
+        }
+    }
+
+    fn end(mut self, result: &Result<Response<Body>, Failure>) {
+        match result {
+            Ok(response) => self.note("answered", Some(response.status().as_u16())),
+            Err(failure) => self.note(failure.name(), None),
+        }
+    }
+
+    fn note(&mut self, verdict: &'static str, status: Option<u16>) {
+        self.is_open = false;
+        let took = self.clock.now().saturating_duration_since(self.began);
+        Call::note(|| {
+            Decision::of("upstream", verdict)
+                .upstream(self.upstream)
+                .attempt(self.attempt)
+                .status(status)
+                .took(took)
+        });
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.note("cancelled", None);
+        }
+    }
+}

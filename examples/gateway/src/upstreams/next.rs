@@ -1,0 +1,174 @@
+use std::{
+    future::{poll_fn, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use buttress_core::BoxFuture;
+use buttress_http::{LocalRefusal, Problem};
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::Upstreams;
+use crate::{
+    call::{Call, Decision},
+    failure::Failure,
+    refusal::Refusal,
+};
+
+type Answer = Result<Response<Body>, Failure>;
+
+/// One attempt, at the first upstream that may be called: those that the call has not been to come first.
+#[derive(Clone, Debug)]
+pub(crate) struct Preferred(Arc<Upstreams>);
+
+/// The upstreams that a call has been to. Shared by its attempts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tried(Arc<TriedSoFar>);
+
+#[derive(Debug, Default)]
+struct TriedSoFar {
+    upstreams: AtomicU32,
+    attempts: AtomicU32,
+}
+
+/// The upstreams that are left to an attempt. It travels with the request.
+#[derive(Clone, Debug)]
+struct Plan {
+    upstreams: Arc<Upstreams>,
+    new: u32,
+    tried: u32,
+}
+
+/// The upstream after the one that refused; after the last one, an answer that tells when to come back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next;
+
+impl Preferred {
+    pub(crate) const fn of(upstreams: Arc<Upstreams>) -> Self {
+        Self(upstreams)
+    }
+}
+
+impl Tried {
+    /// An attempt goes to the upstream at this place. Tells which attempt it is, from 1.
+    pub(super) fn note(&self, index: usize) -> u32 {
+        self.0
+            .upstreams
+            .fetch_or(super::bit(index), Ordering::Relaxed);
+        1 + self.0.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Plan {
+    fn next(&mut self) -> Option<usize> {
+        let left = if self.new != 0 {
+            &mut self.new
+        } else {
+            &mut self.tried
+        };
+        let first = left.trailing_zeros();
+        // Without its lowest bit.
+        *left &= left.wrapping_sub(1);
+        (first < u32::BITS).then_some(first as usize)
+    }
+}
+
+impl Service<Request<Body>> for Preferred {
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let tried = request.extensions().get::<Tried>();
+        let tried = tried.map_or(0, |tried| tried.0.upstreams.load(Ordering::Relaxed));
+        let all = self.0.mask();
+        request.extensions_mut().insert(Plan {
+            upstreams: Arc::clone(&self.0),
+            new: all & !tried,
+            tried: all & tried,
+        });
+        Next.call(request)
+    }
+}
+
+impl Service<Request<Body>> for Next {
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        // What it calls is made ready when the turn comes.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let Some(plan) = request.extensions_mut().get_mut::<Plan>() else {
+            return Box::pin(ready(Err(Failure::Unreachable)));
+        };
+        let next = plan.next().and_then(|index| plan.upstreams.get(index));
+        let Some(upstream) = next else {
+            return Box::pin(ready(Ok(exhausted(&plan.upstreams))));
+        };
+        let mut guarded = upstream.guarded.clone();
+        Box::pin(async move {
+            poll_fn(|cx| guarded.poll_ready(cx)).await?;
+            Ok(guarded.call(request).await?.map(Body::new))
+        })
+    }
+}
+
+/// No upstream may be called. The wait is that of the one which is ready first.
+fn exhausted(upstreams: &Upstreams) -> Response<Body> {
+    let wait = upstreams.ready_in();
+    Call::note(|| Decision::of("upstreams", "exhausted").retry_after(wait));
+    let names = upstreams.iter().map(super::Upstream::name);
+    let problem = Problem::temporary_reduced_capacity(names);
+    let mut response = Refusal::upstreams_unavailable(wait).into_response(problem);
+    LocalRefusal::new(wait).mark(&mut response);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::CircuitBreakerConfig, shutdown::Shutdown};
+
+    fn order(count: usize, tried: &[usize]) -> Vec<usize> {
+        let configs: Vec<_> = (0..count)
+            .map(|port| format!("http://a:{}", port + 1).parse::<crate::config::UpstreamUrl>())
+            .map(|url| url.unwrap().into())
+            .collect();
+        let circuit = CircuitBreakerConfig::default();
+        let patience = std::time::Duration::from_secs(1);
+        let upstreams =
+            Upstreams::build(&configs, &circuit, patience, &Shutdown::default(), None).unwrap();
+        let tried = tried
+            .iter()
+            .fold(0, |mask, index| mask | super::super::bit(*index));
+        let mut plan = Plan {
+            new: upstreams.mask() & !tried,
+            tried: upstreams.mask() & tried,
+            upstreams,
+        };
+        std::iter::from_fn(|| plan.next()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_tried_comes_last_and_each_comes_once() {
+        assert_eq!(order(3, &[]), [0, 1, 2]);
+        assert_eq!(order(3, &[0]), [1, 2, 0]);
+        assert_eq!(order(3, &[0, 2]), [1, 0, 2]);
+        assert_eq!(order(1, &[0]), [0]);
+        assert_eq!(order(0, &[]), [0_usize; 0]);
+        assert_eq!(order(32, &[]).len(), 32);
+    }
+}

@@ -1,0 +1,120 @@
+//! The gateway's own errors, as the caller speaks.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::{
+    raw::{Head, RawUpstream, within},
+    running::Running,
+};
+
+async fn asked(gateway: &Running, path: &str, fields: &str) -> (Head, Value) {
+    let mut client = gateway.connect().await;
+    client
+        .send(&format!(
+            "GET {path} HTTP/1.1\nHost: a\nConnection: close\n{fields}\n"
+        ))
+        .await;
+    let head = client.head().await;
+    let body = serde_json::from_str(&client.rest().await).unwrap_or_default();
+    (head, body)
+}
+
+const BEARER: &str = "Authorization: Bearer s3cret\n";
+
+#[tokio::test]
+async fn openais_callers_read_openais_errors() {
+    let gateway = Running::from("limits.per_key.quota = '1/h'\n").await;
+    let (head, _) = asked(&gateway, "/v1/models", BEARER).await;
+    assert_eq!(
+        head.first_line(),
+        "HTTP/1.1 404 Not Found",
+        "the upstream's own"
+    );
+
+    let (head, body) = asked(&gateway, "/v1/models", BEARER).await;
+    assert_eq!(head.first_line(), "HTTP/1.1 429 Too Many Requests");
+    assert_eq!(head.one("content-type"), "application/json");
+    let seconds: u64 = head.one("retry-after").parse().unwrap();
+    let millis: u64 = head.one("retry-after-ms").parse().unwrap();
+    assert!(
+        millis <= seconds * 1_000 && millis > (seconds - 1) * 1_000,
+        "{millis}"
+    );
+    assert!(head.one("ratelimit-policy").contains("\"per-key\""));
+    let error = &body["error"];
+    assert_eq!(error["type"], "requests");
+    assert_eq!(error["code"], "rate_limit_exceeded");
+    assert_eq!(error["param"], Value::Null);
+    assert!(
+        error["message"].as_str().unwrap().contains("Retry-After"),
+        "{error}"
+    );
+
+    // Without a token, or elsewhere, nobody speaks it.
+    for (path, fields) in [("/v1/models", ""), ("/v2", BEARER), ("/v1x", BEARER)] {
+        let (head, body) = asked(&gateway, path, fields).await;
+        if head.first_line() == "HTTP/1.1 429 Too Many Requests" {
+            assert_eq!(head.one("content-type"), "application/problem+json");
+            assert_eq!(body["status"], json!(429), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_an_upstream_is_told_in_each_of_them() {
+    let upstream = RawUpstream::bind().await.address();
+    let gateway = Running::from(&format!(
+        "upstream = 'http://{upstream}'\nerrors.openai = ['/llm']\n"
+    ))
+    .await;
+    let (head, body) = asked(&gateway, "/llm/x", BEARER).await;
+    assert_eq!(head.first_line(), "HTTP/1.1 502 Bad Gateway");
+    assert_eq!(
+        body,
+        json!({"error": {
+            "message": "the upstream cannot be reached",
+            "type": "server_error",
+            "param": null,
+            "code": "upstream_unreachable",
+        }})
+    );
+    let (head, body) = asked(&gateway, "/v1/x", BEARER).await;
+    assert_eq!(head.one("content-type"), "application/problem+json");
+    assert_eq!(body["status"], json!(502));
+
+    let response = grpc(&gateway, "/pkg.Service/Method", "application/grpc").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    assert_eq!(response.headers()["grpc-status"], "14");
+    let body = within(response.into_body().collect()).await.unwrap();
+    assert!(body.to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_is_unauthenticated_in_grpc() {
+    let gateway = Running::from("limits.per_key = { quota = '1/h', missing = 'refuse' }\n").await;
+    let response = grpc(&gateway, "/pkg.Service/Method", "application/grpc+proto").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["grpc-status"], "16");
+}
+
+async fn grpc(gateway: &Running, path: &str, content_type: &str) -> Response<Incoming> {
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request = Request::post(format!("http://a{path}"))
+        .header("content-type", content_type)
+        .header("te", "trailers")
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    within(sender.send_request(request)).await.unwrap()
+}

@@ -1,0 +1,185 @@
+//! Another configuration, without a restart.
+
+use crate::{
+    raw::{Raw, RawUpstream},
+    running::Running,
+};
+
+const GET: &str = "GET / HTTP/1.1\nHost: a\nConnection: close\n\n";
+const OK: &str = "HTTP/1.1 200 OK\nContent-Length: 0\nConnection: close\n\n";
+
+async fn status(gateway: &Running) -> String {
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    let status = client.head().await.first_line().to_owned();
+    client.rest().await;
+    status
+}
+
+#[tokio::test]
+async fn counters_stay() {
+    let gateway = Running::from("limits.per_ip.quota = '2/h'\n").await;
+    assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
+    let reloaded = gateway.reload("limits.per_ip.quota = '2/h'\ntimeouts.response = '5s'\n");
+    reloaded.unwrap();
+    assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
+    assert_eq!(status(&gateway).await, "HTTP/1.1 429 Too Many Requests");
+    let state = gateway.state().await;
+    assert_eq!(state["reloads"]["done"], 1);
+    assert!(state["reloads"]["last"].is_string());
+}
+
+#[tokio::test]
+async fn what_is_in_flight_finishes_and_what_comes_next_goes_elsewhere() {
+    let (old, new) = (RawUpstream::bind().await, RawUpstream::bind().await);
+    let upstream = |upstream: &RawUpstream| format!("upstream = 'http://{}'\n", upstream.address());
+    let gateway = Running::from(&upstream(&old)).await;
+    let mut first = gateway.connect().await;
+    first.send("GET / HTTP/1.1\nHost: a\n\n").await;
+    let mut server = old.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 200 OK\nContent-Length: 4\n\nsl")
+        .await;
+    first.head().await;
+    first.expect("sl").await;
+    let mut second = gateway.connect().await;
+    second.send(GET).await;
+    let mut waiting = old.accept().await;
+    waiting.head().await;
+
+    gateway.reload(&upstream(&new)).unwrap();
+    server.send("ow").await;
+    first.expect("ow").await;
+    waiting.send(OK).await;
+    assert_eq!(second.head().await.first_line(), "HTTP/1.1 200 OK");
+
+    // The connection that was there before asks the new one, too.
+    first.send(GET).await;
+    let mut server = new.accept().await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(first.head().await.first_line(), "HTTP/1.1 200 OK");
+    assert!(old.is_left_alone().await);
+}
+
+#[tokio::test]
+async fn a_circuit_stays_as_it_is() {
+    let upstream = RawUpstream::bind().await;
+    let text = format!(
+        "[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n",
+        upstream.address()
+    );
+    let gateway = Running::from(&text).await;
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 429 Too Many Requests\nRetry-After: 60\nContent-Length: 0\nConnection: close\n\n")
+        .await;
+    client.head().await;
+    gateway
+        .reload(&format!("timeouts.response = '5s'\n{text}"))
+        .unwrap();
+    assert_eq!(status(&gateway).await, "HTTP/1.1 503 Service Unavailable");
+
+    // Another rule is another circuit.
+    gateway
+        .reload(&format!("circuit_breaker.minimum_calls = 3\n{text}"))
+        .unwrap();
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn what_cannot_change_is_refused() {
+    let gateway = Running::from("").await;
+    for (text, field) in [
+        ("admin.listen = '127.0.0.1:1'\n", "admin: "),
+        ("call_log.path = 'calls.ndjson'\n", "call_log: "),
+    ] {
+        let refused = gateway.reload(text).unwrap_err();
+        assert!(refused.starts_with(field), "{refused}");
+    }
+    let state = gateway.state().await;
+    assert_eq!(
+        (&state["reloads"]["done"], &state["reloads"]["refused"]),
+        (&0.into(), &2.into())
+    );
+    assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
+}
+
+#[cfg(unix)]
+mod by_signal {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{
+        raw::within,
+        running::{Program, config_file, look},
+    };
+
+    async fn status(program: &Program) -> String {
+        let mut client = Raw::connect(program.address).await;
+        client.send(GET).await;
+        client.head().await.first_line().to_owned()
+    }
+
+    async fn reloads(program: &Program, which: &str) -> (u64, Value) {
+        let state: Value = serde_json::from_str(&look(program.admin, "/-/state").await).unwrap();
+        let reloads = &state["reloads"];
+        (
+            reloads[which].as_u64().unwrap(),
+            reloads["last_error"].clone(),
+        )
+    }
+
+    async fn hang_up(program: &Program, which: &str) -> Value {
+        let (before, _) = reloads(program, which).await;
+        program.signal("-HUP");
+        within(async {
+            loop {
+                let (now, error) = reloads(program, which).await;
+                if now > before {
+                    return error;
+                }
+            }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_good_file_comes_into_force_and_a_bad_one_does_not() {
+        let name = "reloaded.toml";
+        let file = config_file(name, "limits.deny = []\n");
+        let program = Program::start(&["--config", file.to_str().unwrap()]).await;
+        assert_eq!(status(&program).await, "HTTP/1.1 200 OK");
+
+        config_file(name, "limits.deny = ['127.0.0.1']\n");
+        assert_eq!(hang_up(&program, "done").await, Value::Null);
+        assert_eq!(status(&program).await, "HTTP/1.1 403 Forbidden");
+
+        config_file(name, "\nlimits.deny = 'nobody'\n");
+        let error = hang_up(&program, "refused").await;
+        let expected = format!("{}:2: limits.deny: ", file.display());
+        assert!(error.as_str().unwrap().starts_with(&expected), "{error}");
+        assert_eq!(
+            status(&program).await,
+            "HTTP/1.1 403 Forbidden",
+            "as before"
+        );
+        let metrics = look(program.admin, "/-/metrics").await;
+        for line in [
+            "gateway_reloads_total{result=\"done\"} 1",
+            "gateway_reloads_total{result=\"refused\"} 1",
+            "gateway_config_is_current 0",
+        ] {
+            assert!(metrics.lines().any(|it| it == line), "{metrics}");
+        }
+    }
+}
