@@ -2,11 +2,44 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
+
 /// A Gregorian year on average.
 const YEAR: Duration = Duration::from_secs(31_556_952);
 
 /// As long as `Wednesday, 09-Nov-94 08:49:37 GMT`; so that nobody has rubbish copied.
 const LONGEST: usize = 33;
+
+/// The last second of the year 9999: four digits hold no later one.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
+/// Reads an HTTP date (RFC 9110 §5.6.7) in any of its three forms: IMF-fixdate, RFC 850's, asctime's. `None` for
+/// anything else, which includes dates before 1970, a wrong day of the week and a zone other than GMT.
+///
+/// `now` decides the century of RFC 850's two-digit years: a date that appears to be more than 50 years ahead is past.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use buttress_http::{http_date_value, parse_http_date};
+///
+/// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+/// assert_eq!(parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT", now), Some(now));
+/// assert_eq!(http_date_value(now), "Sun, 06 Nov 1994 08:49:37 GMT");
+/// ```
+#[must_use]
+pub fn parse_http_date(text: &str, now: SystemTime) -> Option<SystemTime> {
+    parse(text, now)
+}
+
+/// A time as a header's value, in the one form that is to be sent (IMF-fixdate), without fractions of a second. What
+/// lies outside the years 1970 to 9999, which the form cannot say, is said as the nearest that it can.
+#[must_use]
+pub fn http_date_value(time: SystemTime) -> HeaderValue {
+    let since_epoch = ahead_of(time, SystemTime::UNIX_EPOCH).min(LAST);
+    let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch);
+    HeaderValue::try_from(text)
+        .unwrap_or_else(|_| HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
 
 /// Reads a date in any of the three forms. `now` decides the century of a two-digit year.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Option<SystemTime> {
@@ -177,6 +210,21 @@ mod tests {
             "Sunday, 06-Nov-ä4 08:49:37 GMT",
         ] {
             assert_eq!(parse(text, now), None, "{text}");
+        }
+    }
+
+    /// `httpdate` alone panics at both.
+    #[test]
+    fn what_four_digits_cannot_say_is_said_as_the_nearest_that_they_can() {
+        assert_eq!(
+            http_date_value(SystemTime::UNIX_EPOCH - Duration::from_secs(1)),
+            "Thu, 01 Jan 1970 00:00:00 GMT"
+        );
+        for late in [LAST, LAST + Duration::from_secs(1), YEAR * 20_000] {
+            assert_eq!(
+                http_date_value(SystemTime::UNIX_EPOCH + late),
+                "Fri, 31 Dec 9999 23:59:59 GMT"
+            );
         }
     }
 

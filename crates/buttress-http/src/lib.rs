@@ -23,6 +23,7 @@ pub use client_ip::{ClientIp, TrustedProxies};
 pub use fields::{FieldStyle, LimitItem, QuotaItem, QuotaUnit, RateLimitFields};
 pub use grpc::{GrpcCode, GrpcRefusal, Protocol, Pushback, RetryInfo, grpc_status};
 pub use head::Head;
+pub use http_date::{http_date_value, parse_http_date};
 pub use local_refusal::LocalRefusal;
 pub use peer::{PeerAddr, peer_addr};
 pub use problem::{Problem, ProblemType};

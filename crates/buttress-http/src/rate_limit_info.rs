@@ -50,7 +50,6 @@
 mod body;
 mod dialects;
 mod duration;
-mod glance;
 mod hints;
 mod info;
 mod limit;

@@ -1,0 +1,165 @@
+use std::{error::Error, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+
+use crate::{
+    CacheBody, Event,
+    asked::Asked,
+    decide::Keys,
+    epochs::Epoch,
+    flight::Attendance,
+    news::News,
+    pump::{Pump, Storing},
+    rfc9111::{self, CacheStatus, Forward, HeadEffect, Times},
+    shared::Shared,
+    store::Entry,
+};
+
+/// What is done with the answer to a request that went straight to the inner service.
+#[derive(Debug)]
+pub(crate) struct After {
+    shared: Arc<Shared>,
+    asked: Asked,
+    keys: Keys,
+    why: Forward,
+    /// What an answer to HEAD is compared with.
+    stored: Option<Arc<Entry>>,
+    may_store: bool,
+    sent: SystemTime,
+    epoch: Epoch,
+}
+
+impl After {
+    /// The answer may invalidate what is stored; it is stored itself where `may_store` says so.
+    pub(crate) fn watching<A>(
+        shared: &Arc<Shared>,
+        request: &Request<A>,
+        keys: Keys,
+        why: Forward,
+        may_store: bool,
+    ) -> Box<Self> {
+        shared.tell_forwarded(why);
+        Box::new(Self {
+            asked: Asked::of(request),
+            keys,
+            why,
+            stored: None,
+            may_store,
+            sent: shared.wall.now(),
+            epoch: shared.epochs.of(keys.key),
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// The answer is compared with what is stored for GET.
+    pub(crate) fn head<A>(
+        shared: &Arc<Shared>,
+        request: &Request<A>,
+        keys: Keys,
+        why: Forward,
+        stored: Option<Arc<Entry>>,
+    ) -> Box<Self> {
+        let mut after = Self::watching(shared, request, keys, why, false);
+        after.stored = stored;
+        after
+    }
+
+    pub(crate) fn finish<B>(self, mut response: Response<B>) -> Response<CacheBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let shared = &self.shared;
+        let times = Times {
+            requested: self.sent,
+            responded: shared.wall.now(),
+        };
+        let (status, headers) = (response.status(), response.headers());
+        shared.heed(&self.asked, self.keys.partition, status, headers);
+        if let Some(stored) = &self.stored {
+            self.compare(stored, &response, times);
+        }
+        let storing = self
+            .may_store
+            .then(|| Storing::of(shared, &self.asked, &response, times));
+        match storing {
+            Some(Ok(storing)) => self.store(storing, response),
+            Some(Err(why)) => {
+                shared.tell(&Event::NotStored { why });
+                self.mark(&mut response);
+                response.map(CacheBody::inner)
+            }
+            None => {
+                self.mark(&mut response);
+                response.map(CacheBody::inner)
+            }
+        }
+    }
+
+    fn mark<B>(&self, response: &mut Response<B>) {
+        let status = CacheStatus::forward(self.why).status(response.status().as_u16());
+        self.shared.mark(&status, response);
+    }
+
+    fn compare<B>(&self, stored: &Arc<Entry>, response: &Response<B>, times: Times) {
+        let (shared, key) = (&self.shared, self.keys.key);
+        let effect = rfc9111::head_response(
+            &shared.options,
+            &self.asked.head(),
+            stored.head(),
+            stored.body().len() as u64,
+            response.status(),
+            response.headers(),
+            times,
+        );
+        shared.later(match effect {
+            HeadEffect::Update(head) => {
+                let new = Arc::new(Entry::new(*head, stored.body().clone()));
+                shared.update(key, stored, new, self.epoch)
+            }
+            HeadEffect::Stale => shared.make_stale(key, stored, self.epoch),
+            _ => None,
+        });
+    }
+
+    /// The answer to POST may be one to GET (RFC 9110 §9.3.3). It is stored as it is read.
+    fn store<B>(self, storing: Storing, mut response: Response<B>) -> Response<CacheBody<B>>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let lead = self.shared.flights.alone();
+        let Some(seat) = lead.seat() else {
+            self.mark(&mut response);
+            return response.map(CacheBody::inner);
+        };
+        let length = storing.length();
+        let news = News::Coming {
+            head: Box::new(storing.head().clone()),
+            length,
+        };
+        let status = CacheStatus::forward(self.why).status(response.status().as_u16());
+        self.shared.mark(&status.stored(true), &mut response);
+        let (parts, body) = response.into_parts();
+        let settings = &self.shared.settings;
+        let attendance = Attendance::of(
+            Arc::clone(lead.flight()),
+            Arc::clone(&self.shared.timer),
+            settings.on_disconnect.grace(),
+            settings.patience,
+        );
+        let executor = Arc::clone(&self.shared.executor);
+        let pump = Pump {
+            key: self.keys.key,
+            // What it invalidated, it did itself.
+            epoch: self.shared.epochs.of(self.keys.key),
+            shared: self.shared,
+            lead,
+            attendance,
+        };
+        executor.execute(Box::pin(pump.run(storing, body, Arc::new(news), || {})));
+        Response::from_parts(parts, CacheBody::read(seat, length))
+    }
+}

@@ -1,0 +1,145 @@
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{BodyError, news::Seat};
+
+pin_project! {
+    /// The body of a response that came through the cache.
+    ///
+    /// It is the inner service's own, untouched; or one that is being stored, and read by others too; or
+    /// one from the store, whose bytes are shared and not copied.
+    pub struct CacheBody<B>
+    where
+        B: Body,
+    {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B>
+    where
+        B: Body,
+    {
+        // The way from its error to ours is kept as a function: were it a bound of `Body`, futures that
+        // read bodies with boxed errors would be no longer `Send` (rust-lang/rust#100013).
+        Inner { #[pin] body: B, error: fn(B::Error) -> BodyError },
+        // Empty once it was handed out.
+        Stored { bytes: Bytes },
+        Read { seat: Seat, left: Option<u64> },
+    }
+}
+
+impl<B: Body> CacheBody<B> {
+    /// The inner service's own.
+    #[inline]
+    pub(crate) fn inner(body: B) -> Self
+    where
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self {
+            kind: Kind::Inner {
+                body,
+                error: |error| BodyError::inner(error),
+            },
+        }
+    }
+
+    /// From the store.
+    #[inline]
+    pub(crate) const fn stored(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Stored { bytes },
+        }
+    }
+
+    pub(crate) const fn empty() -> Self {
+        Self::stored(Bytes::new())
+    }
+
+    /// Of a fetch that is under way, where `left` bytes are known to come.
+    pub(crate) const fn read(seat: Seat, left: Option<u64>) -> Self {
+        Self {
+            kind: Kind::Read { seat, left },
+        }
+    }
+}
+
+/// The empty body.
+impl<B: Body> Default for CacheBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    #[inline]
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.project().kind.project() {
+            KindProjection::Inner { body, error } => body
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(error))),
+            KindProjection::Stored { bytes } if bytes.is_empty() => Poll::Ready(None),
+            KindProjection::Stored { bytes } => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+            KindProjection::Read { seat, left } => {
+                let frame = seat.poll_frame(cx);
+                if let (Poll::Ready(Some(Ok(frame))), Some(left)) = (&frame, left)
+                    && let Some(data) = frame.data_ref()
+                {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                frame
+            }
+        }
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.is_end_stream(),
+            Kind::Stored { bytes } => bytes.is_empty(),
+            Kind::Read { seat, .. } => seat.is_at_its_end(),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.size_hint(),
+            Kind::Stored { bytes } => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Read { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
+    }
+}
+
+impl<B: Body> fmt::Debug for CacheBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.kind {
+            Kind::Inner { .. } => "Inner",
+            Kind::Stored { .. } => "Stored",
+            Kind::Read { .. } => "Read",
+        };
+        f.debug_tuple("CacheBody").field(&kind).finish()
+    }
+}

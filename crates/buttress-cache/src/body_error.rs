@@ -1,0 +1,63 @@
+use std::{error::Error, fmt, sync::Arc};
+
+/// Why a body that came through the cache ended before its end.
+///
+/// One fetch may have several readers, each of whom is told: so it is cheap to clone, and the inner
+/// body's own error is its [`source`](Error::source).
+#[derive(Clone, Debug)]
+pub struct BodyError {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Inner(Arc<dyn Error + Send + Sync>),
+    TooSlow,
+    Unfinished,
+}
+
+impl BodyError {
+    pub(crate) fn inner(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind: Kind::Inner(error.into().into()),
+        }
+    }
+
+    pub(crate) const fn too_slow() -> Self {
+        Self {
+            kind: Kind::TooSlow,
+        }
+    }
+
+    pub(crate) const fn unfinished() -> Self {
+        Self {
+            kind: Kind::Unfinished,
+        }
+    }
+
+    /// Whether this reader was cut off because it held others back for longer than they have to wait,
+    /// see [`CacheLayerBuilder::patience`](crate::CacheLayerBuilder::patience).
+    #[must_use]
+    pub const fn is_too_slow(&self) -> bool {
+        matches!(self.kind, Kind::TooSlow)
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Inner(_) => f.write_str("the response's body broke off"),
+            Kind::TooSlow => f.write_str("read too slowly, while others waited for the same body"),
+            Kind::Unfinished => f.write_str("the fetch ended before the body did"),
+        }
+    }
+}
+
+impl Error for BodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Inner(error) => Some(&**error),
+            Kind::TooSlow | Kind::Unfinished => None,
+        }
+    }
+}

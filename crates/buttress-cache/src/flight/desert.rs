@@ -1,0 +1,104 @@
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use buttress_core::{Sleep, clock::Sleeping};
+
+use super::{Flight, Room};
+
+/// Watches over a fetch whose readers may all leave.
+#[derive(Debug)]
+pub(crate) struct Attendance<N> {
+    flight: Arc<Flight<N>>,
+    timer: Arc<dyn Sleep>,
+    /// For how long a fetch that nobody waits for goes on.
+    grace: Option<Duration>,
+    /// For how long a reader may hold others back.
+    patience: Duration,
+    running_out: Option<Sleeping>,
+}
+
+/// Nobody has waited for the fetch for longer than it may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deserted;
+
+impl<N> Attendance<N> {
+    pub(crate) fn of(
+        flight: Arc<Flight<N>>,
+        timer: Arc<dyn Sleep>,
+        grace: Option<Duration>,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            flight,
+            timer,
+            grace,
+            patience,
+            running_out: None,
+        }
+    }
+
+    /// From here on nothing is done that nobody waits for.
+    pub(crate) fn end_with_the_last(&mut self) {
+        self.grace = None;
+    }
+
+    /// Does `work` for as long as somebody waits for it, and the time of grace after that.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Deserted> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            // What is done is of use even if nobody has waited for it.
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_deserted(cx).map(Err)
+        })
+        .await
+    }
+
+    fn poll_deserted(&mut self, cx: &mut Context<'_>) -> Poll<Deserted> {
+        if self.flight.poll_deserted(cx).is_pending() {
+            self.running_out = None;
+            return Poll::Pending;
+        }
+        let Some(grace) = self.grace else {
+            return Poll::Ready(Deserted);
+        };
+        let timer = self
+            .running_out
+            .get_or_insert_with(|| self.timer.sleep(grace));
+        std::pin::Pin::new(timer).poll(cx).map(|()| Deserted)
+    }
+
+    /// Waits until another piece of the body may come; who holds all others back for too long is cut off
+    /// meanwhile.
+    pub(crate) async fn room(&mut self) -> Result<(), Deserted> {
+        let Self {
+            flight,
+            timer,
+            patience,
+            ..
+        } = self;
+        let mut impatience = None;
+        poll_fn(|cx| {
+            loop {
+                match flight.poll_room(cx) {
+                    Poll::Ready(Room::Free) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Room::Deserted) => return Poll::Ready(Err(Deserted)),
+                    Poll::Pending => {}
+                }
+                let timer = impatience.get_or_insert_with(|| timer.sleep(*patience));
+                if std::pin::Pin::new(timer).poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                impatience = None;
+                flight.cut_off_the_slowest();
+            }
+        })
+        .await
+    }
+}

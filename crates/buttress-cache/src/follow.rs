@@ -1,0 +1,136 @@
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    CacheBody, CacheService, Event,
+    decide::Keys,
+    fetch::Plan,
+    flight::Heard,
+    news::{News, Seat},
+    rfc9111::{
+        self, Answer, CacheStatus, RequestHead, Reuse, Selection, Times, Unreachable, Validated,
+    },
+    shared::Shared,
+};
+
+impl<S> CacheService<S> {
+    /// Waits for somebody else's fetch and, where that is of no use, asks the origin.
+    pub(crate) async fn follow<A, B>(
+        mut self,
+        request: Request<A>,
+        keys: Keys,
+        plan: Plan,
+        seat: Seat,
+    ) -> Result<Response<CacheBody<B>>, S::Error>
+    where
+        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        A: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let mut enough = self.shared.timer.sleep(self.shared.settings.collapse_wait);
+        let heard = poll_fn(|cx| match seat.poll_head(cx) {
+            Poll::Ready(heard) => Poll::Ready(heard),
+            Poll::Pending => Pin::new(&mut enough).poll(cx).map(|()| Heard::GoOn),
+        })
+        .await;
+        if let Heard::News(news) = heard {
+            let head = RequestHead::new(request.method(), request.headers());
+            if let Some(response) = self.shared.take_part(&head, &news, &plan, seat) {
+                self.shared.tell(&Event::Collapsed);
+                return Ok(response);
+            }
+        }
+        self.shared.tell(&Event::NotCollapsed);
+        poll_fn(|cx| self.inner().poll_ready(cx)).await?;
+        // With nobody: those who waited with this one go on beside it, not behind it.
+        let lead = self.shared.flights.alone();
+        self.lead(request, keys, plan, lead).await
+    }
+}
+
+impl Shared {
+    /// The answer to a request that waited, if the news is one for it.
+    fn take_part<B: Body>(
+        &self,
+        head: &RequestHead<'_>,
+        news: &News,
+        plan: &Plan,
+        seat: Seat,
+    ) -> Option<Response<CacheBody<B>>> {
+        let now = self.wall.now();
+        let status = CacheStatus::forward(plan.why).collapsed(true);
+        let is_for = |stored| {
+            let selected = rfc9111::select(head, [stored]);
+            matches!(selected, Selection::Variant(_))
+        };
+        let is_fresh_for = |stored| {
+            is_for(stored)
+                && matches!(
+                    rfc9111::reuse(&self.options, head, stored, now),
+                    Reuse::Serve(_) | Reuse::ServeAndRevalidate
+                )
+        };
+        match news {
+            News::Coming {
+                head: stored,
+                length,
+            } if is_fresh_for(stored) => {
+                let answer = rfc9111::answer(head, stored, length.unwrap_or(0), now);
+                if !matches!(answer, Answer::Stored) {
+                    return None;
+                }
+                let (code, mut headers) = rfc9111::answer_head(&answer, stored, now);
+                status.append(&self.settings.name, &mut headers);
+                let mut response = Response::new(CacheBody::read(seat, *length));
+                *response.status_mut() = code;
+                *response.headers_mut() = headers;
+                Some(response)
+            }
+            News::Valid(entry) if is_fresh_for(entry.head()) => {
+                Some(self.answer(head, entry, now, &status))
+            }
+            News::Failed {
+                stored,
+                status: failure,
+            } if is_for(stored.head()) => {
+                let allowed = match failure {
+                    None => matches!(
+                        rfc9111::unreachable(&self.options, head, stored.head(), now),
+                        Unreachable::Stale
+                    ),
+                    Some(failure) => matches!(
+                        rfc9111::validated(
+                            &self.options,
+                            head,
+                            stored.head(),
+                            *failure,
+                            &HeaderMap::new(),
+                            Times {
+                                requested: now,
+                                responded: now
+                            },
+                        ),
+                        Validated::Stale
+                    ),
+                };
+                allowed.then(|| {
+                    self.tell(&Event::StaleOnFailure { status: *failure });
+                    self.answer(head, stored, now, &status)
+                })
+            }
+            _ => None,
+        }
+    }
+}

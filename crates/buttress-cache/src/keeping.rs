@@ -1,0 +1,156 @@
+use std::sync::Arc;
+
+use buttress_core::{BoxFuture, Digest};
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    Event,
+    asked::Asked,
+    epochs::Epoch,
+    event::NotStored,
+    rfc9111::{self, Target},
+    shared::Shared,
+    store::{Answer, Entry, StoreError, Variants},
+};
+
+/// What of a change in the store is still to be done: nothing, where the store is in memory.
+pub(crate) type Rest = Option<BoxFuture<'static, ()>>;
+
+/// Does what is left to do.
+pub(crate) async fn finish(rest: Rest) {
+    if let Some(rest) = rest {
+        rest.await;
+    }
+}
+
+impl Shared {
+    /// Stores `entry`, unless `key` was invalidated since `epoch`.
+    #[must_use]
+    pub(crate) fn keep(self: &Arc<Self>, key: Digest, entry: Arc<Entry>, epoch: Epoch) -> Rest {
+        if self.epochs.of(key) != epoch {
+            let why = NotStored::Outdated;
+            self.tell(&Event::NotStored { why });
+            return None;
+        }
+        let bytes = entry.weight();
+        let put = self.store.put(key, entry);
+        self.then(put, move |shared, kept| {
+            shared.tell(&if kept {
+                Event::Stored { bytes }
+            } else {
+                let why = NotStored::Store;
+                Event::NotStored { why }
+            });
+            shared.unless_outdated(key, epoch)
+        })
+    }
+
+    /// Replaces `old`, unless `key` was invalidated since `epoch`.
+    #[must_use]
+    pub(crate) fn update(
+        self: &Arc<Self>,
+        key: Digest,
+        old: &Arc<Entry>,
+        new: Arc<Entry>,
+        epoch: Epoch,
+    ) -> Rest {
+        if self.epochs.of(key) != epoch {
+            return None;
+        }
+        let updated = self.store.update(key, old, new);
+        self.then(updated, move |shared, _| shared.unless_outdated(key, epoch))
+    }
+
+    /// What is stored under `key` is to be validated before it is used again.
+    #[must_use]
+    pub(crate) fn make_stale(
+        self: &Arc<Self>,
+        key: Digest,
+        old: &Arc<Entry>,
+        epoch: Epoch,
+    ) -> Rest {
+        let mut head = old.head().clone();
+        head.mark_stale();
+        let stale = Arc::new(Entry::new(head, old.body().clone()));
+        self.update(key, old, stale, epoch)
+    }
+
+    /// Forgets what is stored under `key`, and what is on its way there.
+    #[must_use]
+    pub(crate) fn invalidate(self: &Arc<Self>, key: Digest) -> Rest {
+        self.epochs.advance(key);
+        let gone = self.store.invalidate(key);
+        self.then(gone, |shared, was_there| {
+            if was_there {
+                shared.tell(&Event::Invalidated);
+            }
+            None
+        })
+    }
+
+    /// What an answer to `asked` says of other stored responses (RFC 9111 §4.4).
+    pub(crate) fn heed(
+        self: &Arc<Self>,
+        asked: &Asked,
+        partition: Option<Digest>,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) {
+        if !rfc9111::invalidate(&asked.method, status) {
+            return;
+        }
+        let Some(target) = asked.target(&self.settings.scheme) else {
+            return;
+        };
+        self.later(self.invalidate(self.key(&target, partition)));
+        for uri in rfc9111::invalidated_uris(&target, headers) {
+            if let Some(target) = Target::of_uri(&uri) {
+                self.later(self.invalidate(self.key(&target, partition)));
+            }
+        }
+    }
+
+    /// What is stored under `key`; nothing, where the store cannot say.
+    pub(crate) fn found(&self, answer: Result<Variants, StoreError>) -> Variants {
+        answer.unwrap_or_else(|error| {
+            self.tell(&Event::StoreFailed { error: &error });
+            Variants::none()
+        })
+    }
+
+    /// Does in the background what is left to do.
+    pub(crate) fn later(&self, rest: Rest) {
+        if let Some(rest) = rest {
+            self.executor.execute(rest);
+        }
+    }
+
+    /// Takes back what was stored while it was being invalidated.
+    fn unless_outdated(self: &Arc<Self>, key: Digest, epoch: Epoch) -> Rest {
+        if self.epochs.of(key) == epoch {
+            None
+        } else {
+            let gone = self.store.invalidate(key);
+            self.then(gone, |_, _| None)
+        }
+    }
+
+    fn then<T: Send + 'static>(
+        self: &Arc<Self>,
+        answer: Answer<T>,
+        next: impl FnOnce(&Arc<Self>, T) -> Rest + Send + 'static,
+    ) -> Rest {
+        match answer {
+            Answer::Now(answer) => next(self, answer),
+            Answer::Later(answer) => {
+                let shared = Arc::clone(self);
+                Some(Box::pin(async move {
+                    match answer.await {
+                        Ok(answer) => finish(next(&shared, answer)).await,
+                        Err(error) => shared.tell(&Event::StoreFailed { error: &error }),
+                    }
+                }))
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Forward;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// How a request was handled, as the Cache-Status field tells it (RFC 9211).
+///
+/// ```
+/// use buttress_cache::rfc9111::{CacheStatus, Forward};
+/// use http::HeaderMap;
+///
+/// let mut headers = HeaderMap::new();
+/// CacheStatus::hit(376).append("origin-shield", &mut headers);
+/// CacheStatus::forward(Forward::Stale).status(304).stored(true).append("Our CDN", &mut headers);
+/// let lines: Vec<_> = headers.get_all("cache-status").iter().collect();
+/// assert_eq!(lines, ["origin-shield;hit;ttl=376", "\"Our CDN\";fwd=stale;fwd-status=304;stored"]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it tells nobody before it is appended to a response"]
+pub struct CacheStatus<'a> {
+    handled: Handled,
+    status: Option<u16>,
+    ttl: Option<i64>,
+    stored: bool,
+    collapsed: bool,
+    detail: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    Hit,
+    Forward(Forward),
+}
+
+impl<'a> CacheStatus<'a> {
+    /// It was answered from the store, with a response that is fresh for so many seconds more; negative where it is
+    /// stale.
+    pub const fn hit(ttl: i64) -> Self {
+        let mut status = Self::new(Handled::Hit);
+        status.ttl = Some(ttl);
+        status
+    }
+
+    /// It went to the origin.
+    pub const fn forward(reason: Forward) -> Self {
+        Self::new(Handled::Forward(reason))
+    }
+
+    const fn new(handled: Handled) -> Self {
+        Self {
+            handled,
+            status: None,
+            ttl: None,
+            stored: false,
+            collapsed: false,
+            detail: None,
+        }
+    }
+
+    /// The status of the origin's answer.
+    pub const fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// For how many seconds the response is fresh.
+    pub const fn ttl(mut self, ttl: i64) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Whether the origin's answer was stored.
+    pub const fn stored(mut self, stored: bool) -> Self {
+        self.stored = stored;
+        self
+    }
+
+    /// Whether it was answered together with others.
+    pub const fn collapsed(mut self, collapsed: bool) -> Self {
+        self.collapsed = collapsed;
+        self
+    }
+
+    /// Something for whoever reads it.
+    pub const fn detail(mut self, detail: &'a str) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+
+    /// Adds it to a response, after what other caches said, under this cache's name.
+    pub fn append(&self, name: &str, headers: &mut HeaderMap) {
+        if let Some(value) = self.value(name) {
+            headers.append(CACHE_STATUS, value);
+        }
+    }
+
+    /// The member of the field. `None` only for a name or a detail that is not printable ASCII.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<HeaderValue> {
+        let mut text = Vec::with_capacity(name.len() + 64);
+        write_item(&mut text, name)?;
+        match self.handled {
+            Handled::Hit => text.extend_from_slice(b";hit"),
+            Handled::Forward(reason) => {
+                text.extend_from_slice(b";fwd=");
+                text.extend_from_slice(reason.as_str().as_bytes());
+            }
+        }
+        if let Some(status) = self.status {
+            text.extend_from_slice(b";fwd-status=");
+            write_number(&mut text, status.into());
+        }
+        if let Some(ttl) = self.ttl {
+            text.extend_from_slice(b";ttl=");
+            write_number(&mut text, ttl);
+        }
+        if self.stored {
+            text.extend_from_slice(b";stored");
+        }
+        if self.collapsed {
+            text.extend_from_slice(b";collapsed");
+        }
+        if let Some(detail) = self.detail {
+            text.extend_from_slice(b";detail=");
+            write_item(&mut text, detail)?;
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+    }
+}
+
+/// A Token where it can be one, else a String (RFC 9651 §3.3).
+fn write_item(to: &mut Vec<u8>, text: &str) -> Option<()> {
+    if is_token(text) {
+        to.extend_from_slice(text.as_bytes());
+        return Some(());
+    }
+    to.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
+            b' '..=b'~' => to.push(byte),
+            _ => return None,
+        }
+    }
+    to.push(b'"');
+    Some(())
+}
+
+fn is_token(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte))
+}
+
+/// An Integer, of 15 digits at most (RFC 9651 §3.3.1).
+fn write_number(to: &mut Vec<u8>, number: i64) {
+    const MOST: i64 = 999_999_999_999_999;
+    if number < 0 {
+        to.push(b'-');
+    }
+    let mut digits = [0; 15];
+    let mut rest = number.clamp(-MOST, MOST).unsigned_abs();
+    let mut at = digits.len();
+    for digit in digits.iter_mut().rev() {
+        // The remainder is one digit.
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        at -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    to.extend_from_slice(digits.get(at..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use sfv::{List, Parser};
+
+    use super::*;
+
+    fn text(status: &CacheStatus<'_>, name: &str) -> String {
+        let value = status.value(name).unwrap();
+        // Whatever we say is a valid List.
+        let list: List = Parser::new(value.as_bytes()).parse().unwrap();
+        assert_eq!(list.len(), 1);
+        value.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn all_that_can_be_told() {
+        let all = CacheStatus::forward(Forward::UriMiss)
+            .status(200)
+            .ttl(60)
+            .stored(true)
+            .collapsed(true)
+            .detail("a \"b\\");
+        assert_eq!(
+            text(&all, "buttress"),
+            r#"buttress;fwd=uri-miss;fwd-status=200;ttl=60;stored;collapsed;detail="a \"b\\""#
+        );
+        assert_eq!(text(&CacheStatus::hit(-412), "*"), "*;hit;ttl=-412");
+        assert_eq!(text(&CacheStatus::hit(0), "1"), "\"1\";hit;ttl=0");
+        assert_eq!(
+            text(&CacheStatus::hit(i64::MIN), "x"),
+            "x;hit;ttl=-999999999999999"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not() {
+        assert_eq!(CacheStatus::hit(0).value("\u{e9}"), None);
+        let mut headers = HeaderMap::new();
+        CacheStatus::hit(0).append("a\nb", &mut headers);
+        assert!(headers.is_empty());
+    }
+}

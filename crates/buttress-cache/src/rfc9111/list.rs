@@ -1,0 +1,136 @@
+//! Comma-separated lists as they are met (RFC 9110 §5.6.1): empty elements, odd whitespace, quoted commas.
+
+/// Without the whitespace around it.
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The elements of one field line, trimmed, the empty ones left out. A comma within a quoted string separates nothing.
+pub(super) fn elements(line: &[u8]) -> Elements<'_> {
+    Elements {
+        rest: line,
+        unclosed: false,
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Elements<'a> {
+    rest: &'a [u8],
+    /// A quote was met that nothing closes, so none of those that follow opens a string. Were it not for this, the
+    /// rest of the line would be searched again for each of them.
+    unclosed: bool,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let (element, rest) = self.rest.split_at(self.end());
+            self.rest = rest.get(1..).unwrap_or_default();
+            let element = trim(element);
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+        None
+    }
+}
+
+impl Elements<'_> {
+    /// Where the first element ends.
+    fn end(&mut self) -> usize {
+        let mut at = 0;
+        while let Some(byte) = self.rest.get(at) {
+            match byte {
+                b',' => return at,
+                b'"' if !self.unclosed && self.opens(at) => {
+                    match quoted_length(self.rest.get(at..)) {
+                        Some(length) => at += length,
+                        None => {
+                            self.unclosed = true;
+                            at += 1;
+                        }
+                    }
+                }
+                _ => at += 1,
+            }
+        }
+        self.rest.len()
+    }
+
+    /// Whether a quote here begins a string: one within a word (`x"y`) does not, which is no grammar's, and might
+    /// else hide what follows.
+    fn opens(&self, at: usize) -> bool {
+        match at.checked_sub(1).and_then(|before| self.rest.get(before)) {
+            None => true,
+            Some(before) => b" \t=;/:".contains(before),
+        }
+    }
+}
+
+/// The length of the quoted string that these bytes begin with, both quotes included.
+fn quoted_length(bytes: Option<&[u8]>) -> Option<usize> {
+    let bytes = bytes?;
+    let mut at = 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(line: &str) -> Vec<&str> {
+        elements(line.as_bytes())
+            .map(|element| std::str::from_utf8(element).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn commas_separate_and_whitespace_is_nothing() {
+        assert_eq!(split(" a ,\tb,,c , "), ["a", "b", "c"]);
+        assert_eq!(split(""), [""; 0]);
+        assert_eq!(split(" , ,"), [""; 0]);
+    }
+
+    #[test]
+    fn a_quoted_comma_separates_nothing() {
+        assert_eq!(split(r#"a="x, y", b"#), [r#"a="x, y""#, "b"]);
+        assert_eq!(split(r#"a="x\", y", b"#), [r#"a="x\", y""#, "b"]);
+    }
+
+    /// Else whoever forgets a quote would hide the `no-store` behind it.
+    #[test]
+    fn a_quote_that_nothing_closes_hides_nothing() {
+        assert_eq!(split(r#"a="x, no-store"#), [r#"a="x"#, "no-store"]);
+        assert_eq!(split(r#"a="x\", no-store"#), [r#"a="x\""#, "no-store"]);
+        assert_eq!(split("\"\\"), ["\"\\"]);
+    }
+
+    #[test]
+    fn a_quote_within_a_word_hides_nothing() {
+        assert_eq!(
+            split(r#"x"y, no-store, z""#),
+            [r#"x"y"#, "no-store", r#"z""#]
+        );
+        assert_eq!(split(r#"W/"a,b", "c,d""#), [r#"W/"a,b""#, r#""c,d""#]);
+    }
+
+    #[test]
+    fn the_work_is_linear() {
+        let line = "=\"\\".repeat(1 << 20);
+        assert_eq!(elements(line.as_bytes()).count(), 1);
+    }
+}

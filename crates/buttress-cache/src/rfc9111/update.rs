@@ -1,0 +1,59 @@
+//! Freshening a stored response (RFC 9111 §3.2, §4.3.4).
+
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, VARY},
+};
+
+use super::{
+    Options, RequestHead, StoredHead, Times,
+    fields::{Kept, copy},
+    freshness::{self, Governing},
+    vary::Vary,
+};
+
+/// A stored response with the fields of a newer one about the same representation, as if it had come now.
+pub(super) struct Freshened {
+    pub(super) head: StoredHead,
+    /// The newer fields do not forbid to keep it.
+    pub(super) keep: bool,
+}
+
+/// Every field of the update takes the place of the stored ones of its name, but for Content-Length and what is not kept
+/// at all. Content-Range, too, tells of the message that it came in.
+pub(super) fn freshen(
+    options: &Options,
+    request: &RequestHead<'_>,
+    stored: &StoredHead,
+    update: &HeaderMap,
+    times: Times,
+) -> Freshened {
+    let kept = Kept::new(options, update);
+    let replaces =
+        |name: &_| kept.includes(name) && *name != CONTENT_LENGTH && *name != CONTENT_RANGE;
+    let mut merged = copy(stored.headers(), |name| {
+        !(replaces(name) && update.contains_key(name))
+    });
+    for (name, value) in &copy(update, replaces) {
+        merged.append(name, value.clone());
+    }
+    // The stored Date is that of the older message.
+    if freshness::date(update, times.responded).is_none() {
+        merged.remove(DATE);
+    }
+
+    let governing = Governing::read(options, &merged);
+    let vary = match update.contains_key(VARY) {
+        true => Vary::read(&merged, request.headers()),
+        false => Ok(stored.vary().clone()),
+    };
+    let directives = &governing.directives;
+    let keep = vary.is_ok()
+        && (directives.must_understand || !directives.no_store)
+        && !request.directives().no_store
+        && !(options.shared && directives.private);
+    let vary = vary.unwrap_or_else(|_| stored.vary().clone());
+    let head = StoredHead::keep(options, &governing, vary, stored.status(), &merged, times)
+        .freshened(stored, update, times);
+    Freshened { head, keep }
+}

@@ -1,0 +1,210 @@
+//! Asking the origin whether a stored response is still right (RFC 9111 §4.3).
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE},
+};
+
+use super::{
+    Options, Part, RequestHead, StoredHead, Times, age::since, entity_tag, freshness,
+    update::freshen,
+};
+
+/// Makes a request that goes to the origin ask whether the stored response is still right (§4.3.1): its validators take
+/// the place of the client's own, which are answered from what comes of it.
+///
+/// `false`, and nothing is changed, where it has none: then the client's own conditions, if any, go to the origin.
+pub fn condition(stored: &StoredHead, request: &mut HeaderMap, now: SystemTime) -> bool {
+    let tag = stored.entity_tag();
+    let modified = stored
+        .last_modified(now)
+        .and_then(|_| stored.headers().get(LAST_MODIFIED));
+    if tag.is_none() && modified.is_none() {
+        return false;
+    }
+    request.remove(IF_NONE_MATCH);
+    request.remove(IF_MODIFIED_SINCE);
+    if let Some(tag) = tag {
+        request.insert(IF_NONE_MATCH, tag.clone());
+    }
+    if let Some(modified) = modified {
+        request.insert(IF_MODIFIED_SINCE, modified.clone());
+    }
+    true
+}
+
+/// Makes a request that goes to the origin ask for what a stored part lacks (§3.4), if the representation is still the
+/// same. `false`, and nothing is changed, where that cannot be.
+pub fn completion(stored: &StoredHead, request: &mut HeaderMap) -> bool {
+    let (Some(range), Some(tag)) = (stored.missing(), stored.entity_tag()) else {
+        return false;
+    };
+    let range = match range {
+        (first, None) => format!("bytes={first}-"),
+        (first, Some(last)) => format!("bytes={first}-{last}"),
+    };
+    let Ok(range) = HeaderValue::try_from(range) else {
+        return false;
+    };
+    request.remove(IF_NONE_MATCH);
+    request.remove(IF_MODIFIED_SINCE);
+    request.insert(RANGE, range);
+    request.insert(IF_RANGE, tag.clone());
+    true
+}
+
+impl StoredHead {
+    /// The bytes before or after a stored part, up to the last one that is wanted; `None` where it lacks both, or is
+    /// whole.
+    fn missing(&self) -> Option<(u64, Option<u64>)> {
+        let Part {
+            first,
+            last,
+            complete,
+        } = self.part()?;
+        match (first.checked_sub(1), complete) {
+            (None, _) => Some((last.checked_add(1)?, None)),
+            (Some(before), Some(complete)) if last.checked_add(1) == Some(complete) => {
+                Some((0, Some(before)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the rest can be asked for, and put together with what is stored: only under a strong validator.
+    pub(super) fn can_be_completed(&self) -> bool {
+        self.missing().is_some() && self.entity_tag().is_some_and(entity_tag::is_strong)
+    }
+}
+
+/// What the answer to a conditional request means (§4.3.3).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Validated {
+    /// The stored response is still right: this head takes the place of its head, and the client is answered from it.
+    Freshened {
+        /// The new head.
+        head: Box<StoredHead>,
+
+        /// Whether it may be kept: the answer might have brought `no-store`. Else what is stored goes, too.
+        keep: bool,
+    },
+
+    /// The answer is the client's, and what is stored stays as it is.
+    Forward,
+
+    /// The answer is the client's, and takes the place of what is stored: if [`store`](super::store) refuses it, what is
+    /// stored goes, too.
+    Replace,
+
+    /// The origin fails, and the client is answered from what is stored (RFC 5861 §4).
+    Stale,
+
+    /// The answer is about something that is not stored: the request goes forward again, without conditions.
+    Refetch,
+}
+
+/// Decides what the answer to a conditional request means. `request` is the client's.
+///
+/// To HEAD, an answer that is no 304 means what [`head_response`](super::head_response) says.
+#[must_use]
+pub fn validated(
+    options: &Options,
+    request: &RequestHead<'_>,
+    stored: &StoredHead,
+    status: StatusCode,
+    headers: &HeaderMap,
+    times: Times,
+) -> Validated {
+    let now = times.responded;
+    if status == StatusCode::NOT_MODIFIED {
+        return if !stored.has_validator(now) {
+            // We set no condition, so the client did.
+            Validated::Forward
+        } else if is_about(stored, headers, now) {
+            let freshened = freshen(options, request, stored, headers, times);
+            Validated::Freshened {
+                head: Box::new(freshened.head),
+                keep: freshened.keep,
+            }
+        } else {
+            Validated::Refetch
+        };
+    }
+    if matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+        let window = match (
+            stored.directives().stale_if_error,
+            request.directives().stale_if_error,
+        ) {
+            (None, Some(asked)) => Duration::from_secs(asked.into()),
+            _ => stored.stale_if_error(options),
+        };
+        return match !window.is_zero() && may_be_stale(options, request, stored, window, now) {
+            true => Validated::Stale,
+            false => Validated::Forward,
+        };
+    }
+    match stored.holds(request) && request.selects() && *request.method() != http::Method::HEAD {
+        true => Validated::Replace,
+        false => Validated::Forward,
+    }
+}
+
+/// What is done when the origin gives no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreachable {
+    /// The client is answered from what is stored (§4.2.4).
+    Stale,
+
+    /// What is stored may not be used: 504.
+    GatewayTimeout,
+}
+
+/// Decides what is done when the origin gives no answer to a request that was to validate a stored response.
+#[must_use]
+pub fn unreachable(
+    options: &Options,
+    request: &RequestHead<'_>,
+    stored: &StoredHead,
+    now: SystemTime,
+) -> Unreachable {
+    let window = stored.stale_if_unreachable(options);
+    match stored.holds(request) && may_be_stale(options, request, stored, window, now) {
+        true => Unreachable::Stale,
+        false => Unreachable::GatewayTimeout,
+    }
+}
+
+fn may_be_stale(
+    options: &Options,
+    request: &RequestHead<'_>,
+    stored: &StoredHead,
+    window: Duration,
+    now: SystemTime,
+) -> bool {
+    !stored.directives().forbids_stale(options.shared)
+        && !request.directives().no_cache
+        && stored.staleness(now) <= window
+}
+
+/// Whether a 304 is about the stored response (§4.3.4): it names the same validator, or none.
+fn is_about(stored: &StoredHead, headers: &HeaderMap, now: SystemTime) -> bool {
+    if let Some(tag) = headers.get(ETAG) {
+        return stored
+            .entity_tag()
+            .is_some_and(|ours| match entity_tag::is_strong(tag) {
+                true => entity_tag::strongly_equal(tag, ours),
+                false => entity_tag::weakly_equal(tag.as_bytes(), ours.as_bytes()),
+            });
+    }
+    match (
+        freshness::last_modified(headers, now),
+        stored.last_modified(now),
+    ) {
+        (Some(theirs), Some(ours)) => since(theirs, ours) == since(ours, theirs),
+        _ => true,
+    }
+}

@@ -1,0 +1,282 @@
+use std::{
+    error::Error,
+    fmt,
+    future::poll_fn,
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use tokio::sync::oneshot;
+use tower_service::Service;
+
+use crate::{
+    CacheBody,
+    after::After,
+    asked::Asked,
+    decide::{Keys, Step, Triage},
+    fetch::{Fetch, Plan, Reply},
+    flights::Boarding,
+    future::ResponseFuture,
+    leader::Leader,
+    news::Lead,
+    rfc9111::{self, CacheStatus, RequestHead},
+    shared::Shared,
+    store::{Answer, Variants},
+};
+
+/// The service that [`CacheLayer`](crate::CacheLayer) makes, see the [crate's front page](crate).
+pub struct CacheService<S> {
+    inner: S,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) const fn around(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    pub(crate) const fn inner(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside, by value.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for CacheService<S>
+where
+    S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    A: Body + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<CacheBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, B, S::Error>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let keys = match self.shared.triage(&request) {
+            Triage::Untouched => return ResponseFuture::passing(self.inner.call(request), None),
+            Triage::Pass(after) => {
+                return ResponseFuture::passing(self.inner.call(request), Some(after));
+            }
+            Triage::LookUp(keys) => keys,
+        };
+        match self.shared.store.get(keys.key) {
+            Answer::Now(variants) => self.proceed(request, keys, variants),
+            Answer::Later(answer) => {
+                // Who has to wait holds nothing that others could use meanwhile.
+                release(&mut self.inner);
+                let mut service = self.clone();
+                ResponseFuture::slow(async move {
+                    let variants = service.shared.found(answer.await);
+                    if let Some(response) = service.shared.at_once(&request, &variants) {
+                        return Ok(response);
+                    }
+                    poll_fn(|cx| service.inner.poll_ready(cx)).await?;
+                    service.proceed(request, keys, variants).await
+                })
+            }
+        }
+    }
+}
+
+impl<S> CacheService<S> {
+    /// Goes on with what is stored.
+    #[inline]
+    fn proceed<A, B>(
+        &mut self,
+        request: Request<A>,
+        keys: Keys,
+        variants: Variants,
+    ) -> ResponseFuture<S::Future, B, S::Error>
+    where
+        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        A: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let now = self.shared.wall.now();
+        let head = RequestHead::new(request.method(), request.headers());
+        match self.shared.decide(&head, &variants, now) {
+            Step::Serve { entry, stale } => {
+                let response = self.shared.serve(&head, &entry, stale, now);
+                release(&mut self.inner);
+                ResponseFuture::ready(response)
+            }
+            Step::GatewayTimeout(why) => {
+                let status = CacheStatus::forward(why);
+                let response = self.shared.gateway_timeout(&status);
+                release(&mut self.inner);
+                ResponseFuture::ready(response)
+            }
+            Step::ServeAndRevalidate(entry) => {
+                let response = self.shared.serve(&head, &entry, true, now);
+                match self.shared.flights.begin(keys.key) {
+                    Some(lead) => {
+                        let plan = Plan {
+                            why: rfc9111::Forward::Stale,
+                            stored: Some(entry),
+                        };
+                        self.send(request, keys, plan, lead, None);
+                    }
+                    None => release(&mut self.inner),
+                }
+                ResponseFuture::ready(response)
+            }
+            Step::Fetch(plan) if *request.method() == Method::HEAD => {
+                let stored = plan.stored;
+                let after = After::head(&self.shared, &request, keys, plan.why, stored);
+                ResponseFuture::passing(self.inner.call(request), Some(after))
+            }
+            Step::Fetch(plan) => {
+                if !rfc9111::may_collapse(&head) {
+                    let lead = self.shared.flights.alone();
+                    return self.lead(request, keys, plan, lead);
+                }
+                match self.shared.flights.board(keys.key) {
+                    Boarding::Lead(lead) => self.look_again(request, keys, plan, lead, &variants),
+                    Boarding::Follow(seat) => {
+                        release(&mut self.inner);
+                        let service = self.clone();
+                        ResponseFuture::slow(service.follow(request, keys, plan, seat))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Between the look into the store and the begin of a fetch, somebody else's may have ended: then
+    /// what it stored is there now.
+    fn look_again<A, B>(
+        &mut self,
+        request: Request<A>,
+        keys: Keys,
+        plan: Plan,
+        lead: Lead,
+        seen: &Variants,
+    ) -> ResponseFuture<S::Future, B, S::Error>
+    where
+        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        A: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if let Answer::Now(variants) = self.shared.store.get(keys.key)
+            && !variants.is(seen)
+        {
+            let now = self.shared.wall.now();
+            let head = RequestHead::new(request.method(), request.headers());
+            if let Step::Serve { entry, stale } = self.shared.decide(&head, &variants, now) {
+                let response = self.shared.serve(&head, &entry, stale, now);
+                release(&mut self.inner);
+                return ResponseFuture::ready(response);
+            }
+        }
+        self.lead(request, keys, plan, lead)
+    }
+
+    /// Sends the request on, and waits for its answer.
+    pub(crate) fn lead<A, B>(
+        &mut self,
+        request: Request<A>,
+        keys: Keys,
+        plan: Plan,
+        lead: Lead,
+    ) -> ResponseFuture<S::Future, B, S::Error>
+    where
+        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        A: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let seat = lead.seat();
+        let (asking, asked) = oneshot::channel();
+        self.send(request, keys, plan, lead, Some(asking));
+        ResponseFuture::leading(Leader::waiting(asked, seat, Arc::clone(&self.shared)))
+    }
+
+    /// Calls the inner service, which is ready, and has a task work on what follows.
+    fn send<A, B>(
+        &mut self,
+        mut request: Request<A>,
+        keys: Keys,
+        plan: Plan,
+        lead: Lead,
+        asking: Option<oneshot::Sender<Reply<B, S::Error>>>,
+    ) where
+        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        A: Body + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let shared = &self.shared;
+        shared.tell_forwarded(plan.why);
+        let fetch = Fetch {
+            asked: Asked::of(&request),
+            key: keys.key,
+            sent: shared.wall.now(),
+            epoch: shared.epochs.of(keys.key),
+            shared: Arc::clone(shared),
+            lead,
+            plan,
+        };
+        if let Some(stored) = &fetch.plan.stored {
+            rfc9111::condition(stored.head(), request.headers_mut(), fetch.sent);
+        }
+        let answer = self.inner.call(request);
+        shared.executor.execute(Box::pin(fetch.run(answer, asking)));
+    }
+}
+
+/// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
+/// connection would keep for good.
+fn release<S: Clone>(inner: &mut S) {
+    let fresh = inner.clone();
+    drop(mem::replace(inner, fresh));
+}
+
+impl<S: Clone> Clone for CacheService<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService")
+            .field("inner", &self.inner)
+            .field("shared", &self.shared)
+            .finish()
+    }
+}

@@ -1,0 +1,87 @@
+use http::Method;
+use http_body_util::Full;
+
+use crate::support::{Setup, answer, empty, get, method, read, status};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+
+async fn send(setup: &mut Setup, name: &str, response: http::Response<crate::support::OriginBody>) {
+    let name = Method::from_bytes(name.as_bytes()).unwrap();
+    let asked = setup.ask(empty(method(name, "/a")));
+    setup.call().await.answer(response);
+    read(asked).await;
+}
+
+async fn is_stored(setup: &mut Setup, path: &str) -> bool {
+    let asked = setup.get(path);
+    let mut calls = setup.calls().await;
+    let stored = calls.is_empty();
+    if let Some(call) = calls.pop() {
+        call.answer(answer(&[FRESH], "again"));
+    }
+    read(asked).await;
+    stored
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsafe_and_unknown_methods_invalidate_what_is_no_error() {
+    for (name, code, stays) in [
+        ("POST", 200, false),
+        ("PUT", 204, false),
+        ("DELETE", 302, false),
+        ("FROBNICATE", 200, false),
+        ("POST", 500, true),
+        ("POST", 404, true),
+        ("OPTIONS", 200, true),
+    ] {
+        let mut setup = Setup::shared();
+        setup.fill("/a", answer(&[FRESH], "body")).await;
+        send(&mut setup, name, status(code, &[], "")).await;
+        assert_eq!(is_stored(&mut setup, "/a").await, stays, "{name} {code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_location_and_content_location_name_goes_too_on_the_same_origin() {
+    let mut setup = Setup::shared();
+    for path in ["/a", "/b", "/c", "/d"] {
+        setup.fill(path, answer(&[FRESH], "body")).await;
+    }
+    let fields = [
+        ("location", "/b"),
+        ("content-location", "http://example.com/c"),
+    ];
+    send(&mut setup, "POST", status(201, &fields, "")).await;
+    let elsewhere = [("location", "http://example.org/d")];
+    send(&mut setup, "POST", status(201, &elsewhere, "")).await;
+    for (path, stays) in [("/a", false), ("/b", false), ("/c", false), ("/d", true)] {
+        assert_eq!(is_stored(&mut setup, path).await, stays, "{path}");
+    }
+}
+
+/// What was asked for before a change may be from before the change.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_when_its_target_changes_is_not_stored() {
+    let mut setup = Setup::shared();
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    send(&mut setup, "PUT", status(204, &[], "")).await;
+    call.answer(answer(&[FRESH], "from before"));
+    assert_eq!(read(asked).await.body, "from before");
+    assert_eq!(setup.heard("Outdated"), 1);
+    assert!(!is_stored(&mut setup, "/a").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_post_may_be_one_to_get() {
+    let mut setup = Setup::shared();
+    let post = method(Method::POST, "/a")
+        .body(Full::from("question"))
+        .unwrap();
+    let asked = setup.ask(post);
+    let fields = [FRESH, ("content-location", "http://example.com/a")];
+    setup.call().await.answer(answer(&fields, "answer"));
+    assert_eq!(read(asked).await.body, "answer");
+    assert_eq!(read(setup.ask(empty(get("/a")))).await.body, "answer");
+    setup.origin_is_left_alone().await;
+}

@@ -1,0 +1,15 @@
+//! The layer over an origin that does what each test says.
+
+mod bodies;
+mod bypassing;
+mod cancelling;
+mod collapsing;
+mod configuration;
+mod handle;
+mod invalidating;
+mod memory;
+mod readiness;
+mod remote_store;
+mod streaming;
+mod support;
+mod validating;

@@ -1,0 +1,74 @@
+use buttress_cache::CacheLayer;
+
+use crate::support::{Setup, answer, get, read};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_objects_does_not_go_beyond_the_bound() {
+    const CAPACITY: usize = 1 << 20;
+    let mut setup = Setup::with(CacheLayer::shared().capacity(CAPACITY));
+    let body = "x".repeat(3_000);
+    for n in 0..3_000 {
+        let read = setup.fill(&format!("/{n}"), answer(&[FRESH], &body)).await;
+        assert_eq!(read.body.len(), 3_000);
+        let usage = setup.cache.stats().usage;
+        assert!(usage.bytes <= CAPACITY as u64, "{usage:?}");
+    }
+    let usage = setup.cache.stats().usage;
+    assert!(usage.bytes > CAPACITY as u64 / 2, "{usage:?}");
+    // Each key is accounted for with more than its body.
+    assert!(usage.bytes > 3_300 * usage.keys as u64, "{usage:?}");
+}
+
+/// Whoever makes up values of a field that `Vary` names fills one key, and not the cache.
+#[tokio::test(start_paused = true)]
+async fn variants_of_one_key_are_bounded() {
+    let mut setup = Setup::shared();
+    let ask = |setup: &Setup, n: usize| {
+        setup.ask(crate::support::empty(
+            get("/a").header("x-kind", n.to_string()),
+        ))
+    };
+    for n in 0..100 {
+        let asked = ask(&setup, n);
+        let fields = [FRESH, ("vary", "x-kind")];
+        setup.call().await.answer(answer(&fields, &n.to_string()));
+        read(asked).await;
+    }
+    let uri = "http://example.com/a".parse().unwrap();
+    let stored = setup.cache.get(&uri).await.unwrap();
+    assert_eq!(stored.as_slice().len(), 32);
+    // The newest are there.
+    assert_eq!(read(ask(&setup, 99)).await.body, "99");
+    setup.origin_is_left_alone().await;
+}
+
+/// Many large bodies at once: what finds no room streams on.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_is_bounded_too() {
+    let builder = CacheLayer::shared()
+        .capacity(64 << 10)
+        .largest_entry(16 << 10);
+    let mut setup = Setup::with(builder);
+    let fields = [FRESH];
+    let mut asked = Vec::new();
+    for n in 0..8 {
+        asked.push(setup.get(&format!("/{n}")));
+        let (mut origin, response) = crate::support::streaming(&fields);
+        setup.call().await.answer(response);
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                let _ = origin.send_data(vec![b'x'; 1 << 10].into()).await;
+            }
+            // Held open, so that all are under way at once.
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        });
+    }
+    for asked in asked {
+        assert_eq!(read(asked).await.body.len(), 10 << 10);
+    }
+    let stored = setup.cache.stats().stored;
+    assert!((1..8).contains(&stored), "{stored}");
+    assert_eq!(setup.heard("NoRoom"), 8 - usize::try_from(stored).unwrap());
+}

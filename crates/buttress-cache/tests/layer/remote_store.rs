@@ -1,0 +1,124 @@
+//! A store that answers later, as one on another machine does.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use buttress_cache::{
+    CacheLayer,
+    store::{Answer, Entry, Memory, Store, StoreError, Variants},
+};
+use buttress_core::Digest;
+
+use crate::support::{Setup, answer, read, settle};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+
+#[derive(Clone, Debug)]
+struct Remote {
+    memory: Arc<Memory>,
+    is_down: Arc<AtomicBool>,
+}
+
+impl Remote {
+    fn new() -> Self {
+        Self {
+            memory: Arc::new(Memory::of(1 << 20, 1 << 16).unwrap()),
+            is_down: Arc::default(),
+        }
+    }
+
+    fn later<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Memory) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let this = self.clone();
+        Answer::Later(Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            if this.is_down.load(Ordering::SeqCst) {
+                return Err(StoreError::new("connection refused"));
+            }
+            ask(&this.memory).wait().await
+        }))
+    }
+}
+
+impl Store for Remote {
+    fn get(&self, key: Digest) -> Answer<Variants> {
+        self.later(move |memory| memory.get(key))
+    }
+
+    fn put(&self, key: Digest, entry: Arc<Entry>) -> Answer<bool> {
+        self.later(move |memory| memory.put(key, entry))
+    }
+
+    fn update(&self, key: Digest, old: &Arc<Entry>, new: Arc<Entry>) -> Answer<bool> {
+        let old = Arc::clone(old);
+        self.later(move |memory| memory.update(key, &old, new))
+    }
+
+    fn invalidate(&self, key: Digest) -> Answer<bool> {
+        self.later(move |memory| memory.invalidate(key))
+    }
+
+    fn clear(&self) -> Answer<()> {
+        self.later(Memory::clear)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn is_waited_for() {
+    let remote = Remote::new();
+    let mut setup = Setup::with(CacheLayer::shared().store(remote.clone()));
+    let asked: Vec<_> = (0..5).map(|_| setup.get("/a")).collect();
+    setup.call().await.answer(answer(&[FRESH], "body"));
+    for asked in asked {
+        assert_eq!(read(asked).await.body, "body");
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(setup.hit("/a").await.body, "body");
+
+    let post = crate::support::method(http::Method::POST, "/a");
+    let asked = setup.ask(crate::support::empty(post));
+    setup.call().await.answer(answer(&[], ""));
+    read(asked).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let _asked = setup.get("/a");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(setup.calls().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_is_one_that_has_nothing() {
+    let remote = Remote::new();
+    let mut setup = Setup::with(CacheLayer::shared().store(remote.clone()));
+    remote.is_down.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(
+            setup.fill("/a", answer(&[FRESH], "body")).await.body,
+            "body"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(setup.heard("StoreFailed"), 4);
+    remote.is_down.store(false, Ordering::SeqCst);
+    setup.fill("/a", answer(&[FRESH], "body")).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(setup.hit("/a").await.body, "body");
+    settle().await;
+}
+
+/// The lookup took too long for the client: nothing of it is left.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_it_is_asked_asks_nobody_else() {
+    let mut setup = Setup::with(CacheLayer::shared().store(Remote::new()));
+    let asked = setup.get("/a");
+    settle().await;
+    asked.abort();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    setup.origin_is_left_alone().await;
+}

@@ -1,0 +1,246 @@
+use std::time::Duration;
+
+use buttress_cache::CacheLayer;
+
+use crate::support::{Setup, answer, empty, get, read, settle, status};
+
+const ETAG: (&str, &str) = ("etag", "\"1\"");
+
+fn fresh(directives: &'static str) -> (&'static str, &'static str) {
+    ("cache-control", directives)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_makes_what_is_stored_fresh_again() {
+    let mut setup = Setup::shared();
+    setup
+        .fill(
+            "/a",
+            answer(&[fresh("max-age=60"), ETAG, ("x-old", "1")], "body"),
+        )
+        .await;
+    setup.wall.pass(61);
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    call.answer(status(
+        304,
+        &[fresh("max-age=100"), ETAG, ("x-new", "2")],
+        "",
+    ));
+    let first = read(asked).await;
+    assert_eq!((first.status, first.body.as_str()), (200, "body"));
+    assert_eq!(
+        (first.one("x-old"), first.one("x-new")),
+        (Some("1"), Some("2"))
+    );
+    assert_eq!(first.cache_status(), "Buttress;fwd=stale;fwd-status=304");
+    setup.wall.pass(99);
+    assert_eq!(
+        setup.hit("/a").await.one("cache-control"),
+        Some("max-age=100")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clients_own_condition_is_answered_after_ours_was() {
+    let mut setup = Setup::shared();
+    setup
+        .fill("/a", answer(&[fresh("max-age=60"), ETAG], "body"))
+        .await;
+    setup.wall.pass(61);
+    for (theirs, code) in [("\"1\"", 304), ("\"0\"", 200)] {
+        setup.wall.pass(61);
+        let asked = setup.ask(empty(get("/a").header("if-none-match", theirs)));
+        let call = setup.call().await;
+        assert_eq!(call.header("if-none-match"), Some("\"1\""));
+        call.answer(status(304, &[ETAG], ""));
+        assert_eq!(read(asked).await.status, code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_to_the_clients_own_condition_is_the_clients() {
+    let mut setup = Setup::shared();
+    let asked = setup.ask(empty(get("/a").header("if-none-match", "\"1\"")));
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    call.answer(status(304, &[ETAG, fresh("max-age=60")], ""));
+    assert_eq!(read(asked).await.status, 304);
+    let _asked = setup.get("/a");
+    assert_eq!(setup.calls().await.len(), 1, "a 304 was stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_answer_takes_its_place() {
+    let mut setup = Setup::shared();
+    setup
+        .fill("/a", answer(&[fresh("max-age=60"), ETAG], "old"))
+        .await;
+    setup.wall.pass(61);
+    let new = answer(&[fresh("max-age=60"), ("etag", "\"2\"")], "new");
+    assert_eq!(setup.fill("/a", new).await.body, "new");
+    assert_eq!(setup.hit("/a").await.body, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_stored_outdates_the_one_that_is() {
+    let mut setup = Setup::shared();
+    let old = answer(&[fresh("max-age=60"), ETAG], "old");
+    setup.fill("/a", old).await;
+    let asked = setup.ask(empty(get("/a").header("cache-control", "max-age=0")));
+    setup.wall.pass(1);
+    let new = answer(&[fresh("private"), ("etag", "\"2\"")], "new");
+    setup.call().await.answer(new);
+    assert_eq!(read(asked).await.body, "new");
+    // It would be fresh for another 59 seconds.
+    let _asked = setup.get("/a");
+    assert_eq!(setup.calls().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_while_revalidate_asks_once_in_the_background() {
+    let mut setup = Setup::shared();
+    let fields = [fresh("max-age=60, stale-while-revalidate=30"), ETAG];
+    setup.fill("/a", answer(&fields, "old")).await;
+    setup.wall.pass(61);
+    for _ in 0..5 {
+        let stale = read(setup.get("/a")).await;
+        assert_eq!(stale.body, "old");
+        assert!(stale.cache_status().starts_with("Buttress;hit;ttl=-"));
+    }
+    let mut calls = setup.calls().await;
+    assert_eq!(calls.len(), 1);
+    let call = calls.remove(0);
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    let new = answer(&[fresh("max-age=60"), ("etag", "\"2\"")], "new");
+    call.answer(new);
+    settle().await;
+    assert_eq!(setup.hit("/a").await.body, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_validation_that_hangs_is_given_up() {
+    let builder = CacheLayer::shared().background_timeout(Duration::from_secs(7));
+    let mut setup = Setup::with(builder);
+    let fields = [fresh("max-age=60, stale-while-revalidate=30"), ETAG];
+    setup.fill("/a", answer(&fields, "old")).await;
+    setup.wall.pass(61);
+    assert_eq!(read(setup.get("/a")).await.body, "old");
+    let hangs = setup.call().await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(hangs.is_cancelled());
+    // The next one tries again.
+    assert_eq!(read(setup.get("/a")).await.body, "old");
+    assert_eq!(setup.calls().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_if_error_stands_in_for_all_who_wait() {
+    let mut setup = Setup::shared();
+    let fields = [fresh("max-age=60, stale-if-error=600"), ETAG];
+    setup.fill("/a", answer(&fields, "old")).await;
+    setup.wall.pass(61);
+    let asked: Vec<_> = (0..3).map(|_| setup.get("/a")).collect();
+    setup.call().await.answer(status(503, &[], "down"));
+    for asked in asked {
+        let read = read(asked).await;
+        assert_eq!((read.status, read.body.as_str()), (200, "old"));
+    }
+    setup.origin_is_left_alone().await;
+    assert_eq!(setup.heard("StaleOnFailure { status: Some(503) }"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_it_the_error_is_handed_on() {
+    let mut setup = Setup::shared();
+    setup
+        .fill("/a", answer(&[fresh("max-age=60"), ETAG], "old"))
+        .await;
+    setup.wall.pass(61);
+    let read = setup.fill("/a", status(503, &[], "down")).await;
+    assert_eq!((read.status, read.body.as_str()), (503, "down"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_gone_is_stood_in_for_unless_that_is_forbidden() {
+    for (directives, code) in [
+        ("max-age=60", 200),
+        ("max-age=60, must-revalidate", 504),
+        ("max-age=60, proxy-revalidate", 504),
+        ("s-maxage=60", 504),
+        ("no-cache", 504),
+    ] {
+        let mut setup = Setup::shared();
+        setup
+            .fill("/a", answer(&[fresh(directives), ETAG], "old"))
+            .await;
+        setup.wall.pass(61);
+        let asked = setup.get("/a");
+        setup.call().await.fail();
+        assert_eq!(read(asked).await.status, code, "{directives}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_with_nothing_stored_is_the_services_own_error() {
+    let mut setup = Setup::shared();
+    let asked = setup.get("/a");
+    setup.call().await.fail();
+    assert_eq!(
+        asked.await.unwrap().unwrap_err(),
+        crate::support::Unreachable
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_about_something_else_is_a_bad_gateway_once() {
+    let mut setup = Setup::shared();
+    setup
+        .fill("/a", answer(&[fresh("max-age=60"), ETAG], "old"))
+        .await;
+    setup.wall.pass(61);
+    let read = setup
+        .fill("/a", status(304, &[("etag", "\"other\"")], ""))
+        .await;
+    assert_eq!(read.status, 502);
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), None);
+    call.answer(answer(&[fresh("max-age=60")], "new"));
+    assert_eq!(crate::support::read(asked).await.body, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_tells_of_a_stored_get() {
+    let head = || empty(crate::support::method(http::Method::HEAD, "/a"));
+    for (etag, still_right) in [("\"1\"", true), ("\"2\"", false)] {
+        let mut setup = Setup::shared();
+        setup
+            .fill("/a", answer(&[fresh("max-age=60"), ETAG], "body"))
+            .await;
+        setup.wall.pass(61);
+        let asked = setup.ask(head());
+        let fields = [fresh("max-age=60"), ("etag", etag)];
+        setup.call().await.answer(answer(&fields, ""));
+        assert_eq!(read(asked).await.status, 200);
+        if still_right {
+            assert_eq!(setup.hit("/a").await.body, "body");
+        } else {
+            let _asked = setup.get("/a");
+            assert_eq!(setup.calls().await.len(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_if_cached_asks_nobody() {
+    let mut setup = Setup::shared();
+    let only = || empty(get("/a").header("cache-control", "only-if-cached"));
+    assert_eq!(read(setup.ask(only())).await.status, 504);
+    setup.origin_is_left_alone().await;
+    setup
+        .fill("/a", answer(&[fresh("max-age=60")], "body"))
+        .await;
+    assert_eq!(read(setup.ask(only())).await.body, "body");
+}

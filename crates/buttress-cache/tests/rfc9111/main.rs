@@ -1,0 +1,5 @@
+//! The engine, driven by the vectors in `tests/vectors/cache/`, by random exchanges, and beside another implementation.
+
+mod corpus;
+mod simulator;
+mod vectors;
