@@ -9,7 +9,7 @@ use crate::{
     Algorithm, Decision, Event, IntoQuota, Limit, Overflow, Quota, Refused,
     algorithm::Kind,
     signals::DEFAULT_THRESHOLDS,
-    store::{Charge, Fingerprint, MemoryStore, Single, Store as _},
+    store::{Charge, Fingerprint, MemoryStore, Store as _},
     watcher::Watcher,
 };
 
@@ -86,16 +86,10 @@ impl RateLimiter {
         let shared = &*self.shared;
         let limit = &shared.limit;
         let short = Fingerprint::from(shared.secret.digest(key));
-        let mut decision = UNDECIDED;
-        let charge = Single {
-            limit,
-            key: short,
-            quota: limit.quota(),
-            cost,
-        };
-        let (now, _) = shared
+        let now = shared.clock.now();
+        let (decision, _) = shared
             .store
-            .acquire_one(|| shared.clock.now(), charge, &mut decision);
+            .acquire_one(now, limit, short, limit.quota(), cost);
         if let Some(watcher) = &shared.watcher {
             shared.tell(watcher, key, now, cost, decision);
         }

@@ -6,14 +6,14 @@ use buttress_core::{
 };
 
 use crate::{
-    Access, Decision, Limit, Permit, Policy,
+    Access, Limit, Permit, Policy,
     books::{Backend, Books},
     held::Held,
     limiter::UNDECIDED,
     policy::{OnMissingKey, Read, Whose},
     ruling::{Later, Ruling},
     standing::{Asked, Standing},
-    store::{Charge, Fingerprint, Single},
+    store::Charge,
     watcher::Watcher,
 };
 
@@ -32,38 +32,9 @@ pub(crate) struct Limits<T: ?Sized> {
     timer: Arc<dyn Sleep>,
     /// Whether any quota has to be looked up.
     lookups: bool,
-    /// Whether there is one policy with its own quota, kept in memory, and nothing beside it: then most of
-    /// what is below is not asked about, see [`decide`](Self::decide).
-    plain: bool,
     /// Policies that are tried out: beside the others, and never refusing.
     shadows: Box<[(Arc<Limit>, Whose<T>)]>,
     books: Arc<Books>,
-}
-
-/// What was charged in the usual case.
-///
-pub(crate) struct Plain<'a> {
-    limits: &'a [Arc<Limit>],
-    key: Fingerprint,
-    cost: u64,
-    at: Tick,
-}
-
-impl Plain<'_> {
-    /// How the policy stands.
-    #[inline(always)]
-    pub(crate) fn stand<O>(&self, decision: &Decision, then: impl FnOnce(&Standing<'_>) -> O) -> O {
-        let asked = Asked {
-            ordinal: 0,
-            // The half of the digest that a table in memory knows. To compute the other one is a twentieth of the
-            // layer's time.
-            key: self.key.into(),
-            quota: None,
-            cost: self.cost,
-        };
-        let (asked, decisions) = (slice::from_ref(&asked), slice::from_ref(decision));
-        then(&Standing::of(self.limits, asked, decisions, self.at))
-    }
 }
 
 /// What a layer takes from outside, so that a test can own it.
@@ -108,11 +79,6 @@ impl<T: ?Sized + 'static> Limits<T> {
             let expected = "a store in memory: nobody waits for the answer to a shadow policy";
             return Err(ConfigError::new("shadow", shadow.name(), expected));
         }
-        let plain = matches!((&*whose, &store), ([one], Backend::Memory(_)) if one.quota.is_none() && one.lookup.is_none())
-            && shadows.is_empty()
-            && access.is_none()
-            && watcher.is_none()
-            && !permits;
         let books = Books {
             limits: limits.into(),
             store,
@@ -124,7 +90,6 @@ impl<T: ?Sized + 'static> Limits<T> {
             secret,
             permits,
             timer,
-            plain,
             lookups: whose.iter().any(|whose| whose.lookup.is_some()),
             whose: whose.into(),
             shadows: shadows.into(),
@@ -167,41 +132,6 @@ impl<T: ?Sized + 'static> Limits<T> {
         }
     }
 
-    /// Decides in the usual case, without what only the others need: with one policy, in memory, which nobody
-    /// watches. `None`, and nothing is charged, where it is another case or the request has no key.
-    ///
-    /// Into `decision`, because what was just written in parts is not copied before a processor has all of
-    /// it in its cache.
-    #[inline(always)]
-    pub(crate) fn decide(&self, from: &T, decision: &mut Decision) -> Option<Plain<'_>> {
-        if !self.plain {
-            return None;
-        }
-        let ([limit], [whose], Backend::Memory(store)) =
-            (&*self.books.limits, &*self.whose, &self.books.store)
-        else {
-            return None;
-        };
-        let key = Fingerprint::from(match &whose.key {
-            None => EVERYBODY,
-            Some(extractor) => self.secret.digest_from(&**extractor, from).ok()?,
-        });
-        let cost = whose.cost.as_ref().map_or(1, |cost| cost(from));
-        let charge = Single {
-            limit,
-            key,
-            quota: limit.quota(),
-            cost,
-        };
-        let (at, _) = store.acquire_one(|| self.books.now(), charge, decision);
-        Some(Plain {
-            limits: &self.books.limits,
-            key,
-            cost,
-            at,
-        })
-    }
-
     /// Reads the keys of `from`, charges them, and hands the ruling to `then`, whose decisions are only
     /// lent: moved about they would cost more than they did to make.
     #[inline]
@@ -221,10 +151,24 @@ impl<T: ?Sized + 'static> Limits<T> {
             Ok(None) => return then(Ruling::Allowed),
             Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
         };
-        if self.lookups {
-            self.look_up(from, &[asked], then)
-        } else {
-            self.books.rule_by_one(limit, asked, then)
+        match (&self.books.store, &self.books.watcher) {
+            // The usual case, without what only the others need.
+            (Backend::Memory(store), None) if !self.lookups => {
+                let now = self.books.now();
+                let (quota, cost) = (asked.quota_of(limit), asked.cost);
+                let decisions = [store
+                    .acquire_one(now, limit, asked.key.into(), quota, cost)
+                    .0];
+                let asked = slice::from_ref(&asked);
+                let standing = Standing::of(&self.books.limits, asked, &decisions, now);
+                then(if decisions[0].is_admitted() {
+                    Ruling::Admitted(standing)
+                } else {
+                    Ruling::Refused { by: 0, standing }
+                })
+            }
+            _ if self.lookups => self.look_up(from, &[asked], then),
+            _ => self.books.rule_by_one(limit, asked, then),
         }
     }
 

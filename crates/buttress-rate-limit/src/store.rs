@@ -10,7 +10,7 @@ use buttress_core::{BoxFuture, Digest, Tick};
 
 pub use self::memory::MemoryStore;
 pub(crate) use self::{
-    memory::{Single, signed, step, update_word},
+    memory::{signed, step, update_word},
     table::{Fingerprint, Table, Updated},
 };
 use crate::{Decision, Limit, Quota};

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`rate_limit`] | `buttress-rate-limit` | `rate-limit` (default) |
 //! | [`circuit_breaker`] | `buttress-circuit-breaker` | `circuit-breaker` (default) |
+//! | [`cache`] | `buttress-cache` | `cache` (default) |
 //!
 //! [`core`] is the vocabulary of the mechanism (clocks, keys, outcomes), [`http`] that of the wire
 //! (client addresses, `Retry-After`, `RateLimit` fields, problem reports, gRPC statuses).
@@ -37,6 +38,10 @@
 //! | circuit breaker | inside pacing: each attempt asks, and an open circuit is an instant refusal |
 //! | timeout per attempt, connector | |
 
+#[cfg(feature = "cache")]
+pub use buttress_cache as cache;
+#[cfg(feature = "cache")]
+pub use buttress_cache::{Cache, CacheLayer};
 #[cfg(feature = "circuit-breaker")]
 pub use buttress_circuit_breaker as circuit_breaker;
 #[cfg(feature = "circuit-breaker")]

@@ -149,11 +149,6 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     }
 
     #[inline]
-    fn tells(&self) -> bool {
-        self.shared.wire.has_fields() || !self.shared.settlements.is_empty()
-    }
-
-    #[inline]
     fn settles(&self) -> bool {
         !self.shared.settlements.is_empty()
     }
@@ -162,8 +157,6 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     #[inline(always)]
     fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
         match (result, pass) {
-            // By itself: what the other arm lends to a function has to be in memory, and a response that was
-            // written there a moment ago, word by word, is waited for before it is copied.
             (Ok(response), Pass(None)) => {
                 Ok(response.map(|body| ResponseBody::inner(MeteredBody::around(body, None))))
             }

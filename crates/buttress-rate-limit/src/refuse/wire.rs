@@ -33,21 +33,12 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    // Always, so that what stands is not put together in memory only to be looked at here.
-    #[inline(always)]
+    #[inline]
     pub(super) fn of(standing: &Standing<'_>) -> Self {
         match standing.decisions() {
-            [only] if standing.is_plain() => Self::One(*only),
-            _ => Self::of_several(*standing),
-        }
-    }
-
-    #[cold]
-    fn of_several(standing: Standing<'_>) -> Self {
-        if standing.is_plain() {
-            Self::Many(standing.decisions().into())
-        } else {
-            Self::Found(standing.applying().collect())
+            _ if !standing.is_plain() => Self::Found(standing.applying().collect()),
+            [only] => Self::One(*only),
+            many => Self::Many(many.into()),
         }
     }
 }

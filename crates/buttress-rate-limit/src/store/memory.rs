@@ -124,44 +124,27 @@ impl MemoryStore {
             .is_some_and(|table| table.has_place_for(charge.key, now, forget_at))
     }
 
-    /// Decides on one charge and makes it, and tells when. It is given a clock instead of a reading, so that
-    /// the clock is read while the table is waited for; and `out`, because a decision that is returned is
-    /// copied before all of it has reached the cache, for which a processor waits, too.
+    /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
+    /// of it needs to be computed.
     #[inline]
     pub(crate) fn acquire_one(
         &self,
-        clock: impl FnOnce() -> Tick,
-        charge: Single<'_>,
-        out: &mut Decision,
-    ) -> (Tick, Place) {
-        match charge.limit.kind() {
-            Kind::Gcra => self.acquire_by(&Gcra, clock, charge, out),
-            kind => {
-                let now = clock();
-                (now, self.acquire_by_kind(kind, now, charge, out))
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn acquire_by_kind(
-        &self,
-        kind: &Kind,
         now: Tick,
-        charge: Single<'_>,
-        out: &mut Decision,
-    ) -> Place {
-        match kind {
-            Kind::Gcra => self.acquire_by(&Gcra, || now, charge, out).1,
-            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, now, charge, out),
-            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, now, charge, out),
-            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, now, charge, out),
-            Kind::Word(algorithm) => self.acquire_by_word(&**algorithm, now, charge, out),
+        limit: &Limit,
+        key: Fingerprint,
+        quota: &Quota,
+        cost: u64,
+    ) -> (Decision, Place) {
+        match limit.kind() {
+            Kind::Gcra => self.acquire_by(&Gcra, now, limit, key, quota, cost),
+            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, now, limit, key, quota, cost),
+            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, now, limit, key, quota, cost),
+            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, now, limit, key, quota, cost),
+            Kind::Word(algorithm) => {
+                self.acquire_by_word(&**algorithm, now, limit, key, quota, cost)
+            }
             Kind::Words(algorithm) => {
-                let request = request(&**algorithm, charge.quota, now, charge.cost);
-                let place;
-                (*out, place) = self.acquire_by_words(charge.limit, charge.key, &request);
-                place
+                self.acquire_by_words(limit, key, &request(&**algorithm, quota, now, cost))
             }
         }
     }
@@ -171,10 +154,12 @@ impl MemoryStore {
         &self,
         algorithm: &A,
         now: Tick,
-        charge: Single<'_>,
-        out: &mut Decision,
-    ) -> Place {
-        self.acquire_by(&Word(algorithm), || now, charge, out).1
+        limit: &Limit,
+        key: Fingerprint,
+        quota: &Quota,
+        cost: u64,
+    ) -> (Decision, Place) {
+        self.acquire_by(&Word(algorithm), now, limit, key, quota, cost)
     }
 
     #[inline(never)]
@@ -202,34 +187,33 @@ impl MemoryStore {
     fn acquire_by<A>(
         &self,
         algorithm: &A,
-        clock: impl FnOnce() -> Tick,
-        charge: Single<'_>,
-        out: &mut Decision,
-    ) -> (Tick, Place)
+        now: Tick,
+        limit: &Limit,
+        key: Fingerprint,
+        quota: &Quota,
+        cost: u64,
+    ) -> (Decision, Place)
     where
         A: OneWord + ?Sized,
     {
-        let Single {
-            limit,
-            key,
-            quota,
-            cost,
-        } = charge;
-        let Some(table) = self.table(limit) else {
-            let now = clock();
-            return (now, overflow(algorithm, now, charge, out));
-        };
-        let forget_at = |state| algorithm.forget_at(quota, state);
-        let (now, updated) = table.update_by_clock(key, clock, forget_at, |state, now| {
-            let next;
-            (*out, next) = step(algorithm, quota, state, now, cost);
-            next
+        let mut decision = UNDECIDED;
+        let updated = self.table(limit).map(|table| {
+            table.update(
+                key,
+                now,
+                |state| algorithm.forget_at(quota, state),
+                |state| {
+                    let next;
+                    (decision, next) = step(algorithm, quota, state, now, cost);
+                    next
+                },
+            )
         });
-        let place = match updated {
-            Updated::Done => Place::Own,
-            Updated::Full => overflow(algorithm, now, charge, out),
-        };
-        (now, place)
+        if updated == Some(Updated::Done) {
+            (decision, Place::Own)
+        } else {
+            overflow(algorithm, limit, quota, now, cost)
+        }
     }
 
     #[inline]
@@ -293,29 +277,33 @@ where
 
 /// There is no place for the key.
 #[cold]
-fn overflow<A>(algorithm: &A, now: Tick, charge: Single<'_>, out: &mut Decision) -> Place
+fn overflow<A>(
+    algorithm: &A,
+    limit: &Limit,
+    quota: &Quota,
+    now: Tick,
+    cost: u64,
+) -> (Decision, Place)
 where
     A: OneWord + ?Sized,
 {
-    let Single {
-        limit, quota, cost, ..
-    } = charge;
     limit.count_overflow();
-    *out = match limit.overflow() {
+    let decision = match limit.overflow() {
         Overflow::Share => {
+            let mut decision = UNDECIDED;
             update_word(limit.shared_bucket(), |state| {
                 let next;
-                (*out, next) = step(algorithm, quota, state, now, cost);
+                (decision, next) = step(algorithm, quota, state, now, cost);
                 next
             });
-            return Place::Shared;
+            return (decision, Place::Shared);
         }
         Overflow::Admit => algorithm.check(quota, 0, now, cost).let_pass(),
         Overflow::Refuse => algorithm
             .check(quota, 0, now, cost)
             .held_back(quota.interval()),
     };
-    Place::Own
+    (decision, Place::Own)
 }
 
 /// Swaps a word for what `decide` makes of it, if anything; asks again when others were faster.
@@ -339,7 +327,7 @@ impl Store for MemoryStore {
     #[inline]
     fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
         if let ([charge], [decision]) = (charges, &mut *out) {
-            self.acquire_charge(now, charge, decision);
+            *decision = self.acquire_charge(now, charge).0;
             return if decision.is_admitted() {
                 Acquire::Admitted
             } else {
@@ -404,21 +392,14 @@ impl MemoryStore {
 
 impl MemoryStore {
     #[inline]
-    fn acquire_charge(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) -> Place {
+    fn acquire_charge(&self, now: Tick, charge: &Charge<'_>) -> (Decision, Place) {
         let Charge {
             limit,
             key,
             quota,
             cost,
         } = *charge;
-        let key = key.into();
-        let single = Single {
-            limit,
-            key,
-            quota,
-            cost,
-        };
-        self.acquire_one(|| now, single, out).1
+        self.acquire_one(now, limit, key.into(), quota, cost)
     }
 
     /// Several charges without a lock over all of them: decide on all, charge one by one, and take back
@@ -434,7 +415,8 @@ impl MemoryStore {
         // A bit for each charge that was made to the shared bucket.
         let mut shared = 0_u64;
         for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
-            let place = self.acquire_charge(now, charge, decision);
+            let place;
+            (*decision, place) = self.acquire_charge(now, charge);
             if !decision.is_admitted() {
                 for (earlier, charge) in charges.iter().enumerate().take(index) {
                     let place = if shared & bit(earlier) == 0 {
@@ -494,16 +476,6 @@ fn bit(index: usize) -> u64 {
         .ok()
         .and_then(|index| 1_u64.checked_shl(index))
         .unwrap_or(0)
-}
-
-/// One charge alone.
-#[derive(Clone, Copy)]
-pub(crate) struct Single<'a> {
-    pub(crate) limit: &'a Limit,
-    /// No more of the key than is read, so that no more of it needs to be computed.
-    pub(crate) key: Fingerprint,
-    pub(crate) quota: &'a Quota,
-    pub(crate) cost: u64,
 }
 
 /// Where a charge was made.

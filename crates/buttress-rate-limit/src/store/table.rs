@@ -106,40 +106,21 @@ impl Table {
         forget_at: impl Fn(u64) -> Tick,
         mut decide: impl FnMut(u64) -> Option<u64>,
     ) -> Updated {
-        self.update_by_clock(key, || now, forget_at, |state, _| decide(state))
-            .1
-    }
-
-    /// As [`update`](Self::update) does, at a time that `decide` is told, and the caller afterwards.
-    ///
-    /// `clock` is read once, after the key was looked for and before anything is decided: a counter or a
-    /// system call is what a processor can do while it waits for the bucket's cache line. The order is also
-    /// the better one, for a state that was written by a later reading is seen less often.
-    #[inline(always)]
-    pub(crate) fn update_by_clock(
-        &self,
-        key: impl Into<Fingerprint>,
-        clock: impl FnOnce() -> Tick,
-        forget_at: impl Fn(u64) -> Tick,
-        mut decide: impl FnMut(u64, Tick) -> Option<u64>,
-    ) -> (Tick, Updated) {
         let key = key.into();
-        let mut known = self.find(key);
-        let now = clock();
         loop {
-            let Some(next) = decide(known.as_ref().map_or(0, |slot| slot.seen), now) else {
-                return (now, Updated::Done);
+            let known = self.find(key);
+            let Some(next) = decide(known.as_ref().map_or(0, |slot| slot.seen)) else {
+                return Updated::Done;
             };
             match known {
-                Some(slot) if slot.swap(next) => return (now, Updated::Done),
+                Some(slot) if slot.swap(next) => return Updated::Done,
                 Some(_) => {}
                 None => match self.insert(key, next, now, &forget_at) {
-                    Inserted::New => return (now, Updated::Done),
-                    Inserted::Full => return (now, Updated::Full),
+                    Inserted::New => return Updated::Done,
+                    Inserted::Full => return Updated::Full,
                     Inserted::Known => {}
                 },
             }
-            known = self.find(key);
         }
     }
 
@@ -325,14 +306,6 @@ impl From<Digest> for Fingerprint {
     #[inline]
     fn from(key: Digest) -> Self {
         Self(key.high().max(NOBODY + 1))
-    }
-}
-
-/// A digest that is as good as the key's own to whoever reads no more of it than this half.
-impl From<Fingerprint> for Digest {
-    #[inline]
-    fn from(key: Fingerprint) -> Self {
-        (key.0, 0).into()
     }
 }
 

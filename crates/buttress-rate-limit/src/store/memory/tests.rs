@@ -169,9 +169,7 @@ fn what_the_shared_bucket_of_longer_states_was_charged_comes_back() {
             cost: 0,
             ..charges(&limits, 1)[n]
         };
-        let mut decision = UNDECIDED;
-        store.acquire_charge(NOW, &charge, &mut decision);
-        decision.remaining()
+        store.acquire_charge(NOW, &charge).0.remaining()
     };
     let before = shared(0);
     let (admitted, _) = acquire(&store, &charges(&limits, 1));
