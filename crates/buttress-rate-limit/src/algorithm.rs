@@ -3,6 +3,7 @@
 //! Each is one file and a pure function of (state, now, cost). A new one is a new file here and a line
 //! in [`Kind`].
 
+mod carry;
 mod fixed_window;
 mod gcra;
 #[cfg(test)]
@@ -135,6 +136,27 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// From when on the state can be forgotten without loss.
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick;
 
+    /// Carries a state over to another quota: at `at` the limit's quota was changed `from` one `to` another.
+    /// What was used of the one is used of the other, in proportion and rounded up, so that a change
+    /// gives nothing back. One that was never seen stays so.
+    ///
+    /// Called once for each change and state, when the state is next asked for or looked at; changes since
+    /// then come one after the other. It may be called for a state that another thread has written under the
+    /// old quota a moment after `at`.
+    ///
+    /// The default leaves the state as it is: right where it says which share is used, as some of the built-in
+    /// ones do, and else what it says of the new quota is up to the algorithm.
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        let _ = (from, to, state, at);
+    }
+
+    /// Under which time [`charge`](Self::charge) finds what was charged at `charged`, before the quota was
+    /// changed at `at`. The default leaves the time as it is; algorithms of windows move it with the windows.
+    fn redate(&self, from: &Quota, to: &Quota, charged: Tick, at: Tick) -> Tick {
+        let _ = (from, to, at);
+        charged
+    }
+
     /// Whether `quota` is one that this algorithm can keep; asked when a limiter is built.
     ///
     /// # Errors
@@ -188,7 +210,7 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
 /// A state that lies further ahead of now than its algorithm leads, and by more than this, was written
 /// before the clock stepped back, or under a quota of longer spans. It is taken for one never seen: since
 /// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
-const SKEW: u64 = 60_000_000_000;
+pub(crate) const SKEW: u64 = 60_000_000_000;
 
 /// Which algorithm a limit uses: the built-in ones of one word without dynamic dispatch.
 #[derive(Clone, Debug, Default)]

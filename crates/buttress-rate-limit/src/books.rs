@@ -3,13 +3,13 @@ use std::sync::Arc;
 use buttress_core::{Clock as _, Tick, clock::AnyClock};
 
 use crate::{
-    Decision, Limit, Store,
+    Decision, Limit, Quota, Store,
     held::Held,
     limiter::UNDECIDED,
     limits::MAX_POLICIES,
     ruling::{Later, Ruling},
-    standing::{Asked, Standing},
-    store::{Acquire, Answer, Charge, MemoryStore},
+    standing::{Asked, Standing, Terms},
+    store::{Acquire, Answer, MemoryStore, Stale},
     watcher::Watcher,
 };
 
@@ -30,43 +30,92 @@ pub(crate) enum Backend {
 impl Books {
     pub(crate) fn rule_by_one<O>(
         self: &Arc<Self>,
-        limit: &Arc<Limit>,
         asked: Asked,
         then: impl FnOnce(Ruling<'_>) -> O,
     ) -> O {
-        let asked = [asked];
-        let [one] = &asked;
+        let mut asked = [asked];
         let mut decisions = [UNDECIDED];
         let now = self.now();
-        let acquired = self.acquire(now, &[one.of(limit)], &mut decisions);
+        let acquired = self.acquire(now, &mut asked, &mut decisions);
         self.conclude(acquired, now, &asked, &decisions, then)
     }
 
+    /// The quota that was resolved for a request, if the policy's algorithm can keep it; else the policy's own
+    /// remains.
+    pub(crate) fn resolve_under(&self, limit: &Limit, asked: &mut Asked, quota: Quota) {
+        match limit.algorithm().supports(&quota) {
+            Ok(()) => {
+                asked.terms = Terms::Resolved(quota);
+            }
+            Err(error) => {
+                if let Some(watcher) = &self.watcher {
+                    watcher.unsupported_quota(limit, &error);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn resolve(&self, asked: &mut Asked, quota: Quota) {
+        if let Some(limit) = self.limits.get(asked.ordinal) {
+            self.resolve_under(limit, asked, quota);
+        }
+    }
+
+    /// Charges what is asked. Where a policy's quota was changed since it was read, what is asked is so under the
+    /// one that is in force.
     #[inline]
     pub(crate) fn acquire(
         &self,
         now: Tick,
-        charges: &[Charge<'_>],
+        asked: &mut [Asked],
         decisions: &mut [Decision],
     ) -> Acquire {
-        match &self.store {
-            Backend::Memory(store) => store.acquire(now, charges, decisions),
-            Backend::Other(store) => store.acquire(now, charges, decisions),
+        loop {
+            let Some(first) = self.limits.first() else {
+                return Acquire::Admitted;
+            };
+            let mut charges = [Asked::NOTHING.of(first); MAX_POLICIES];
+            for (place, asked) in charges.iter_mut().zip(&*asked) {
+                if let Some(limit) = self.limits.get(asked.ordinal) {
+                    *place = asked.of(limit);
+                }
+            }
+            let charges = charges.get(..asked.len()).unwrap_or_default();
+            match &self.store {
+                Backend::Memory(store) => {
+                    if let Ok(acquired) = store.try_acquire(now, charges, decisions) {
+                        return acquired;
+                    }
+                }
+                Backend::Other(store) => return store.acquire(now, charges, decisions),
+            }
+            for asked in &mut *asked {
+                if let Some(limit) = self.limits.get(asked.ordinal) {
+                    asked.read_again(limit);
+                }
+            }
+        }
+    }
+
+    /// Charges a policy that is only tried out.
+    pub(crate) fn acquire_shadow(&self, limit: &Arc<Limit>, asked: &mut Asked) -> Option<Decision> {
+        let Backend::Memory(store) = &self.store else {
+            return None;
+        };
+        let now = self.now();
+        loop {
+            let mut decision = [UNDECIDED];
+            match store.try_acquire(now, &[asked.of(limit)], &mut decision) {
+                Ok(_) => return decision.first().copied(),
+                Err(Stale) => asked.read_again(limit),
+            }
         }
     }
 
     /// Charges what is asked, and waits where the store does.
-    pub(crate) async fn ask(&self, asked: &[Asked]) -> Answer {
+    pub(crate) async fn ask(&self, asked: &mut [Asked]) -> Answer {
         let mut decisions = vec![UNDECIDED; asked.len()];
-        let acquired = {
-            let limit = |asked: &Asked| self.limits.get(asked.ordinal);
-            let charges: Vec<_> = asked
-                .iter()
-                .filter_map(|asked| Some(asked.of(limit(asked)?)))
-                .collect();
-            self.acquire(self.now(), &charges, &mut decisions)
-        };
-        match acquired {
+        match self.acquire(self.now(), asked, &mut decisions) {
             Acquire::Admitted => Answer {
                 decisions,
                 refused_by: None,
@@ -122,7 +171,7 @@ impl Books {
     ) -> O {
         let mut decisions = [UNDECIDED; MAX_POLICIES];
         for (place, limit) in decisions.iter_mut().zip(&self.limits) {
-            *place = Decision::untouched(limit.quota());
+            *place = Decision::untouched(&limit.quota());
         }
         let mut by = None;
         for (index, (asked, decision)) in asked.iter().zip(made).enumerate() {
@@ -137,7 +186,7 @@ impl Books {
                 && let (Some(watcher), Some(limit)) =
                     (&self.watcher, self.limits.get(asked.ordinal))
             {
-                let quota = asked.quota_of(limit);
+                let (quota, _) = asked.terms.quota_of(limit);
                 watcher.decided(at, limit, asked.key, quota, asked.cost, decision);
             }
         }
@@ -166,10 +215,10 @@ impl Books {
         let Some(limit) = self.limits.get(asked.ordinal) else {
             return;
         };
-        let quota = asked.quota_of(limit);
+        let charge = asked.of(limit);
         match &self.store {
-            Backend::Memory(store) => store.settle(now, limit, asked.key, quota, by),
-            Backend::Other(store) => store.settle(now, limit, asked.key, quota, by),
+            Backend::Memory(store) => store.settle(now, &charge, by),
+            Backend::Other(store) => store.settle(now, &charge, by),
         }
     }
 }

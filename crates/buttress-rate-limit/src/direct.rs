@@ -1,15 +1,19 @@
+mod builder;
+#[cfg(all(test, loom))]
+mod interleavings;
+
 use std::{fmt, sync::Arc};
 
-use buttress_core::{
-    Clock, ConfigError,
-    clock::{AnyClock, TokioClock},
-};
+use buttress_core::{Clock, ConfigError, Digest, Tick, clock::AnyClock};
 
+pub use self::builder::DirectRateLimiterBuilder;
 use crate::{
-    Decision, IntoQuota, Quota, Refused,
-    algorithm::Gcra,
-    store::{step, update_word},
-    sync::AtomicU64,
+    Decision, IntoQuota, Limit, Quota, Refused,
+    algorithm::{Algorithm, Gcra},
+    limiter::answer,
+    store::step,
+    sync::{AtomicU64, Mutex, Ordering, unpoisoned},
+    watcher::Watcher,
 };
 
 /// One quota for all, without keys and without tower: a process's own pace.
@@ -31,10 +35,19 @@ pub struct DirectRateLimiter {
 }
 
 struct Shared {
-    quota: Quota,
+    limit: Limit,
     clock: AnyClock,
     state: AtomicU64,
+    /// Held by who changes the quota.
+    changing: Mutex<()>,
+    watcher: Option<Watcher>,
 }
+
+/// The state while the quota is being changed.
+const CHANGING: u64 = u64::MAX;
+
+/// There is but one.
+const KEY: Digest = Digest::from_u128(1 << 64);
 
 impl DirectRateLimiter {
     /// A limiter on tokio's clock.
@@ -43,7 +56,7 @@ impl DirectRateLimiter {
     ///
     /// Where the quota cannot be expressed.
     pub fn of(quota: impl IntoQuota) -> Result<Self, ConfigError> {
-        Self::with_clock(quota, TokioClock::starting_now())
+        Self::builder(quota).build()
     }
 
     /// A limiter on a clock of your choice.
@@ -52,14 +65,12 @@ impl DirectRateLimiter {
     ///
     /// Where the quota cannot be expressed.
     pub fn with_clock(quota: impl IntoQuota, clock: impl Clock) -> Result<Self, ConfigError> {
-        let quota = quota.into_quota()?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                quota,
-                clock: AnyClock::of(clock),
-                state: AtomicU64::new(0),
-            }),
-        })
+        Self::builder(quota).clock(clock).build()
+    }
+
+    /// A limiter with a name, a clock or an observer of your choice.
+    pub fn builder(quota: impl IntoQuota) -> DirectRateLimiterBuilder {
+        DirectRateLimiterBuilder::of(quota.into_quota())
     }
 
     /// Charges a request of cost 1.
@@ -80,36 +91,114 @@ impl DirectRateLimiter {
     /// never succeed.
     #[inline]
     pub fn check_n(&self, cost: u64) -> Result<Decision, Refused> {
-        let Shared {
-            quota,
-            clock,
-            state,
-        } = &*self.shared;
-        let now = clock.now();
-        let mut decision = crate::limiter::UNDECIDED;
-        update_word(state, |seen| {
-            let next;
-            (decision, next) = step(&Gcra, quota, seen, now, cost);
-            next
-        });
-        if decision.is_admitted() {
-            Ok(decision)
-        } else {
-            Err(Refused::under(quota, decision, cost))
+        let shared = &*self.shared;
+        let now = shared.clock.now();
+        let mut seen = shared.state.load(Ordering::Acquire);
+        // After the state, which is written last when the quota changes: that of the state, or a later one.
+        while let Some(quota) = shared.limit.quotas().unchanged()
+            && seen != CHANGING
+        {
+            let (decision, next) = step(&Gcra, quota, seen, now, cost);
+            if let Err(newer) = next.map_or(Ok(0), |next| shared.swap(seen, next)) {
+                seen = newer;
+                continue;
+            }
+            if let Some(watcher) = &shared.watcher {
+                shared.tell(watcher, now, (cost, quota), decision);
+            }
+            return answer(quota, decision, cost);
         }
+        let (decision, quota) = shared.acquire(now, cost);
+        answer(&quota, decision, cost)
     }
 
     /// The quota.
     #[must_use]
-    pub fn quota(&self) -> &Quota {
-        &self.shared.quota
+    pub fn quota(&self) -> Quota {
+        self.shared.limit.quota()
+    }
+
+    /// Changes the quota, from now on, and keeps what was used in proportion: who has used half of the old one
+    /// has used half of the new one.
+    ///
+    /// ```
+    /// use buttress_rate_limit::DirectRateLimiter;
+    ///
+    /// let mails = DirectRateLimiter::of("10/h")?;
+    /// mails.check_n(5)?;
+    /// mails.set_quota("100/h")?;
+    /// assert!(mails.check_n(51).is_err());
+    /// assert!(mails.check_n(50).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Limit::set_quota`]; the old quota stays in force then.
+    pub fn set_quota(&self, quota: impl IntoQuota) -> Result<(), ConfigError> {
+        let quota = quota.into_quota()?;
+        self.shared.change(quota, self.shared.clock.now())
+    }
+}
+
+impl Shared {
+    /// Charges `cost`, and tells under which quota.
+    #[cold]
+    #[inline(never)]
+    fn acquire(&self, now: Tick, cost: u64) -> (Decision, Quota) {
+        loop {
+            let seen = self.state.load(Ordering::Acquire);
+            if seen == CHANGING {
+                drop(unpoisoned(self.changing.lock()));
+                continue;
+            }
+            let (quota, _) = self.limit.in_force();
+            let (decision, next) = step(&Gcra, &quota, seen, now, cost);
+            let valid = match next {
+                Some(next) => self.swap(seen, next).is_ok(),
+                // Only who finds the state once more knows that it is of this quota.
+                None => self.state.load(Ordering::Acquire) == seen,
+            };
+            if valid {
+                if let Some(watcher) = &self.watcher {
+                    self.tell(watcher, now, (cost, &quota), decision);
+                }
+                return (decision, quota);
+            }
+        }
+    }
+
+    #[inline]
+    fn swap(&self, seen: u64, next: u64) -> Result<u64, u64> {
+        let (old, new) = (Ordering::AcqRel, Ordering::Acquire);
+        let next = next.min(CHANGING - 1);
+        self.state.compare_exchange_weak(seen, next, old, new)
+    }
+
+    fn change(&self, to: Quota, now: Tick) -> Result<(), ConfigError> {
+        let _changing = unpoisoned(self.changing.lock());
+        let mut state = [self.state.swap(CHANGING, Ordering::AcqRel)];
+        let from = self.limit.quota();
+        let changed = self.limit.set_quota_at(to, now);
+        if changed.is_ok() {
+            Gcra.carry_over(&from, &to, &mut state, now);
+        }
+        self.state
+            .store(state[0].min(CHANGING - 1), Ordering::Release);
+        changed
+    }
+
+    /// By value: a decision that somebody points to is kept in memory, where few checks need it.
+    #[cold]
+    fn tell(&self, watcher: &Watcher, now: Tick, (cost, quota): (u64, &Quota), decision: Decision) {
+        watcher.decided(now, &self.limit, KEY, quota, cost, &decision);
     }
 }
 
 impl fmt::Debug for DirectRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DirectRateLimiter")
-            .field("quota", &self.shared.quota)
+            .field("limit", &self.shared.limit)
             .finish_non_exhaustive()
     }
 }

@@ -1,3 +1,5 @@
+use buttress_core::ConfigError;
+
 use crate::{Decision, Limit};
 
 /// What an observer hears of.
@@ -41,6 +43,14 @@ pub enum Event<'a> {
         /// How the quota stands.
         decision: &'a Decision,
     },
+    /// The quota that was [resolved](crate::Policy::quota_by) for a request is none that the limit's algorithm
+    /// supports: the limit's own was kept instead.
+    UnsupportedQuota {
+        /// The limit's name.
+        limit: &'a str,
+        /// What is wrong with it.
+        error: &'a ConfigError,
+    },
     /// A request had no key for a limit.
     MissingKey {
         /// The limit's name.
@@ -59,6 +69,7 @@ impl<'a> Event<'a> {
             | Self::Refused { limit, .. }
             | Self::WouldRefuse { limit, .. }
             | Self::NearLimit { limit, .. }
+            | Self::UnsupportedQuota { limit, .. }
             | Self::MissingKey { limit, .. } => limit,
         }
     }

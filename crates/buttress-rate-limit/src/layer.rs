@@ -52,6 +52,13 @@ impl<T: ?Sized + 'static, R> RateLimitLayer<T, R> {
     pub fn limits(&self) -> &[Arc<Limit>] {
         self.limits.all()
     }
+
+    /// The limit of the policy of this name, which may be kept as a handle to it: to [change its
+    /// quota](Limit::set_quota) while the layer is in use.
+    #[must_use]
+    pub fn limit(&self, policy: &str) -> Option<&Arc<Limit>> {
+        self.limits().iter().find(|limit| limit.name() == policy)
+    }
 }
 
 impl<S, T: ?Sized, R: Clone> Layer<S> for RateLimitLayer<T, R> {

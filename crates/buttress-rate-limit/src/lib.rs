@@ -40,7 +40,7 @@ pub use self::{
     },
     body::MeteredBody,
     decision::{Decision, Verdict},
-    direct::DirectRateLimiter,
+    direct::{DirectRateLimiter, DirectRateLimiterBuilder},
     event::Event,
     future::ResponseFuture,
     layer::{RateLimitLayer, RateLimitLayerBuilder},

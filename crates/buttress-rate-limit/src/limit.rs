@@ -1,8 +1,11 @@
+mod in_force;
+
 use std::sync::Arc;
 
-use buttress_core::ConfigError;
+use buttress_core::{Clock as _, ConfigError, Tick, clock::AnyClock};
 
-use crate::{Algorithm, Overflow, Quota, algorithm::Kind, sync::AtomicU64};
+pub(crate) use self::in_force::{InForce, Tag};
+use crate::{Algorithm, IntoQuota, Overflow, Quota, algorithm::Kind};
 
 /// One limit of a limiter: its name, its quota, its algorithm. Stores are asked about limits.
 #[derive(Debug)]
@@ -10,11 +13,11 @@ pub struct Limit {
     name: Arc<str>,
     /// Its place among the limits of its limiter, and so among the tables of a store.
     ordinal: u8,
-    quota: Quota,
+    quota: InForce,
     kind: Kind,
     overflow: Overflow,
-    /// The state of the one bucket that all keys without a place share, see [`Overflow::Share`].
-    shared: AtomicU64,
+    /// That of the limiter: when a quota changes is a time among those of its states.
+    clock: AnyClock,
     /// Whether there are several keys, for which room is needed.
     keyed: bool,
     /// How often a key found no place. Only counted, and never waited for: it needs no order.
@@ -31,18 +34,19 @@ impl Limit {
         quota: Quota,
         kind: Kind,
         overflow: Overflow,
+        clock: AnyClock,
     ) -> Result<Self, ConfigError> {
         let limit = Self {
             name,
             ordinal,
-            quota,
+            quota: InForce::new(quota),
             kind,
             overflow,
-            shared: AtomicU64::new(0),
+            clock,
             keyed: true,
             overflowed: std::sync::atomic::AtomicU64::new(0),
         };
-        limit.algorithm().supports(&limit.quota)?;
+        limit.algorithm().supports(&quota)?;
         let words = limit.algorithm().words();
         if !(1..=MOST_WORDS).contains(&words) {
             return Err(ConfigError::new(
@@ -82,9 +86,59 @@ impl Limit {
         &self.name
     }
 
-    /// What it admits.
+    /// What it admits: the quota that is in force.
     #[must_use]
-    pub fn quota(&self) -> &Quota {
+    pub fn quota(&self) -> Quota {
+        self.in_force().0
+    }
+
+    /// Changes what it admits, from now on and for all keys, and keeps what they have used in proportion: who
+    /// has used half of the old quota has used half of the new one. Nobody gets a burst by it, however
+    /// often quotas are changed to and fro; what does not come out even is rounded against the caller, by less
+    /// than one request. Those who wait for their turn keep it.
+    ///
+    /// It takes the same short time however many keys there are: each state is carried over when its key is
+    /// next asked for. Requests that are decided at this moment are decided under one quota or the other,
+    /// and what is settled of a request that was charged under the old one is converted in proportion.
+    ///
+    /// Quotas that were [resolved for a request](crate::Policy::quota_by) stay as they are. What a
+    /// [`Store`](crate::Store) other than the one in memory makes of a change is its own affair.
+    ///
+    /// ```
+    /// use buttress_http::ClientIp;
+    /// use buttress_rate_limit::{Policy, RateLimitLayer};
+    ///
+    /// let layer = RateLimitLayer::http(Policy::new("per-ip", "100/min").key(ClientIp::peer())).build()?;
+    /// let per_ip = layer.limit("per-ip").cloned();
+    /// // Later, when the configuration was read again:
+    /// if let Some(limit) = per_ip {
+    ///     limit.set_quota("200/min")?;
+    ///     assert!(limit.set_quota("none/min").is_err());
+    ///     assert_eq!(limit.quota().count(), 200);
+    /// }
+    /// # Ok::<(), buttress_rate_limit::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where the quota cannot be expressed, where the algorithm does not support it, and where it is the 256th
+    /// within the time in which a debt under the first of them comes back. The old one stays in force then.
+    pub fn set_quota(&self, quota: impl IntoQuota) -> Result<(), ConfigError> {
+        let quota = quota.into_quota()?;
+        self.set_quota_at(quota, self.clock.now())
+    }
+
+    pub(crate) fn set_quota_at(&self, quota: Quota, now: Tick) -> Result<(), ConfigError> {
+        self.quota.change(self.algorithm(), quota, now)
+    }
+
+    /// The quota that is in force, and its revision.
+    #[inline]
+    pub(crate) fn in_force(&self) -> (Quota, u64) {
+        self.quota.get()
+    }
+
+    pub(crate) fn quotas(&self) -> &InForce {
         &self.quota
     }
 
@@ -112,9 +166,5 @@ impl Limit {
     #[inline]
     pub(crate) fn kind(&self) -> &Kind {
         &self.kind
-    }
-
-    pub(crate) fn shared_bucket(&self) -> &AtomicU64 {
-        &self.shared
     }
 }

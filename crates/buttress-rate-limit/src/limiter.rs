@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use buttress_core::{
-    Clock, ConfigError, DigestKey, Key, Observer, Sleep, Tick,
+    Clock, ConfigError, Digest, DigestKey, Key, Observer, Sleep, Tick,
     clock::{AnyClock, TokioClock},
 };
 
@@ -87,17 +87,39 @@ impl RateLimiter {
         let limit = &shared.limit;
         let short = Fingerprint::from(shared.secret.digest(key));
         let now = shared.clock.now();
-        let (decision, _) = shared
-            .store
-            .acquire_one(now, limit, short, limit.quota(), cost);
+        // The usual case by itself: a quota that never changed need not be copied.
+        if let Some(quota) = limit.quotas().unchanged() {
+            let terms = (quota, Some(0));
+            if let Ok((decision, _)) = shared.store.acquire_one(now, limit, short, terms, cost) {
+                if let Some(watcher) = &shared.watcher {
+                    shared.tell(watcher, key, now, (cost, quota), decision);
+                }
+                return answer(quota, decision, cost);
+            }
+        }
+        let (decision, quota, _) = self.acquire(key, now, cost);
+        answer(&quota, decision, cost)
+    }
+
+    /// Charges `cost`, and tells under which quota, of which revision.
+    #[cold]
+    #[inline(never)]
+    fn acquire<K: Key + ?Sized>(&self, key: &K, now: Tick, cost: u64) -> (Decision, Quota, u64) {
+        let shared = &*self.shared;
+        let limit = &shared.limit;
+        let short = Fingerprint::from(shared.secret.digest(key));
+        let (decision, quota, revision) = loop {
+            let (quota, revision) = limit.in_force();
+            let terms = (&quota, Some(revision));
+            // Anew, if the quota was changed meanwhile.
+            if let Ok((decision, _)) = shared.store.acquire_one(now, limit, short, terms, cost) {
+                break (decision, quota, revision);
+            }
+        };
         if let Some(watcher) = &shared.watcher {
-            shared.tell(watcher, key, now, cost, decision);
+            shared.tell(watcher, key, now, (cost, &quota), decision);
         }
-        if decision.is_admitted() {
-            Ok(decision)
-        } else {
-            Err(Refused::under(limit.quota(), decision, cost))
-        }
+        (decision, quota, revision)
     }
 
     /// Charges a request of cost 1 to `key`, and waits for its turn where the algorithm gives turns
@@ -128,10 +150,12 @@ impl RateLimiter {
     ///
     /// [`Refused`], at once, where the wait would be longer than the algorithm allows.
     pub async fn until_ready<K: Key + ?Sized>(&self, key: &K) -> Result<Decision, Refused> {
-        let decision = self.check(key)?;
+        let (decision, quota, revision) = self.acquire(key, self.shared.clock.now(), 1);
+        let decision = answer(&quota, decision, 1)?;
         if !decision.delay().is_zero() {
             let mut place = Place {
                 limiter: self,
+                quota: (quota, revision),
                 key: Some(key),
             };
             self.shared.timer.sleep(decision.delay()).await;
@@ -143,38 +167,49 @@ impl RateLimiter {
     /// What a request of cost 1 would be answered now. Charges nothing.
     pub fn peek<K: Key + ?Sized>(&self, key: &K) -> Decision {
         let shared = &*self.shared;
-        let limit = &shared.limit;
-        let charge = Charge {
-            limit,
-            key: shared.secret.digest(key),
-            quota: limit.quota(),
-            cost: 1,
-        };
-        let mut decision = UNDECIDED;
-        shared
-            .store
-            .peek(shared.clock.now(), &charge, &mut decision);
-        decision
+        let key = shared.secret.digest(key);
+        let now = shared.clock.now();
+        loop {
+            let (quota, revision) = shared.limit.in_force();
+            let charge = shared.charge(key, (&quota, revision), 1);
+            let mut decision = UNDECIDED;
+            if shared.store.peek(now, &charge, &mut decision).is_ok() {
+                return decision;
+            }
+        }
     }
 
     /// Gives `cost` back to `key`: a request that was admitted and then not made. A quota never becomes
     /// fuller than full. An algorithm of windows gives it back to the current one.
     pub fn refund<K: Key + ?Sized>(&self, key: &K, cost: u64) {
-        let shared = &*self.shared;
-        let by = -crate::store::signed(cost);
-        shared.store.settle(
-            shared.clock.now(),
-            &shared.limit,
-            shared.secret.digest(key),
-            shared.limit.quota(),
-            by,
-        );
+        self.shared
+            .give_back(key, self.shared.limit.in_force(), cost);
     }
 
     /// The quota of each key.
     #[must_use]
-    pub fn quota(&self) -> &Quota {
+    pub fn quota(&self) -> Quota {
         self.shared.limit.quota()
+    }
+
+    /// Changes the quota of all keys, from now on, and keeps what each has used in proportion: see
+    /// [`Limit::set_quota`].
+    ///
+    /// ```
+    /// use buttress_rate_limit::RateLimiter;
+    ///
+    /// let exports = RateLimiter::per_key("10/h").build()?;
+    /// exports.check_n("alice", 5)?;
+    /// exports.set_quota("100/h")?;
+    /// assert_eq!(exports.peek("alice").remaining(), 49); // after one more; half of it is used
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Limit::set_quota`]; the old quota stays in force then.
+    pub fn set_quota(&self, quota: impl IntoQuota) -> Result<(), ConfigError> {
+        self.shared.limit.set_quota(quota)
     }
 
     /// How often a key found no place, and the limiter's [`Overflow`] decided. Above zero, callers are
@@ -192,21 +227,53 @@ impl RateLimiter {
     }
 }
 
+#[inline]
+pub(crate) fn answer(quota: &Quota, decision: Decision, cost: u64) -> Result<Decision, Refused> {
+    if decision.is_admitted() {
+        Ok(decision)
+    } else {
+        Err(Refused::under(quota, decision, cost))
+    }
+}
+
 /// A place in the queue, given back if it is dropped while it still has a key.
 struct Place<'a, K: Key + ?Sized> {
     limiter: &'a RateLimiter,
+    /// Under which it was charged, and the revision of that.
+    quota: (Quota, u64),
     key: Option<&'a K>,
 }
 
 impl<K: Key + ?Sized> Drop for Place<'_, K> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.limiter.refund(key, 1);
+            self.limiter.shared.give_back(key, self.quota, 1);
         }
     }
 }
 
 impl Shared {
+    fn charge<'a>(
+        &'a self,
+        key: Digest,
+        (quota, revision): (&'a Quota, u64),
+        cost: u64,
+    ) -> Charge<'a> {
+        Charge {
+            limit: &self.limit,
+            key,
+            quota,
+            revision: Some(revision),
+            cost,
+        }
+    }
+
+    fn give_back<K: Key + ?Sized>(&self, key: &K, (quota, revision): (Quota, u64), cost: u64) {
+        let charge = self.charge(self.secret.digest(key), (&quota, revision), cost);
+        self.store
+            .settle(self.clock.now(), &charge, -crate::store::signed(cost));
+    }
+
     /// By value: a decision that somebody points to is kept in memory, where few checks need it.
     #[cold]
     fn tell<K: Key + ?Sized>(
@@ -214,11 +281,11 @@ impl Shared {
         watcher: &Watcher,
         key: &K,
         now: Tick,
-        cost: u64,
+        (cost, quota): (u64, &Quota),
         decision: Decision,
     ) {
         let (limit, key) = (&*self.limit, self.secret.digest(key));
-        watcher.decided(now, limit, key, limit.quota(), cost, &decision);
+        watcher.decided(now, limit, key, quota, cost, &decision);
     }
 }
 
@@ -312,14 +379,16 @@ impl RateLimiterBuilder {
     ///
     /// Where the quota cannot be expressed, or there is room for no key.
     pub fn build(self) -> Result<RateLimiter, ConfigError> {
-        let limit = Limit::build(self.name, 0, self.quota?, self.kind, self.overflow)?;
+        let clock = self.clock.unwrap_or_default();
+        let (kind, overflow) = (self.kind, self.overflow);
+        let limit = Limit::build(self.name, 0, self.quota?, kind, overflow, clock.clone())?;
         let limit = Arc::new(limit);
         let store = MemoryStore::with_room_for(std::slice::from_ref(&limit), self.max_keys)?;
         Ok(RateLimiter {
             shared: Arc::new(Shared {
                 limit,
                 store,
-                clock: self.clock.unwrap_or_default(),
+                clock,
                 timer: self
                     .timer
                     .unwrap_or_else(|| Arc::new(TokioClock::starting_now())),

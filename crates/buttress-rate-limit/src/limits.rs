@@ -12,8 +12,8 @@ use crate::{
     limiter::UNDECIDED,
     policy::{OnMissingKey, Read, Whose},
     ruling::{Later, Ruling},
-    standing::{Asked, Standing},
-    store::Charge,
+    standing::{Asked, EVERYBODY, Standing, Terms},
+    store::Stale,
     watcher::Watcher,
 };
 
@@ -67,7 +67,7 @@ impl<T: ?Sized + 'static> Limits<T> {
         let mut compile = |policies: Vec<Policy<T>>| {
             let compiled = policies.into_iter().zip(&mut ordinals);
             compiled
-                .map(|(policy, ordinal)| policy.compile(ordinal))
+                .map(|(policy, ordinal)| policy.compile(ordinal, &clock))
                 .collect::<Result<Vec<_>, _>>()
         };
         let (limits, whose): (Vec<_>, Vec<_>) = compile(enforced)?.into_iter().unzip();
@@ -146,7 +146,7 @@ impl<T: ?Sized + 'static> Limits<T> {
         let ([limit], [whose]) = (&*self.books.limits, &*self.whose) else {
             return self.rule_by_all(from, then);
         };
-        let asked = match self.read(0, limit, whose, from) {
+        let mut asked = match self.read(0, limit, whose, from) {
             Ok(Some(asked)) => asked,
             Ok(None) => return then(Ruling::Allowed),
             Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
@@ -155,10 +155,13 @@ impl<T: ?Sized + 'static> Limits<T> {
             // The usual case, without what only the others need.
             (Backend::Memory(store), None) if !self.lookups => {
                 let now = self.books.now();
-                let (quota, cost) = (asked.quota_of(limit), asked.cost);
-                let decisions = [store
-                    .acquire_one(now, limit, asked.key.into(), quota, cost)
-                    .0];
+                let decisions = [loop {
+                    let terms = asked.terms.quota_of(limit);
+                    match store.acquire_one(now, limit, asked.key.into(), terms, asked.cost) {
+                        Ok((decision, _)) => break decision,
+                        Err(Stale) => asked.read_again(limit),
+                    }
+                }];
                 let asked = slice::from_ref(&asked);
                 let standing = Standing::of(&self.books.limits, asked, &decisions, now);
                 then(if decisions[0].is_admitted() {
@@ -168,21 +171,16 @@ impl<T: ?Sized + 'static> Limits<T> {
                 })
             }
             _ if self.lookups => self.look_up(from, &[asked], then),
-            _ => self.books.rule_by_one(limit, asked, then),
+            _ => self.books.rule_by_one(asked, then),
         }
     }
 
     fn rule_by_all<O>(&self, from: &T, then: impl FnOnce(Ruling<'_>) -> O) -> O {
         let limits = &self.books.limits;
-        let Some(first) = limits.first() else {
+        if limits.is_empty() {
             return then(Ruling::Admitted(Standing::of(&[], &[], &[], Tick::ZERO)));
-        };
-        let mut asked = [Asked {
-            ordinal: 0,
-            key: EVERYBODY,
-            quota: None,
-            cost: 0,
-        }; MAX_POLICIES];
+        }
+        let mut asked = [Asked::NOTHING; MAX_POLICIES];
         let mut places = asked.iter_mut();
         for (ordinal, (limit, whose)) in limits.iter().zip(&self.whose).enumerate() {
             match self.read(ordinal, limit, whose, from) {
@@ -201,29 +199,14 @@ impl<T: ?Sized + 'static> Limits<T> {
             }
         }
         let count = MAX_POLICIES - places.len();
-        let asked = asked.get(..count).unwrap_or_default();
+        let asked = asked.get_mut(..count).unwrap_or_default();
         if self.lookups {
             return self.look_up(from, asked, then);
         }
-
-        let unused = Charge {
-            limit: first,
-            key: EVERYBODY,
-            quota: first.quota(),
-            cost: 0,
-        };
-        let mut charges = [unused; MAX_POLICIES];
-        for (place, asked) in charges.iter_mut().zip(asked) {
-            if let Some(limit) = limits.get(asked.ordinal) {
-                *place = asked.of(limit);
-            }
-        }
         let mut decisions = [UNDECIDED; MAX_POLICIES];
-        let (Some(charges), Some(made)) = (charges.get(..count), decisions.get_mut(..count)) else {
-            return then(Ruling::Allowed);
-        };
+        let made = decisions.get_mut(..count).unwrap_or_default();
         let now = self.books.now();
-        let acquired = self.books.acquire(now, charges, made);
+        let acquired = self.books.acquire(now, asked, made);
         self.books.conclude(acquired, now, asked, made, then)
     }
 
@@ -239,11 +222,13 @@ impl<T: ?Sized + 'static> Limits<T> {
         let held = Held::of(&self.books, &asked, self.books.now());
         let answer = Later::Lookup(Box::pin(async move {
             for (asked, lookup) in asked.iter_mut().zip(&mut lookups) {
-                if let Some(lookup) = lookup {
-                    asked.quota = lookup.await;
+                if let Some(lookup) = lookup
+                    && let Some(quota) = lookup.await
+                {
+                    books.resolve(asked, quota);
                 }
             }
-            let answer = books.ask(&asked).await;
+            let answer = books.ask(&mut asked).await;
             (asked, answer)
         }));
         then(Ruling::Later { answer, held })
@@ -261,12 +246,10 @@ impl<T: ?Sized + 'static> Limits<T> {
     fn shadow_all(&self, from: &T) {
         for (limit, whose) in &self.shadows {
             // Without a key it does not apply; the observer has heard of it.
-            if let Ok(Some(asked)) = self.read(limit.ordinal(), limit, whose, from) {
-                let mut decision = [UNDECIDED];
-                let now = self.books.now();
-                let _ = self.books.acquire(now, &[asked.of(limit)], &mut decision);
-                if let (Some(watcher), [decision]) = (&self.books.watcher, &decision) {
-                    watcher.shadowed(limit, asked.cost, decision);
+            if let Ok(Some(mut asked)) = self.read(limit.ordinal(), limit, whose, from) {
+                let decision = self.books.acquire_shadow(limit, &mut asked);
+                if let (Some(watcher), Some(decision)) = (&self.books.watcher, decision) {
+                    watcher.shadowed(limit, asked.cost, &decision);
                 }
             }
         }
@@ -291,14 +274,17 @@ impl<T: ?Sized + 'static> Limits<T> {
                 },
             },
         };
-        let quota = whose.quota.as_ref().and_then(|quota| quota(from));
         let cost = whose.cost.as_ref().map_or(1, |cost| cost(from));
-        Ok(Some(Asked {
+        let mut asked = Asked {
             ordinal,
             key,
-            quota,
+            terms: Terms::of(limit),
             cost,
-        }))
+        };
+        if let Some(quota) = whose.quota.as_ref().and_then(|quota| quota(from)) {
+            self.books.resolve_under(limit, &mut asked, quota);
+        }
+        Ok(Some(asked))
     }
 
     #[cold]
@@ -318,7 +304,3 @@ impl<T: ?Sized + 'static> Limits<T> {
         }
     }
 }
-
-/// The key of a policy that has none. Digests of real keys are SipHash outputs: this one is as likely as
-/// any other, which is not at all.
-const EVERYBODY: Digest = Digest::from_u128(u128::MAX);

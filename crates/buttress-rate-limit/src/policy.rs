@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, sync::Arc};
 
-use buttress_core::{BoxFuture, ConfigError, ExtractKey};
+use buttress_core::{BoxFuture, ConfigError, ExtractKey, clock::AnyClock};
 use buttress_http::Head;
 
 use crate::{Algorithm, IntoQuota, Limit, Overflow, Quota, algorithm::Kind};
@@ -87,12 +87,15 @@ impl<T: ?Sized> Policy<T> {
     }
 
     /// Whose quota is another one: by tier, by contract, by a row of a table that is kept in memory.
-    /// `None` leaves it at the policy's own.
+    /// `None` leaves it at the policy's own. So does a quota that the policy's algorithm does not
+    /// [support](Algorithm::supports), which the observer is told of
+    /// ([`Event::UnsupportedQuota`](crate::Event::UnsupportedQuota)).
     ///
     /// A key whose quota changes between two requests keeps what it has used, as the time that this takes
     /// to come back: who has used up ten an hour has used up a hundred an hour. Where the new quota refills
     /// within so much less time that no use of it could take so long (by more than a minute), the key starts
-    /// afresh: let nobody change back and forth between such quotas as often as they like.
+    /// afresh: let nobody change back and forth between such quotas as often as they like. A quota that is
+    /// [changed for all](crate::Limit::set_quota) has no such edge.
     pub fn quota_by(mut self, quota: impl Fn(&T) -> Option<Quota> + Send + Sync + 'static) -> Self {
         self.whose.quota = Some(Arc::new(quota));
         self.whose.lookup = None;
@@ -151,11 +154,16 @@ impl<T: ?Sized> Policy<T> {
         self.shadow
     }
 
-    pub(crate) fn compile(self, ordinal: u8) -> Result<(Arc<Limit>, Whose<T>), ConfigError> {
+    pub(crate) fn compile(
+        self,
+        ordinal: u8,
+        clock: &AnyClock,
+    ) -> Result<(Arc<Limit>, Whose<T>), ConfigError> {
         let name = Arc::clone(&self.name);
+        let (kind, overflow, clock) = (self.kind, self.overflow, clock.clone());
         let built = self
             .quota
-            .and_then(|quota| Limit::build(self.name, ordinal, quota, self.kind, self.overflow));
+            .and_then(|quota| Limit::build(self.name, ordinal, quota, kind, overflow, clock));
         let limit = built.map_err(|error| error.of_part(&name))?;
         let limit = if self.whose.key.is_some() {
             limit

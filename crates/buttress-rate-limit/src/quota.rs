@@ -45,6 +45,9 @@ pub struct Quota {
     interval_nanos: NonZeroU64,
 }
 
+/// How many words a quota is.
+pub(crate) const WORDS: usize = 4;
+
 impl Quota {
     /// `count` requests per second.
     pub const fn per_second(count: u64) -> QuotaBuilder {
@@ -99,6 +102,27 @@ impl Quota {
     #[must_use]
     pub const fn refill_time(&self) -> Duration {
         Duration::from_nanos(self.refill_nanos())
+    }
+
+    /// As words, which can be written and read one by one.
+    pub(crate) const fn to_words(self) -> [u64; WORDS] {
+        [
+            self.count.get(),
+            self.period_nanos.get(),
+            self.burst.get(),
+            self.interval_nanos.get(),
+        ]
+    }
+
+    /// The quota of [such words](Self::to_words).
+    pub(crate) fn from_words([count, period, burst, interval]: [u64; WORDS]) -> Self {
+        let word = |word| NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN);
+        Self {
+            count: word(count),
+            period_nanos: word(period),
+            burst: word(burst),
+            interval_nanos: word(interval),
+        }
     }
 
     /// [`period`](Self::period), in nanoseconds.

@@ -5,7 +5,7 @@ use buttress_core::{ConfigError, Digest, Tick};
 use crate::{
     Decision, Quota,
     limiter::too_many,
-    store::{Table, Updated},
+    store::{Always, Table, Updated},
 };
 
 /// By how many percentage points the use must fall below a threshold before it can be crossed again.
@@ -72,7 +72,7 @@ impl Signals {
             let until = now.saturating_add(used.time_above(rearm_below)).as_nanos();
             let still = |state: u64| state > now.as_nanos();
             if !used.is_at_least(percent) {
-                self.crossed.update_known(key, |state| {
+                self.crossed.update_known(key, &Always, |state| {
                     if still(state) {
                         state.max(until)
                     } else {
@@ -82,7 +82,7 @@ impl Signals {
                 continue;
             }
             let mut news = false;
-            let updated = self.crossed.update(key, now, Tick::from_nanos, |state| {
+            let updated = self.crossed.update(key, now, &Always, |state| {
                 news = !still(state);
                 Some(state.max(until))
             });

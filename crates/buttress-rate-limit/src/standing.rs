@@ -20,23 +20,74 @@ pub(crate) struct Asked {
     /// The policy's place.
     pub(crate) ordinal: usize,
     pub(crate) key: Digest,
-    /// The quota that was found for this request; `None`: the policy's own.
-    pub(crate) quota: Option<Quota>,
+    pub(crate) terms: Terms,
     pub(crate) cost: u64,
 }
 
-impl Asked {
+/// Under which quota it was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Terms {
+    /// That of the policy, as it was built.
+    BuiltWith,
+    /// That of the policy, of a later revision.
+    Changed(Quota, u64),
+    /// One that was resolved for this request.
+    Resolved(Quota),
+}
+
+impl Terms {
+    /// The policy's own.
     #[inline]
-    pub(crate) fn quota_of<'a>(&'a self, limit: &'a Limit) -> &'a Quota {
-        self.quota.as_ref().unwrap_or(limit.quota())
+    pub(crate) fn of(limit: &Limit) -> Self {
+        match limit.quotas().unchanged() {
+            Some(_) => Self::BuiltWith,
+            None => {
+                let (quota, revision) = limit.in_force();
+                Self::Changed(quota, revision)
+            }
+        }
+    }
+
+    /// The quota, and its revision if it is one of the policy's own.
+    #[inline]
+    pub(crate) fn quota_of<'a>(&'a self, limit: &'a Limit) -> (&'a Quota, Option<u64>) {
+        match self {
+            Self::BuiltWith => (limit.quotas().first(), Some(0)),
+            Self::Changed(quota, revision) => (quota, Some(*revision)),
+            Self::Resolved(quota) => (quota, None),
+        }
+    }
+}
+
+/// The key of a policy that has none. Digests of real keys are SipHash outputs: this one is as likely as
+/// any other, which is not at all.
+pub(crate) const EVERYBODY: Digest = Digest::from_u128(u128::MAX);
+
+impl Asked {
+    /// Of nobody, for nothing: a place for one.
+    pub(crate) const NOTHING: Self = Self {
+        ordinal: 0,
+        key: EVERYBODY,
+        terms: Terms::BuiltWith,
+        cost: 0,
+    };
+
+    /// The policy's quota was changed since it was read.
+    #[cold]
+    pub(crate) fn read_again(&mut self, limit: &Limit) {
+        if !matches!(self.terms, Terms::Resolved(_)) {
+            self.terms = Terms::of(limit);
+        }
     }
 
     #[inline]
     pub(crate) fn of<'a>(&'a self, limit: &'a Arc<Limit>) -> Charge<'a> {
+        let (quota, revision) = self.terms.quota_of(limit);
         Charge {
             limit,
             key: self.key,
-            quota: self.quota_of(limit),
+            quota,
+            revision,
             cost: self.cost,
         }
     }
@@ -64,7 +115,7 @@ impl<'a> Standing<'a> {
     }
 
     /// The policies by name, with the quota that this request has under each, and how it stands.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a Quota, &'a Decision)> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Quota, &'a Decision)> + use<'a> {
         let Self {
             limits,
             asked,
@@ -77,7 +128,8 @@ impl<'a> Standing<'a> {
             .enumerate()
             .map(move |(ordinal, (limit, decision))| {
                 let asked = asked.iter().find(|asked| asked.ordinal == ordinal);
-                let quota = asked.map_or(limit.quota(), |asked| asked.quota_of(limit));
+                let quota =
+                    asked.map_or_else(|| limit.quota(), |asked| *asked.terms.quota_of(limit).0);
                 (limit.name(), quota, decision)
             })
     }
@@ -90,10 +142,13 @@ impl<'a> Standing<'a> {
         delays.max().unwrap_or(Duration::ZERO)
     }
 
-    /// Whether all policies apply, with their own quotas.
+    /// Whether all policies apply, with the quotas that they were built with.
     pub(crate) fn is_plain(&self) -> bool {
         self.asked.len() == self.limits.len()
-            && self.asked.iter().all(|asked| asked.quota.is_none())
+            && self
+                .asked
+                .iter()
+                .all(|asked| matches!(asked.terms, Terms::BuiltWith))
     }
 
     /// The policies that apply: their places, with the quota that this request has under each.
@@ -106,7 +161,8 @@ impl<'a> Standing<'a> {
         } = *self;
         asked.iter().filter_map(move |asked| {
             let (limit, decision) = (limits.get(asked.ordinal)?, decisions.get(asked.ordinal)?);
-            Some((asked.ordinal, *asked.quota_of(limit), *decision))
+            let (quota, _) = asked.terms.quota_of(limit);
+            Some((asked.ordinal, *quota, *decision))
         })
     }
 

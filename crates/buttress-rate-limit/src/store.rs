@@ -10,8 +10,8 @@ use buttress_core::{BoxFuture, Digest, Tick};
 
 pub use self::memory::MemoryStore;
 pub(crate) use self::{
-    memory::{signed, step, update_word},
-    table::{Fingerprint, Table, Updated},
+    memory::{Stale, signed, step},
+    table::{Always, Fingerprint, Table, Updated},
 };
 use crate::{Decision, Limit, Quota};
 
@@ -24,6 +24,9 @@ pub struct Charge<'a> {
     pub key: Digest,
     /// The quota of this key: the limit's own, or one that was resolved for this request.
     pub quota: &'a Quota,
+    /// Which of the limit's own quotas that is: how often it [was changed](Limit::set_quota) before. `None` for
+    /// one that was resolved for this request.
+    pub revision: Option<u64>,
     /// How much.
     pub cost: u64,
 }
@@ -36,11 +39,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// limits stand then, so that one which would have admitted what another refused shows no charge.
     fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire;
 
-    /// Charges `by` more, or gives back where it is negative: what was not used, or was used beyond the
-    /// estimate. Never refuses; debt is bounded by the algorithm.
+    /// Charges `by` more than a charge that was made, or gives back where it is negative: what was used beyond
+    /// the estimate, or was not used. Never refuses; debt is bounded by the algorithm. Where it gives back,
+    /// `now` is when the charge was made.
     ///
     /// Synchronous, since it is called from `Drop`: a remote store queues it.
-    fn settle(&self, now: Tick, limit: &Arc<Limit>, key: Digest, quota: &Quota, by: i64);
+    fn settle(&self, now: Tick, charge: &Charge<'_>, by: i64);
 }
 
 /// How a [`Store`] answers.

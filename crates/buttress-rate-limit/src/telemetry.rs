@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `rate_limiting.requests` | counter | `rate_limiting.policy`; `rate_limiting.result`: `acquired`, `refused`, `would_refuse` (in shadow mode), `missing_key` |
 //! | `rate_limiting.near_limit` | counter | `rate_limiting.policy`: keys that crossed a threshold of their quota |
+//! | `rate_limiting.unsupported_quotas` | counter | `rate_limiting.policy`: requests whose resolved quota the algorithm does not support |
 //!
 //! The names are those of ASP.NET Core's rate limiting instruments, since OpenTelemetry has none for
 //! resilience. Keys are no label: there are as many as callers.

@@ -54,6 +54,14 @@ impl Watcher {
             .observe(&Event::shadowed(limit, cost, decision));
     }
 
+    /// A quota was resolved for a request that the limit's algorithm cannot keep.
+    #[cold]
+    pub(crate) fn unsupported_quota(&self, limit: &Limit, error: &ConfigError) {
+        let limit = limit.name();
+        self.observer
+            .observe(&Event::UnsupportedQuota { limit, error });
+    }
+
     pub(crate) fn missing_key(&self, limit: &Limit, missing: &MissingKey) {
         let (limit, why) = (limit.name(), missing.why());
         self.observer.observe(&Event::MissingKey { limit, why });

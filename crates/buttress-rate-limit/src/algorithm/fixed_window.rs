@@ -1,6 +1,6 @@
 use buttress_core::{ConfigError, Tick};
 
-use super::{Algorithm, SKEW, window::burst_is_the_count};
+use super::{Algorithm, SKEW, carry, window::burst_is_the_count};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// A counter that starts anew at every multiple of the [`period`](Quota::period) since the clock's origin.
@@ -172,6 +172,25 @@ impl Algorithm for FixedWindow {
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
         let state = state.first().copied().unwrap_or(0);
         Window::counted(quota, state).map_or(Tick::ZERO, |window| Tick::from_nanos(window.end()))
+    }
+
+    /// To the window that is the current one then.
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        let Some(word) = state.first_mut().filter(|word| **word > 0) else {
+            return;
+        };
+        let counted = Window::current(from, *word, at);
+        let mut carried = Window::unused(to, at);
+        carried.used = carry::scaled(counted.used, from.count(), to.count());
+        *word = carried.state();
+    }
+
+    fn redate(&self, from: &Quota, to: &Quota, charged: Tick, at: Tick) -> Tick {
+        if charged >= at || Window::unused(from, charged).start == Window::unused(from, at).start {
+            return charged.max(at);
+        }
+        // What was charged to a window that was over goes to one that is.
+        Tick::from_nanos(Window::unused(to, at).start.saturating_sub(1))
     }
 }
 

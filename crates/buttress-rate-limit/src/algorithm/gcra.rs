@@ -1,6 +1,6 @@
 use buttress_core::Tick;
 
-use super::{Algorithm, OneWord, SKEW};
+use super::{Algorithm, OneWord, SKEW, carry};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// The generic cell rate algorithm: a leaky bucket as a meter, in one word.
@@ -110,6 +110,14 @@ impl Algorithm for Gcra {
 
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
         OneWord::forget_at(self, quota, state.first().copied().unwrap_or(0))
+    }
+
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        if let Some(word) = state.first_mut() {
+            let full = (from.refill_nanos(), to.refill_nanos());
+            let used = Self::used(from, *word, at);
+            *word = carry::in_time(*word, used, full, Self::most_used(to), at.as_nanos());
+        }
     }
 }
 

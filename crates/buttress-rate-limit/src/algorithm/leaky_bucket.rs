@@ -89,6 +89,10 @@ impl Algorithm for LeakyBucket {
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
         Algorithm::forget_at(&Gcra, quota, state)
     }
+
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        Gcra.carry_over(from, to, state, at);
+    }
 }
 
 #[cfg(test)]

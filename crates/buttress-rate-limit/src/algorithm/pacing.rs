@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use buttress_core::{ConfigError, Tick};
 
-use super::{Algorithm, SKEW};
+use super::{Algorithm, SKEW, carry};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// [`Gcra`](super::Gcra) with a queue before it: what a burst has no room for waits for its turn instead
@@ -108,6 +108,15 @@ impl Algorithm for Pacing {
 
     fn forget_at(&self, _quota: &Quota, state: &[u64]) -> Tick {
         Tick::from_nanos(state.first().copied().unwrap_or(0))
+    }
+
+    /// Those who wait keep their turns; what comes after them waits in proportion.
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        if let Some(word) = state.first_mut() {
+            let full = (from.refill_nanos(), to.refill_nanos());
+            let used = self.used(from, *word, at);
+            *word = carry::in_time(*word, used, full, self.most_used(to), at.as_nanos());
+        }
     }
 
     fn supports(&self, _quota: &Quota) -> Result<(), ConfigError> {

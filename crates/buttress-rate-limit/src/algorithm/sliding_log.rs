@@ -1,6 +1,6 @@
 use buttress_core::{ConfigError, Tick};
 
-use super::{Algorithm, SKEW, window::burst_is_the_count};
+use super::{Algorithm, SKEW, carry, window::burst_is_the_count};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// The longest log: half a megabyte of a key's memory.
@@ -269,6 +269,43 @@ impl Algorithm for SlidingLog {
         Log::of(state).last().map_or(Tick::ZERO, |last| {
             Tick::from_nanos(last.saturating_add(quota.period_nanos().get()))
         })
+    }
+
+    /// As many requests as are the same share of the new count, with the ages that are the same share of the new
+    /// period.
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        let period = from.period_nanos().get();
+        let log = Log::of(state).at(at, period);
+        let over = log.over(at, period);
+        let logged: Vec<_> = (over..log.len).filter_map(|nth| log.get(nth)).collect();
+        let Some((head_word, ring)) = state.split_first_mut() else {
+            return;
+        };
+        let len = carry::scaled(logged.len() as u64, from.count(), to.count());
+        let len = usize::try_from(len).map_or(ring.len(), |len| len.min(ring.len()));
+        for (nth, entry) in ring.iter_mut().take(len).enumerate() {
+            // Each of the old ones stands for as many of the new ones, or the other way around.
+            let old = ((nth + 1) * logged.len()).div_ceil(len) - 1;
+            let old = logged.get(old).copied().unwrap_or(0);
+            *entry = redated(from, to, old, at.as_nanos());
+        }
+        *head_word = head(0, len);
+    }
+
+    fn redate(&self, from: &Quota, to: &Quota, charged: Tick, at: Tick) -> Tick {
+        Tick::from_nanos(redated(from, to, charged.as_nanos(), at.as_nanos()))
+    }
+}
+
+/// A time before `at`, by the same share of the period, rounded down: nothing comes back earlier for it.
+fn redated(from: &Quota, to: &Quota, time: u64, at: u64) -> u64 {
+    let (from, to) = (from.period_nanos().get(), to.period_nanos().get());
+    match at.checked_sub(time) {
+        Some(age) => {
+            let age = u128::from(age) * u128::from(to) / u128::from(from);
+            at.saturating_sub(u64::try_from(age).unwrap_or(u64::MAX))
+        }
+        None => time,
     }
 }
 

@@ -1,6 +1,6 @@
 use buttress_core::{ConfigError, Tick};
 
-use super::{Algorithm, SKEW, window::burst_is_the_count};
+use super::{Algorithm, SKEW, carry, window::burst_is_the_count};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// The most sub-windows that a period may be divided into: a decision looks at all of them.
@@ -236,6 +236,36 @@ impl Algorithm for SlidingWindow {
         let length = self.length(quota);
         let until = ((counts.len() - age) as u64).saturating_mul(length);
         Tick::from_nanos(newest(first, length).saturating_add(until))
+    }
+
+    /// Each sub-window keeps its age and its share.
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        let counters = self.counters(from, state, at);
+        let age = counters.age;
+        let Some((first, counts)) = state.split_first_mut() else {
+            return;
+        };
+        if *first == 0 {
+            return;
+        }
+        let age = age.min(counts.len());
+        counts.copy_within(..counts.len() - age, age);
+        counts.iter_mut().take(age).for_each(|count| *count = 0);
+        let full = |quota: &Quota| quota.interval_nanos().get().saturating_mul(quota.count());
+        for count in counts {
+            *count = carry::scaled(*count, full(from), full(to));
+        }
+        let at = at.as_nanos();
+        *first = (at - at % self.length(to)).saturating_add(1);
+    }
+
+    fn redate(&self, from: &Quota, to: &Quota, charged: Tick, at: Tick) -> Tick {
+        let nth = |quota: &Quota, at: Tick| at.as_nanos() / self.length(quota);
+        let Some(ago) = nth(from, at).checked_sub(nth(from, charged)) else {
+            return charged;
+        };
+        let nth = nth(to, at).saturating_sub(ago);
+        Tick::from_nanos(nth.saturating_mul(self.length(to)))
     }
 }
 

@@ -1,6 +1,6 @@
 use buttress_core::Tick;
 
-use super::{Algorithm, Gcra, SKEW};
+use super::{Algorithm, Gcra, SKEW, carry};
 use crate::{Decision, Quota, decision::Verdict};
 
 /// A bucket of tokens: a request takes some out, time puts them back, and it holds no more than the burst.
@@ -106,6 +106,19 @@ impl Algorithm for TokenBucket {
                 let state = state.first().copied().unwrap_or(0);
                 Tick::from_nanos(state.div_ceil(step).saturating_mul(step))
             }
+        }
+    }
+
+    fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
+        match (self.refill, state.first_mut()) {
+            (Refill::Continuous, _) => Gcra.carry_over(from, to, state, at),
+            (Refill::AtIntervals, Some(word)) if *word > 0 => {
+                let used = AtIntervals::seen_at(from, at).used(*word);
+                let used = carry::scaled(used, from.refill_nanos(), to.refill_nanos());
+                let to = AtIntervals::seen_at(to, at);
+                *word = 1 + to.since + used.min(to.most_used());
+            }
+            (Refill::AtIntervals, _) => {}
         }
     }
 }

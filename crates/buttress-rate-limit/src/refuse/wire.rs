@@ -47,7 +47,7 @@ impl Wire {
     pub(super) fn build(style: FieldStyle, limits: &[Arc<Limit>]) -> Result<Self, ConfigError> {
         let items: Vec<_> = limits
             .iter()
-            .map(|limit| quota_item(limit.name(), limit.quota()))
+            .map(|limit| quota_item(limit.name(), &limit.quota()))
             .collect();
         Ok(Self {
             style,

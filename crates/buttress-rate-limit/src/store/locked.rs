@@ -1,14 +1,12 @@
-use std::{
-    fmt,
-    sync::{LockResult, PoisonError},
-};
+use std::fmt;
 
 use buttress_core::Tick;
 
-use super::table::Fingerprint;
+use super::table::{Fingerprint, tag};
 use crate::{
     Algorithm, Decision, Quota,
-    sync::{Mutex, MutexGuard},
+    limit::{InForce, Tag},
+    sync::{Mutex, MutexGuard, unpoisoned},
 };
 
 /// Slots in a bucket: their fingerprints lie beside each other.
@@ -39,8 +37,13 @@ pub(super) struct LockedTable {
     slots_per_shard: usize,
     /// A state that was never seen.
     unseen: Box<[u64]>,
-    /// The state of the one bucket that all keys without a place share.
-    shared: Mutex<Box<[u64]>>,
+    /// The one bucket that all keys without a place share.
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    tag: Tag,
+    state: Box<[u64]>,
 }
 
 /// Two cache lines, of which processors fetch the one with the other.
@@ -58,9 +61,28 @@ struct Slots {
 pub(super) struct Request<'a> {
     pub(super) algorithm: &'a dyn Algorithm,
     pub(super) quota: &'a Quota,
+    /// Whether it is one of the limit's own quotas, which are these.
+    pub(super) own: bool,
+    pub(super) quotas: &'a InForce,
+    /// Which of them is in force.
+    pub(super) revision: u64,
     pub(super) now: Tick,
     pub(super) cost: u64,
 }
+
+/// What became of a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    /// It was decided on the state of its key.
+    Known(T),
+    /// The key is unknown, and all the slots in which it could stand are taken by others.
+    Full,
+    /// The state was written under a later quota.
+    Stale,
+}
+
+/// The state was written under a later quota than the one that is asked for.
+struct Later;
 
 impl Request<'_> {
     pub(super) fn check(&self, state: &[u64]) -> Decision {
@@ -71,7 +93,27 @@ impl Request<'_> {
         self.algorithm.charge(self.quota, state, self.now, by);
     }
 
-    fn can_forget(&self, state: &[u64]) -> Option<Tick> {
+    /// What its states are tagged with.
+    fn tag(&self) -> Tag {
+        self.revision as Tag
+    }
+
+    /// Makes a state of another tag one of this.
+    fn carry_over(&self, state: &mut [u64], written: Tag) -> Result<(), Later> {
+        let quotas = self.quotas;
+        let earlier = if written == self.tag() {
+            true
+        } else if self.own {
+            quotas.carry_over(self.algorithm, state, written, self.revision)
+        } else {
+            // Other quotas than the limit's own do not change.
+            quotas.is_until(written, self.revision)
+        };
+        if earlier { Ok(()) } else { Err(Later) }
+    }
+
+    fn can_forget(&self, state: &mut [u64], written: Tag) -> Option<Tick> {
+        self.carry_over(state, written).ok()?;
         let since = self.algorithm.forget_at(self.quota, state);
         (since <= self.now).then_some(since)
     }
@@ -100,7 +142,10 @@ impl LockedTable {
             shards: (0..shards).map(|_| shard()).collect(),
             slots_per_shard: slots,
             unseen: zeros(words),
-            shared: Mutex::new(zeros(words)),
+            shared: Mutex::new(Shared {
+                tag: 0,
+                state: zeros(words),
+            }),
         })
     }
 
@@ -112,66 +157,100 @@ impl LockedTable {
             + 2 * size_of_val(&*self.unseen)
     }
 
-    /// How `key` stands; `None` where it is unknown and would find no place to be charged in.
-    pub(super) fn peek(&self, key: Fingerprint, request: &Request<'_>) -> Option<Decision> {
-        let mut slots = self.shard(key)?;
-        match slots.find(key) {
-            Some(slot) => Some(request.check(slots.state(slot)?)),
+    /// How `key` stands.
+    pub(super) fn peek(&self, key: Fingerprint, request: &Request<'_>) -> Found<Decision> {
+        self.with(key, request, |slots, known| match known {
+            Some(slot) => slots.state(slot).map(|state| request.check(state)),
             None if request.cost > 0 && slots.vacancy(key, request).is_none() => None,
             None => Some(request.check(&self.unseen)),
-        }
+        })
     }
 
-    /// Decides on the state of `key`, and charges it; `None` where it would have to be charged, is
-    /// unknown, and all the slots in which it could stand are taken by others.
+    /// Decides on the state of `key`, and charges it. A key that is unknown takes a slot only if it is charged.
     pub(super) fn acquire(
         &self,
         key: Fingerprint,
         request: &Request<'_>,
         by: i64,
-    ) -> Option<Decision> {
-        let mut slots = self.shard(key)?;
-        if let Some(slot) = slots.find(key) {
-            return Some(charge_if_admitted(slots.state(slot)?, request, by));
-        }
-        let decision = request.check(&self.unseen);
-        if decision.is_admitted() && by > 0 {
-            slots.insert(key, request, by)?;
-        }
-        Some(decision)
-    }
-
-    /// Charges `key`, or gives back to it; tells whether it has a place, or needs none.
-    pub(super) fn settle(&self, key: Fingerprint, request: &Request<'_>, by: i64) -> bool {
-        let Some(mut slots) = self.shard(key) else {
-            return false;
-        };
-        if let Some(slot) = slots.find(key) {
-            if let Some(state) = slots.state(slot) {
-                request.charge(state, by);
+    ) -> Found<Decision> {
+        self.with(key, request, |slots, known| {
+            if let Some(slot) = known {
+                return Some(charge_if_admitted(slots.state(slot)?, request, by));
             }
-            true
-        } else if by > 0 {
-            // What was full is charged all the same: it was forgotten, and is remembered again.
-            slots.insert(key, request, by).is_some()
-        } else {
-            // What is forgotten was full; but who has no place was charged in the shared bucket.
-            slots.vacancy(key, request).is_some()
-        }
+            let decision = request.check(&self.unseen);
+            if decision.is_admitted() && by > 0 {
+                slots.insert(key, request, by)?;
+            }
+            Some(decision)
+        })
     }
 
-    /// Decides on the bucket that keys without a place share, and charges it.
-    pub(super) fn acquire_shared(&self, request: &Request<'_>, by: i64) -> Decision {
-        charge_if_admitted(&mut unpoisoned(self.shared.lock()), request, by)
+    /// Charges `key`, or gives back to it. `Full` where it was charged in the shared bucket.
+    pub(super) fn settle(&self, key: Fingerprint, request: &Request<'_>, by: i64) -> Found<()> {
+        self.with(key, request, |slots, known| {
+            if let Some(slot) = known {
+                request.charge(slots.state(slot)?, by);
+                Some(())
+            } else if by > 0 {
+                // What was full is charged all the same: it was forgotten, and is remembered again.
+                slots.insert(key, request, by)
+            } else {
+                // What is forgotten was full; but who has no place was charged in the shared bucket.
+                slots.vacancy(key, request).map(|_| ())
+            }
+        })
+    }
+
+    /// Locks the shard of a key, and makes its state one of the quota that is asked for.
+    fn with<O>(
+        &self,
+        key: Fingerprint,
+        request: &Request<'_>,
+        then: impl FnOnce(&mut Slots, Option<usize>) -> Option<O>,
+    ) -> Found<O> {
+        let Some(mut slots) = self.shard(key) else {
+            return Found::Full;
+        };
+        let known = match slots.find(key) {
+            Some((slot, written)) if written != request.tag() => {
+                if slots.carry_over(slot, key, request, written).is_err() {
+                    return Found::Stale;
+                }
+                Some(slot)
+            }
+            Some((slot, _)) => Some(slot),
+            None => None,
+        };
+        then(&mut slots, known).map_or(Found::Full, Found::Known)
+    }
+
+    /// Does something with the bucket that keys without a place share; `None` where it is one of a later quota.
+    fn with_shared<O>(
+        &self,
+        request: &Request<'_>,
+        then: impl FnOnce(&mut [u64]) -> O,
+    ) -> Option<O> {
+        let mut shared = unpoisoned(self.shared.lock());
+        let written = shared.tag;
+        if written != request.tag() {
+            request.carry_over(&mut shared.state, written).ok()?;
+            shared.tag = request.tag();
+        }
+        Some(then(&mut shared.state))
+    }
+
+    /// Decides on that bucket, and charges it.
+    pub(super) fn acquire_shared(&self, request: &Request<'_>, by: i64) -> Option<Decision> {
+        self.with_shared(request, |state| charge_if_admitted(state, request, by))
     }
 
     /// How that bucket stands.
-    pub(super) fn peek_shared(&self, request: &Request<'_>) -> Decision {
-        request.check(&unpoisoned(self.shared.lock()))
+    pub(super) fn peek_shared(&self, request: &Request<'_>) -> Option<Decision> {
+        self.with_shared(request, |state| request.check(state))
     }
 
-    pub(super) fn settle_shared(&self, request: &Request<'_>, by: i64) {
-        request.charge(&mut unpoisoned(self.shared.lock()), by);
+    pub(super) fn settle_shared(&self, request: &Request<'_>, by: i64) -> Option<()> {
+        self.with_shared(request, |state| request.charge(state, by))
     }
 
     /// What a request is answered that is not counted.
@@ -195,10 +274,26 @@ fn charge_if_admitted(state: &mut [u64], request: &Request<'_>, by: i64) -> Deci
 }
 
 impl Slots {
-    fn find(&self, key: Fingerprint) -> Option<usize> {
+    /// The slot of a key, and the tag of its state.
+    fn find(&self, key: Fingerprint) -> Option<(usize, Tag)> {
         (0..CHOICES)
             .flat_map(|choice| self.bucket(key, choice))
-            .find(|&slot| self.owners.get(slot) == Some(&key.bits()))
+            .find_map(|slot| Some((slot, key.tag_of(*self.owners.get(slot)?)?)))
+    }
+
+    #[cold]
+    fn carry_over(
+        &mut self,
+        slot: usize,
+        key: Fingerprint,
+        request: &Request<'_>,
+        written: Tag,
+    ) -> Result<(), Later> {
+        if let Some(state) = self.state(slot) {
+            request.carry_over(state, written)?;
+        }
+        self.own(slot, key.tagged(request.tag()));
+        Ok(())
     }
 
     /// Gives `key` a slot, if there is one, and charges it.
@@ -209,7 +304,7 @@ impl Slots {
         let state = self.state(slot)?;
         state.fill(0);
         request.charge(state, by);
-        self.own(slot, key.bits());
+        self.own(slot, key.tagged(request.tag()));
         Some(())
     }
 
@@ -219,11 +314,18 @@ impl Slots {
         let mut best = None;
         for choice in 0..CHOICES {
             for slot in self.bucket(key, choice) {
-                if self.owners.get(slot) == Some(&NOBODY) {
+                let owner = *self.owners.get(slot)?;
+                if owner == NOBODY {
                     return Some(slot);
                 }
-                let state = self.state(slot)?;
-                if let Some(since) = request.can_forget(state)
+                // As it would be carried over, which is left to its owner's next request.
+                let since = if tag(owner) == request.tag() {
+                    request.can_forget(self.state(slot)?, tag(owner))
+                } else {
+                    let mut state = self.state(slot)?.to_vec();
+                    request.can_forget(&mut state, tag(owner))
+                };
+                if let Some(since) = since
                     && best.is_none_or(|(earliest, _)| since < earliest)
                 {
                     best = Some((since, slot));
@@ -260,11 +362,6 @@ fn scale(bits: u64, len: usize) -> usize {
 /// Asked of the system as zeros, which costs nothing until they are written.
 fn zeros(len: usize) -> Box<[u64]> {
     vec![0; len].into()
-}
-
-/// What an algorithm left behind that panicked is a state all the same.
-fn unpoisoned<G>(locked: LockResult<G>) -> G {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for LockedTable {

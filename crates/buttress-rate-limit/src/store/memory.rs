@@ -1,17 +1,20 @@
+mod all_or_nothing;
+mod course;
+
 use std::sync::Arc;
 
 use buttress_core::{ConfigError, Digest, Tick};
 
+use self::course::Course;
 use super::{
     Acquire, Charge, Overflow, Store,
-    locked::{LockedTable, Request},
+    locked::{Found, LockedTable, Request},
     table::{Fingerprint, Table, Updated},
 };
 use crate::{
     Algorithm, Decision, FixedWindow, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord, Word},
     limiter::{UNDECIDED, checked_max_keys, too_many},
-    sync::{AtomicU64, Ordering},
 };
 
 /// States in this process's memory: a table of fixed size for each limit. Answers at once.
@@ -27,9 +30,27 @@ use crate::{
 #[derive(Debug)]
 pub struct MemoryStore {
     tables: Box<[Table]>,
-    /// For the limits whose states are longer.
+    /// For each limit the one bucket that all keys without a place share, see [`Overflow::Share`].
+    shared: Box<[Table]>,
+    /// For the limits whose states are longer; with such a bucket of their own.
     locked: Box<[Option<LockedTable>]>,
 }
+
+/// The key of the bucket that others share, in a table of its own.
+const SHARED: Digest = Digest::from_u128(1 << 64);
+
+/// Where a charge was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the key's own slot, if anywhere.
+    Own,
+    /// In the bucket of those that have no slot.
+    Shared,
+}
+
+/// The limit's quota was changed since it was read: it has to be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stale;
 
 impl MemoryStore {
     /// A store for `limits`, each with room for `max_keys` keys.
@@ -38,12 +59,10 @@ impl MemoryStore {
         max_keys: usize,
     ) -> Result<Self, ConfigError> {
         let max_keys = checked_max_keys(max_keys)?;
-        let table = |limit: &Arc<Limit>| {
-            let keys = match limit.kind() {
-                Kind::Words(_) => 0,
-                _ => limit.room(max_keys),
-            };
-            Table::with_room_for(keys).ok_or_else(|| too_many(keys))
+        let table = |keys| Table::with_room_for(keys).ok_or_else(|| too_many(keys));
+        let own = |limit: &Arc<Limit>| match limit.kind() {
+            Kind::Words(_) => table(0),
+            _ => table(limit.room(max_keys)),
         };
         let locked = |limit: &Arc<Limit>| {
             let Kind::Words(algorithm) = limit.kind() else {
@@ -57,7 +76,8 @@ impl MemoryStore {
             Ok(Some(table))
         };
         Ok(Self {
-            tables: limits.iter().map(table).collect::<Result<_, _>>()?,
+            tables: limits.iter().map(own).collect::<Result<_, _>>()?,
+            shared: limits.iter().map(|_| table(1)).collect::<Result<_, _>>()?,
             locked: limits.iter().map(locked).collect::<Result<_, _>>()?,
         })
     }
@@ -65,87 +85,91 @@ impl MemoryStore {
     /// The bytes that the tables occupy: the same on the first day and after a flood.
     #[must_use]
     pub fn bytes(&self) -> usize {
+        let tables = self.tables.iter().chain(&self.shared);
         let locked = self.locked.iter().flatten();
-        self.tables.iter().map(Table::bytes).sum::<usize>()
-            + locked.map(LockedTable::bytes).sum::<usize>()
+        tables.map(Table::bytes).sum::<usize>() + locked.map(LockedTable::bytes).sum::<usize>()
     }
 
     /// How a key stands, without charging it.
-    pub(crate) fn peek(&self, now: Tick, charge: &Charge<'_>, out: &mut Decision) {
-        *out = match charge.limit.kind() {
-            Kind::Gcra => self.peek_by(&Gcra, now, charge),
+    pub(crate) fn peek(
+        &self,
+        now: Tick,
+        charge: &Charge<'_>,
+        out: &mut Decision,
+    ) -> Result<(), Stale> {
+        let decision = match charge.limit.kind() {
+            Kind::Gcra => self.peek_by(&Gcra, now, charge)?,
             Kind::Words(algorithm) => {
-                let request = request(&**algorithm, charge.quota, now, charge.cost);
+                let request = request(&**algorithm, now, charge);
                 match self.locked(charge.limit) {
-                    Some(table) => peek_locked(table, charge, &request),
-                    None => *out,
+                    Some(table) => peek_locked(table, charge, &request)?,
+                    None => return Ok(()),
                 }
             }
-            kind => self.peek_by(&Word(kind.algorithm()), now, charge),
+            kind => self.peek_by(&Word(kind.algorithm()), now, charge)?,
         };
+        *out = decision;
+        Ok(())
     }
 
-    fn peek_by<A: OneWord + ?Sized>(
+    fn peek_by<A: OneWord>(
         &self,
         algorithm: &A,
         now: Tick,
         charge: &Charge<'_>,
-    ) -> Decision {
+    ) -> Result<Decision, Stale> {
         let Charge {
-            limit,
-            key,
-            quota,
-            cost,
+            limit, quota, cost, ..
         } = *charge;
-        let state = self.table(limit).map_or(0, |table| table.get(key));
-        if state == 0 && cost > 0 && !self.has_place_for(algorithm, now, charge) {
-            return match limit.overflow() {
+        let Some(table) = self.table(limit) else {
+            return Ok(UNDECIDED);
+        };
+        let course = Course::of(algorithm, limit, quota, charge.revision);
+        let state = table.get(charge.key, &course).ok_or(Stale)?;
+        if state == 0 && cost > 0 && !table.has_place_for(charge.key, now, &course) {
+            return Ok(match limit.overflow() {
                 Overflow::Share => {
-                    let shared = limit.shared_bucket().load(Ordering::Acquire);
-                    algorithm.check(quota, shared, now, cost)
+                    let shared = self.shared_bucket(limit);
+                    let shared = shared.map_or(Some(0), |bucket| bucket.get(SHARED, &course));
+                    algorithm.check(quota, shared.ok_or(Stale)?, now, cost)
                 }
                 Overflow::Admit => algorithm.check(quota, 0, now, cost).let_pass(),
                 Overflow::Refuse => algorithm
                     .check(quota, 0, now, cost)
                     .held_back(quota.interval()),
-            };
+            });
         }
-        algorithm.check(quota, state, now, cost)
-    }
-
-    fn has_place_for<A: OneWord + ?Sized>(
-        &self,
-        algorithm: &A,
-        now: Tick,
-        charge: &Charge<'_>,
-    ) -> bool {
-        let forget_at = |state| algorithm.forget_at(charge.quota, state);
-        self.table(charge.limit)
-            .is_some_and(|table| table.has_place_for(charge.key, now, forget_at))
+        Ok(algorithm.check(quota, state, now, cost))
     }
 
     /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
     /// of it needs to be computed.
+    ///
+    /// [`Stale`] only where the quota is one of the limit's own: `revision` is given.
     #[inline]
     pub(crate) fn acquire_one(
         &self,
         now: Tick,
         limit: &Limit,
         key: Fingerprint,
-        quota: &Quota,
+        (quota, revision): (&Quota, Option<u64>),
         cost: u64,
-    ) -> (Decision, Place) {
+    ) -> Result<(Decision, Place), Stale> {
+        let ask = Ask {
+            now,
+            limit,
+            key,
+            quota,
+            revision,
+            cost,
+        };
         match limit.kind() {
-            Kind::Gcra => self.acquire_by(&Gcra, now, limit, key, quota, cost),
-            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, now, limit, key, quota, cost),
-            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, now, limit, key, quota, cost),
-            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, now, limit, key, quota, cost),
-            Kind::Word(algorithm) => {
-                self.acquire_by_word(&**algorithm, now, limit, key, quota, cost)
-            }
-            Kind::Words(algorithm) => {
-                self.acquire_by_words(limit, key, &request(&**algorithm, quota, now, cost))
-            }
+            Kind::Gcra => self.acquire_by(&Gcra, ask),
+            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, ask),
+            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, ask),
+            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, ask),
+            Kind::Word(algorithm) => self.acquire_by_word(&**algorithm, ask),
+            Kind::Words(algorithm) => self.acquire_by_words(&**algorithm, ask),
         }
     }
 
@@ -153,67 +177,200 @@ impl MemoryStore {
     fn acquire_by_word<A: Algorithm + ?Sized>(
         &self,
         algorithm: &A,
-        now: Tick,
-        limit: &Limit,
-        key: Fingerprint,
-        quota: &Quota,
-        cost: u64,
-    ) -> (Decision, Place) {
-        self.acquire_by(&Word(algorithm), now, limit, key, quota, cost)
+        ask: Ask<'_>,
+    ) -> Result<(Decision, Place), Stale> {
+        self.acquire_by(&Word(algorithm), ask)
     }
 
     #[inline(never)]
     fn acquire_by_words(
         &self,
-        limit: &Limit,
-        key: Fingerprint,
-        request: &Request<'_>,
-    ) -> (Decision, Place) {
-        let Some(table) = self.locked(limit) else {
-            return (UNDECIDED, Place::Own);
+        algorithm: &dyn Algorithm,
+        ask: Ask<'_>,
+    ) -> Result<(Decision, Place), Stale> {
+        let Some(table) = self.locked(ask.limit) else {
+            return Ok((UNDECIDED, Place::Own));
         };
-        let by = signed(request.cost);
-        if let Some(decision) = table.acquire(key, request, by) {
-            return (decision, Place::Own);
-        }
-        limit.count_overflow();
-        match unplaced(table, limit, request) {
-            Some(decision) => (decision, Place::Own),
-            None => (table.acquire_shared(request, by), Place::Shared),
+        let by = signed(ask.cost);
+        loop {
+            let request = ask.request(algorithm);
+            match table.acquire(ask.key, &request, by) {
+                Found::Known(decision) => return Ok((decision, Place::Own)),
+                Found::Full => {
+                    ask.limit.count_overflow();
+                    if let Some(decision) = unplaced(table, ask.limit, &request) {
+                        return Ok((decision, Place::Own));
+                    }
+                    if let Some(decision) = table.acquire_shared(&request, by) {
+                        return Ok((decision, Place::Shared));
+                    }
+                }
+                Found::Stale => {}
+            }
+            ask.again()?;
         }
     }
 
     #[inline(always)]
-    fn acquire_by<A>(
+    fn acquire_by<A: OneWord>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+    ) -> Result<(Decision, Place), Stale> {
+        let (mut decision, mut updated) = (UNDECIDED, Updated::Full);
+        if let Some(table) = self.table(ask.limit) {
+            let course = Course::of(algorithm, ask.limit, ask.quota, ask.revision);
+            updated = table.update(ask.key, ask.now, &course, |state| {
+                let next;
+                (decision, next) = step(algorithm, ask.quota, state, ask.now, ask.cost);
+                next
+            });
+        }
+        match updated {
+            Updated::Done => Ok((decision, Place::Own)),
+            updated => self.acquire_otherwise(algorithm, ask, updated),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_otherwise<A: OneWord>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+        updated: Updated,
+    ) -> Result<(Decision, Place), Stale> {
+        if updated == Updated::Full
+            && let Some(overflow) = self.overflow(algorithm, &ask)
+        {
+            return Ok(overflow);
+        }
+        ask.again()?;
+        // What was resolved for a request is asked anew, and as often as the quota is changed.
+        self.acquire_one(ask.now, ask.limit, ask.key, (ask.quota, None), ask.cost)
+    }
+
+    /// There is no place for the key. `None` where the quota has to be read again.
+    #[cold]
+    fn overflow<A: OneWord>(&self, algorithm: &A, ask: &Ask<'_>) -> Option<(Decision, Place)> {
+        let Ask {
+            now,
+            limit,
+            quota,
+            cost,
+            ..
+        } = *ask;
+        limit.count_overflow();
+        let decision = match limit.overflow() {
+            Overflow::Share => {
+                let course = Course::of(algorithm, limit, quota, ask.revision);
+                let mut decision = UNDECIDED;
+                let updated = self
+                    .shared_bucket(limit)?
+                    .update(SHARED, now, &course, |state| {
+                        let next;
+                        (decision, next) = step(algorithm, quota, state, now, cost);
+                        next
+                    });
+                return (updated == Updated::Done).then_some((decision, Place::Shared));
+            }
+            Overflow::Admit => algorithm.check(quota, 0, now, cost).let_pass(),
+            Overflow::Refuse => algorithm
+                .check(quota, 0, now, cost)
+                .held_back(quota.interval()),
+        };
+        Some((decision, Place::Own))
+    }
+
+    /// Settles what was charged at `place`; `None` where that has to be found out.
+    fn settle_at(&self, now: Tick, charge: &Charge<'_>, place: Option<Place>, by: i64) {
+        let limit = charge.limit;
+        loop {
+            // Under the quota that is in force by now.
+            let (quota, revision) = limit.in_force();
+            let own = charge.revision.is_some();
+            let (now, by) = match charge.revision {
+                Some(then) if then != revision => limit.quotas().settlement(
+                    limit.algorithm(),
+                    (charge.quota, then),
+                    (&quota, revision),
+                    (now, by),
+                ),
+                _ => (now, by),
+            };
+            let charge = Charge {
+                quota: if own { &quota } else { charge.quota },
+                revision: own.then_some(revision),
+                ..*charge
+            };
+            let settled = match limit.kind() {
+                Kind::Gcra => self.settle_by(&Gcra, now, &charge, place, by),
+                Kind::Words(algorithm) => {
+                    self.settle_by_words(&request(&**algorithm, now, &charge), &charge, place, by)
+                }
+                kind => self.settle_by(&Word(kind.algorithm()), now, &charge, place, by),
+            };
+            if settled.is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn settle_by<A: OneWord>(
         &self,
         algorithm: &A,
         now: Tick,
-        limit: &Limit,
-        key: Fingerprint,
-        quota: &Quota,
-        cost: u64,
-    ) -> (Decision, Place)
-    where
-        A: OneWord + ?Sized,
-    {
-        let mut decision = UNDECIDED;
-        let updated = self.table(limit).map(|table| {
-            table.update(
-                key,
-                now,
-                |state| algorithm.forget_at(quota, state),
-                |state| {
-                    let next;
-                    (decision, next) = step(algorithm, quota, state, now, cost);
-                    next
-                },
-            )
-        });
-        if updated == Some(Updated::Done) {
-            (decision, Place::Own)
-        } else {
-            overflow(algorithm, limit, quota, now, cost)
+        charge: &Charge<'_>,
+        place: Option<Place>,
+        by: i64,
+    ) -> Result<(), Stale> {
+        let limit = charge.limit;
+        let (Some(table), Some(shared)) = (self.table(limit), self.shared_bucket(limit)) else {
+            return Ok(());
+        };
+        let course = Course::of(algorithm, limit, charge.quota, charge.revision);
+        let settle = |state| algorithm.charge(charge.quota, state, now, by);
+        let settled = match place {
+            Some(Place::Shared) => false,
+            // What was full is charged all the same: it was forgotten, and is remembered again.
+            _ if by > 0 => {
+                let charged = table.update(charge.key, now, &course, |state| Some(settle(state)));
+                fresh(charged)? == Updated::Done
+            }
+            // What is forgotten was full; but who has no place was charged in the shared bucket.
+            _ => match table.update_known(charge.key, &course, settle) {
+                Some(updated) => fresh(updated)? == Updated::Done,
+                None => place == Some(Place::Own) || table.has_place_for(charge.key, now, &course),
+            },
+        };
+        if !settled && limit.overflow() == Overflow::Share {
+            fresh(shared.update(SHARED, now, &course, |state| Some(settle(state))))?;
         }
+        Ok(())
+    }
+
+    fn settle_by_words(
+        &self,
+        request: &Request<'_>,
+        charge: &Charge<'_>,
+        place: Option<Place>,
+        by: i64,
+    ) -> Result<(), Stale> {
+        let Some(table) = self.locked(charge.limit) else {
+            return Ok(());
+        };
+        let settled = match place {
+            Some(Place::Shared) => false,
+            _ => match table.settle(charge.key.into(), request, by) {
+                Found::Known(()) => true,
+                Found::Full => place == Some(Place::Own),
+                Found::Stale => return Err(Stale),
+            },
+        };
+        if !settled && charge.limit.overflow() == Overflow::Share {
+            table.settle_shared(request, by).ok_or(Stale)?;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -221,16 +378,141 @@ impl MemoryStore {
         self.tables.get(limit.ordinal())
     }
 
+    fn shared_bucket(&self, limit: &Limit) -> Option<&Table> {
+        self.shared.get(limit.ordinal())
+    }
+
     fn locked(&self, limit: &Limit) -> Option<&LockedTable> {
         self.locked.get(limit.ordinal())?.as_ref()
     }
 }
 
-fn peek_locked(table: &LockedTable, charge: &Charge<'_>, request: &Request<'_>) -> Decision {
-    table
-        .peek(charge.key.into(), request)
-        .or_else(|| unplaced(table, charge.limit, request))
-        .unwrap_or_else(|| table.peek_shared(request))
+impl Store for MemoryStore {
+    fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
+        if let Ok(acquired) = self.try_acquire(now, charges, out) {
+            return acquired;
+        }
+        // A quota was changed meanwhile: the one that is in force decides.
+        loop {
+            let in_force: Vec<_> = charges
+                .iter()
+                .map(|charge| charge.limit.in_force())
+                .collect();
+            let charges: Vec<_> = charges
+                .iter()
+                .zip(&in_force)
+                .map(|(charge, (quota, revision))| match charge.revision {
+                    Some(_) => Charge {
+                        quota,
+                        revision: Some(*revision),
+                        ..*charge
+                    },
+                    None => *charge,
+                })
+                .collect();
+            if let Ok(acquired) = self.try_acquire(now, &charges, out) {
+                return acquired;
+            }
+        }
+    }
+
+    fn settle(&self, now: Tick, charge: &Charge<'_>, by: i64) {
+        self.settle_at(now, charge, None, by);
+    }
+}
+
+impl MemoryStore {
+    /// As [`Store::acquire`], but leaves it to the caller to read quotas again that were changed.
+    #[inline]
+    pub(crate) fn try_acquire(
+        &self,
+        now: Tick,
+        charges: &[Charge<'_>],
+        out: &mut [Decision],
+    ) -> Result<Acquire, Stale> {
+        if let ([charge], [decision]) = (charges, &mut *out) {
+            *decision = self.acquire_charge(now, charge)?.0;
+            return Ok(if decision.is_admitted() {
+                Acquire::Admitted
+            } else {
+                Acquire::Refused { by: 0 }
+            });
+        }
+        self.acquire_all(now, charges, out)
+    }
+
+    #[inline]
+    fn acquire_charge(&self, now: Tick, charge: &Charge<'_>) -> Result<(Decision, Place), Stale> {
+        let Charge {
+            limit,
+            key,
+            quota,
+            revision,
+            cost,
+        } = *charge;
+        self.acquire_one(now, limit, key.into(), (quota, revision), cost)
+    }
+}
+
+/// One charge, on its way to the table.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    now: Tick,
+    limit: &'a Limit,
+    key: Fingerprint,
+    quota: &'a Quota,
+    revision: Option<u64>,
+    cost: u64,
+}
+
+impl<'a> Ask<'a> {
+    fn request(&self, algorithm: &'a dyn Algorithm) -> Request<'a> {
+        let quotas = self.limit.quotas();
+        Request {
+            algorithm,
+            quota: self.quota,
+            own: self.revision.is_some(),
+            quotas,
+            revision: self.revision.unwrap_or_else(|| quotas.revision()),
+            now: self.now,
+            cost: self.cost,
+        }
+    }
+
+    /// A quota that was resolved for the request stays as it is, whatever becomes of the limit's own.
+    #[cold]
+    fn again(&self) -> Result<(), Stale> {
+        match self.revision {
+            Some(_) => Err(Stale),
+            None => Ok(()),
+        }
+    }
+}
+
+fn request<'a>(algorithm: &'a dyn Algorithm, now: Tick, charge: &Charge<'a>) -> Request<'a> {
+    let ask = Ask {
+        now,
+        limit: charge.limit,
+        key: charge.key.into(),
+        quota: charge.quota,
+        revision: charge.revision,
+        cost: charge.cost,
+    };
+    ask.request(algorithm)
+}
+
+fn peek_locked(
+    table: &LockedTable,
+    charge: &Charge<'_>,
+    request: &Request<'_>,
+) -> Result<Decision, Stale> {
+    match table.peek(charge.key.into(), request) {
+        Found::Known(decision) => Ok(decision),
+        Found::Full => unplaced(table, charge.limit, request)
+            .or_else(|| table.peek_shared(request))
+            .ok_or(Stale),
+        Found::Stale => Err(Stale),
+    }
 }
 
 /// What a key is answered that has no place; `None` where it shares a bucket.
@@ -243,17 +525,10 @@ fn unplaced(table: &LockedTable, limit: &Limit, request: &Request<'_>) -> Option
     }
 }
 
-fn request<'a>(
-    algorithm: &'a dyn Algorithm,
-    quota: &'a Quota,
-    now: Tick,
-    cost: u64,
-) -> Request<'a> {
-    Request {
-        algorithm,
-        quota,
-        now,
-        cost,
+fn fresh(updated: Updated) -> Result<Updated, Stale> {
+    match updated {
+        Updated::Stale => Err(Stale),
+        updated => Ok(updated),
     }
 }
 
@@ -275,230 +550,15 @@ where
     (decision, next)
 }
 
-/// There is no place for the key.
-#[cold]
-fn overflow<A>(
-    algorithm: &A,
-    limit: &Limit,
-    quota: &Quota,
-    now: Tick,
-    cost: u64,
-) -> (Decision, Place)
-where
-    A: OneWord + ?Sized,
-{
-    limit.count_overflow();
-    let decision = match limit.overflow() {
-        Overflow::Share => {
-            let mut decision = UNDECIDED;
-            update_word(limit.shared_bucket(), |state| {
-                let next;
-                (decision, next) = step(algorithm, quota, state, now, cost);
-                next
-            });
-            return (decision, Place::Shared);
-        }
-        Overflow::Admit => algorithm.check(quota, 0, now, cost).let_pass(),
-        Overflow::Refuse => algorithm
-            .check(quota, 0, now, cost)
-            .held_back(quota.interval()),
-    };
-    (decision, Place::Own)
-}
-
-/// Swaps a word for what `decide` makes of it, if anything; asks again when others were faster.
-#[inline]
-pub(crate) fn update_word(word: &AtomicU64, mut decide: impl FnMut(u64) -> Option<u64>) {
-    let mut seen = word.load(Ordering::Acquire);
-    while let Some(next) = decide(seen) {
-        match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return,
-            Err(newer) => seen = newer,
-        }
-    }
-}
-
 #[inline]
 pub(crate) fn signed(cost: u64) -> i64 {
     i64::try_from(cost).unwrap_or(i64::MAX)
 }
 
-impl Store for MemoryStore {
-    #[inline]
-    fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
-        if let ([charge], [decision]) = (charges, &mut *out) {
-            *decision = self.acquire_charge(now, charge).0;
-            return if decision.is_admitted() {
-                Acquire::Admitted
-            } else {
-                Acquire::Refused { by: 0 }
-            };
-        }
-        self.acquire_all(now, charges, out)
-    }
-
-    fn settle(&self, now: Tick, limit: &Arc<Limit>, key: Digest, quota: &Quota, by: i64) {
-        let charge = Charge {
-            limit,
-            key,
-            quota,
-            cost: 0,
-        };
-        match limit.kind() {
-            Kind::Gcra => self.settle_by(&Gcra, now, &charge, by),
-            Kind::Words(algorithm) => {
-                if let Some(table) = self.locked(limit) {
-                    let request = request(&**algorithm, quota, now, 0);
-                    let settled = table.settle(key.into(), &request, by);
-                    if !settled && limit.overflow() == Overflow::Share {
-                        table.settle_shared(&request, by);
-                    }
-                }
-            }
-            kind => self.settle_by(&Word(kind.algorithm()), now, &charge, by),
-        }
-    }
-}
-
-impl MemoryStore {
-    fn settle_by<A: OneWord + ?Sized>(
-        &self,
-        algorithm: &A,
-        now: Tick,
-        charge: &Charge<'_>,
-        by: i64,
-    ) {
-        let Some(table) = self.table(charge.limit) else {
-            return;
-        };
-        let settle = |state| algorithm.charge(charge.quota, state, now, by);
-        let forget_at = |state| algorithm.forget_at(charge.quota, state);
-        let settled = match by {
-            // What was full is charged all the same: it was forgotten, and is remembered again.
-            1.. => {
-                table.update(charge.key, now, forget_at, |state| Some(settle(state)))
-                    == Updated::Done
-            }
-            // What is forgotten was full; but who has no place was charged in the shared bucket.
-            _ => {
-                table.update_known(charge.key, settle) || self.has_place_for(algorithm, now, charge)
-            }
-        };
-        if !settled && charge.limit.overflow() == Overflow::Share {
-            update_word(charge.limit.shared_bucket(), |state| Some(settle(state)));
-        }
-    }
-}
-
-impl MemoryStore {
-    #[inline]
-    fn acquire_charge(&self, now: Tick, charge: &Charge<'_>) -> (Decision, Place) {
-        let Charge {
-            limit,
-            key,
-            quota,
-            cost,
-        } = *charge;
-        self.acquire_one(now, limit, key.into(), quota, cost)
-    }
-
-    /// Several charges without a lock over all of them: decide on all, charge one by one, and take back
-    /// what was charged when another thread used up a later one meanwhile.
-    fn acquire_all(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
-        for (charge, decision) in charges.iter().zip(&mut *out) {
-            self.peek(now, charge, decision);
-        }
-        if let Some(by) = binding(out) {
-            self.stand_as_before(now, charges, out);
-            return Acquire::Refused { by };
-        }
-        // A bit for each charge that was made to the shared bucket.
-        let mut shared = 0_u64;
-        for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
-            let place;
-            (*decision, place) = self.acquire_charge(now, charge);
-            if !decision.is_admitted() {
-                for (earlier, charge) in charges.iter().enumerate().take(index) {
-                    let place = if shared & bit(earlier) == 0 {
-                        Place::Own
-                    } else {
-                        Place::Shared
-                    };
-                    self.take_back(now, charge, place);
-                }
-                self.stand_as_before(now, charges, out);
-                return Acquire::Refused {
-                    by: u8::try_from(index).unwrap_or(u8::MAX),
-                };
-            }
-            if place == Place::Shared {
-                shared |= bit(index);
-            }
-        }
-        Acquire::Admitted
-    }
-
-    /// One limit refused, so those that would have admitted were not charged: tells how they stand.
-    fn stand_as_before(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) {
-        for (charge, decision) in charges.iter().zip(out) {
-            if decision.is_admitted() {
-                self.peek(now, &Charge { cost: 0, ..*charge }, decision);
-            }
-        }
-    }
-
-    fn take_back(&self, now: Tick, charge: &Charge<'_>, place: Place) {
-        let by = -signed(charge.cost);
-        match (place, charge.limit.kind()) {
-            (Place::Own, _) => self.settle(now, charge.limit, charge.key, charge.quota, by),
-            (Place::Shared, Kind::Gcra) => give_back(&Gcra, now, charge, by),
-            (Place::Shared, Kind::Words(algorithm)) => {
-                if let Some(table) = self.locked(charge.limit) {
-                    let request = request(&**algorithm, charge.quota, now, 0);
-                    table.settle_shared(&request, by);
-                }
-            }
-            (Place::Shared, kind) => give_back(&Word(kind.algorithm()), now, charge, by),
-        }
-    }
-}
-
-/// Gives back what the shared bucket was charged.
-fn give_back<A: OneWord + ?Sized>(algorithm: &A, now: Tick, charge: &Charge<'_>, by: i64) {
-    update_word(charge.limit.shared_bucket(), |state| {
-        Some(algorithm.charge(charge.quota, state, now, by))
-    });
-}
-
-/// The bit of the charge at `index`; a layer has far fewer of them than there are bits.
-fn bit(index: usize) -> u64 {
-    u32::try_from(index)
-        .ok()
-        .and_then(|index| 1_u64.checked_shl(index))
-        .unwrap_or(0)
-}
-
-/// Where a charge was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In the key's own slot, if anywhere.
-    Own,
-    /// In the bucket of those that have no slot.
-    Shared,
-}
-
-/// Of those that refuse, the one with the longest wait; one that refuses for good outweighs all.
-fn binding(decisions: &[Decision]) -> Option<u8> {
-    decisions
-        .iter()
-        .enumerate()
-        .filter(|(_, decision)| !decision.is_admitted())
-        .max_by_key(|(_, decision)| decision.retry_after().unwrap_or(std::time::Duration::MAX))
-        .map(|(index, _)| u8::try_from(index).unwrap_or(u8::MAX))
-}
-
 #[cfg(all(test, loom))]
 mod both_tables;
+#[cfg(all(test, not(loom)))]
+mod conservation;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

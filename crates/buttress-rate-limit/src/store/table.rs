@@ -1,15 +1,27 @@
+mod era;
+mod fingerprint;
+
 use std::fmt;
 
-use buttress_core::{Digest, Tick};
+use buttress_core::Tick;
 
-use crate::sync::{AtomicU64, Mutex, Ordering};
+pub(super) use self::fingerprint::tag;
+pub(crate) use self::{
+    era::{Always, Era},
+    fingerprint::Fingerprint,
+};
+use crate::{
+    limit::Tag,
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned},
+};
 
 /// Slots in a bucket: with a word of fingerprint and a word of state each, they fill one cache line.
 const WAYS: usize = 4;
 
 /// Buckets in which a key may stand. In a table of twice as many slots as keys, one in a few hundred
-/// keys finds all of them full when the table is as full as it may be, and hardly any before.
-const CHOICES: usize = 3;
+/// keys finds all of them full when the table is as full as it may be, and hardly any before. Loom explores tables
+/// of one bucket.
+const CHOICES: usize = if cfg!(loom) { 1 } else { 3 };
 
 /// Slots per key that the table promises room for.
 const SLOTS_PER_KEY: usize = 2;
@@ -17,10 +29,7 @@ const SLOTS_PER_KEY: usize = 2;
 /// Locks among which insertions are spread.
 const STRIPES: usize = if cfg!(loom) { 1 } else { 64 };
 
-/// A fingerprint of 0 marks a slot that was never used.
-const NOBODY: u64 = 0;
-
-/// The state of a slot that is passing from one key to another.
+/// The state of a slot that is passing from one key to another, or from one quota to the next.
 const BUSY: u64 = u64::MAX;
 
 /// States of one word by key: of fixed size, without a lock where the key is known.
@@ -47,9 +56,20 @@ const BUSY: u64 = u64::MAX;
 /// as long as now does not run backwards, a slot that has changed hands does not return to the state that
 /// it was given away with, and rule 2 is not fooled. `tests` explores the interleavings with loom.
 ///
+/// # How a state passes to another quota
+///
+/// In the same way: an [owner](Fingerprint::tagged) tells the quota of its state, and a state of another
+/// [`Era`] is found only by who holds the lock of the key's stripe. They swap it for [`BUSY`], write the owner
+/// with its new tag, then the state that was carried over; whoever does not find its key, because it is busy
+/// or of another era, waits for that lock and looks again. Who is of an earlier era than the state has to ask for
+/// the quota anew.
+///
+/// # When a state comes about again
+///
 /// Where the clock steps back, or a thread gives back by a reading that it took long ago, that very state may
 /// come about again. A thread that has read it before the slot changed hands, and swaps it after, then
-/// charges its one request to the slot's new owner: one request for each thread that is caught so.
+/// charges its one request to the slot's new owner: one request for each thread that is caught so. The same holds
+/// for a state that is carried over to the very word that it was.
 pub(crate) struct Table {
     buckets: Box<[Bucket]>,
     stripes: Box<[Mutex<()>]>,
@@ -58,7 +78,7 @@ pub(crate) struct Table {
 #[repr(align(64))]
 #[derive(Default)]
 struct Bucket {
-    fingerprints: [AtomicU64; WAYS],
+    owners: [AtomicU64; WAYS],
     states: [AtomicU64; WAYS],
 }
 
@@ -69,6 +89,8 @@ pub(crate) enum Updated {
     Done,
     /// The key is unknown, and all the slots in which it could stand are taken by others.
     Full,
+    /// The key's state is of a later era.
+    Stale,
 }
 
 impl Table {
@@ -81,7 +103,7 @@ impl Table {
         buckets.resize_with(count, Bucket::default);
         Some(Self {
             buckets: buckets.into(),
-            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            stripes: (0..STRIPES.min(count)).map(|_| Mutex::new(())).collect(),
         })
     }
 
@@ -90,10 +112,14 @@ impl Table {
         size_of_val(&*self.buckets) + size_of_val(&*self.stripes)
     }
 
-    /// The state of `key`; 0 where it is unknown.
+    /// The state of `key` as one of this era; 0 where it is unknown. `None` where it is of a later one.
     #[inline]
-    pub(crate) fn get(&self, key: impl Into<Fingerprint>) -> u64 {
-        self.find(key.into()).map_or(0, |slot| slot.seen)
+    pub(crate) fn get(&self, key: impl Into<Fingerprint>, era: &impl Era) -> Option<u64> {
+        let key = key.into();
+        match self.find(key, era.tag()) {
+            Some(slot) => Some(slot.seen),
+            None => self.get_other(key, era),
+        }
     }
 
     /// Decides on the state of `key` (0 where it is unknown) and writes what `decide` returns, if
@@ -103,19 +129,26 @@ impl Table {
         &self,
         key: impl Into<Fingerprint>,
         now: Tick,
-        forget_at: impl Fn(u64) -> Tick,
+        era: &impl Era,
         mut decide: impl FnMut(u64) -> Option<u64>,
     ) -> Updated {
         let key = key.into();
         loop {
-            let known = self.find(key);
+            let known = self.find(key, era.tag());
+            if known.is_none() {
+                match self.carry_over(key, era) {
+                    Known::No => {}
+                    Known::Yes => continue,
+                    Known::Later => return Updated::Stale,
+                }
+            }
             let Some(next) = decide(known.as_ref().map_or(0, |slot| slot.seen)) else {
                 return Updated::Done;
             };
             match known {
                 Some(slot) if slot.swap(next) => return Updated::Done,
                 Some(_) => {}
-                None => match self.insert(key, next, now, &forget_at) {
+                None => match self.insert(key, next, now, era) {
                     Inserted::New => return Updated::Done,
                     Inserted::Full => return Updated::Full,
                     Inserted::Known => {}
@@ -124,21 +157,28 @@ impl Table {
         }
     }
 
-    /// Decides on the state of `key` if it is known, as [`update`](Self::update) does, and tells whether it
-    /// is.
+    /// Decides on the state of `key` if it is known, as [`update`](Self::update) does; `None` where it is not.
     pub(crate) fn update_known(
         &self,
         key: impl Into<Fingerprint>,
+        era: &impl Era,
         mut decide: impl FnMut(u64) -> u64,
-    ) -> bool {
+    ) -> Option<Updated> {
         let key = key.into();
-        while let Some(slot) = self.find(key) {
-            let next = decide(slot.seen);
-            if next == slot.seen || slot.swap(next) {
-                return true;
+        loop {
+            if let Some(slot) = self.find(key, era.tag()) {
+                let next = decide(slot.seen);
+                if next == slot.seen || slot.swap(next) {
+                    return Some(Updated::Done);
+                }
+            } else {
+                match self.carry_over(key, era) {
+                    Known::No => return None,
+                    Known::Yes => {}
+                    Known::Later => return Some(Updated::Stale),
+                }
             }
         }
-        false
     }
 
     /// Whether `key` is known, or would find a place now.
@@ -146,58 +186,116 @@ impl Table {
         &self,
         key: impl Into<Fingerprint>,
         now: Tick,
-        forget_at: impl Fn(u64) -> Tick,
+        era: &impl Era,
     ) -> bool {
         let key = key.into();
-        self.find(key).is_some() || self.vacancy(key, now, &forget_at).is_some()
+        self.find_anywhere(key).is_some() || self.vacancy(key, now, era).is_some()
     }
 
-    /// The slot of a key, and a state that was its own.
+    /// The slot of a key, and a state that was its own and of this tag.
     #[inline(always)]
-    fn find(&self, key: Fingerprint) -> Option<Slot<'_>> {
+    fn find(&self, key: Fingerprint, tag: Tag) -> Option<Slot<'_>> {
         // All slots of the first bucket are compared before anything depends on which of them it is: of
         // branches on that, a processor foresees half, and the others cost it the whole hash.
         let bucket = self.bucket(key, 0)?;
+        let wanted = key.tagged(tag);
         let mut way = WAYS;
-        for (n, owner) in bucket.fingerprints.iter().enumerate().rev() {
-            let found = owner.load(Ordering::Acquire) == key.0;
+        for (n, owner) in bucket.owners.iter().enumerate().rev() {
+            let found = owner.load(Ordering::Acquire) == wanted;
             way = if found { n } else { way };
         }
-        bucket.slot_of(key, way).or_else(|| self.find_anywhere(key))
+        bucket
+            .slot_of(wanted, way)
+            .or_else(|| self.find_in_others(key, wanted))
     }
 
     /// As [`find`](Self::find) does, one slot after the other, in all buckets.
     #[cold]
     #[inline(never)]
-    fn find_anywhere(&self, key: Fingerprint) -> Option<Slot<'_>> {
+    fn find_in_others(&self, key: Fingerprint, wanted: u64) -> Option<Slot<'_>> {
         (0..CHOICES).find_map(|choice| {
             let bucket = self.bucket(key, choice)?;
-            (0..WAYS).find_map(|way| bucket.slot_of(key, way))
+            (0..WAYS).find_map(|way| bucket.slot_of(wanted, way))
         })
+    }
+
+    /// The slot of a key, whatever the era of its state. Busy only if there is no other: a slot that is given
+    /// away still has its old owner's name, who may stand in another one by now.
+    #[cold]
+    #[inline(never)]
+    fn find_anywhere(&self, key: Fingerprint) -> Option<Tagged<'_>> {
+        let mut given_away = None;
+        for choice in 0..CHOICES {
+            for found in self.bucket(key, choice)?.slots_of(key) {
+                match found.slot.seen {
+                    BUSY => given_away = Some(found),
+                    _ => return Some(found),
+                }
+            }
+        }
+        given_away
+    }
+
+    /// The state of a key that was not found in this era, without writing it.
+    #[cold]
+    #[inline(never)]
+    fn get_other(&self, key: Fingerprint, era: &dyn Era) -> Option<u64> {
+        if self.find_anywhere(key).is_none() {
+            return Some(0);
+        }
+        let _carrying = self.stripe(key);
+        match self.find_anywhere(key) {
+            // Busy: it is given to another key.
+            Some(found) if found.slot.seen == BUSY => Some(0),
+            Some(found) if found.tag == era.tag() => Some(found.slot.seen),
+            Some(found) => era.carried_over(found.slot.seen, found.tag),
+            None => Some(0),
+        }
+    }
+
+    /// Makes the state of a key that was not found in this era one of it.
+    #[cold]
+    #[inline(never)]
+    fn carry_over(&self, key: Fingerprint, era: &dyn Era) -> Known {
+        // As good as all of those that are not found were never seen, or were forgotten.
+        if self.find_anywhere(key).is_none() {
+            return Known::No;
+        }
+        let _carrying = self.stripe(key);
+        while let Some(Tagged { owner, slot, tag }) = self.find_anywhere(key) {
+            // Busy: it is given to another key, by somebody who holds the lock of that one.
+            if slot.seen == BUSY {
+                return Known::No;
+            }
+            if tag == era.tag() {
+                return Known::Yes;
+            }
+            let Some(carried) = era.carried_over(slot.seen, tag) else {
+                return Known::Later;
+            };
+            if slot.exchange(BUSY) {
+                owner.store(key.tagged(era.tag()), Ordering::Release);
+                slot.state.store(carried.min(BUSY - 1), Ordering::Release);
+                return Known::Yes;
+            }
+        }
+        Known::No
     }
 
     #[cold]
     #[inline(never)]
-    fn insert(
-        &self,
-        key: Fingerprint,
-        first: u64,
-        now: Tick,
-        forget_at: &dyn Fn(u64) -> Tick,
-    ) -> Inserted {
-        let stripe = (key.0 % STRIPES as u64) as usize;
-        // A poisoned lock guards nothing that could be half done.
-        let _inserting = self.stripes.get(stripe).map(Mutex::lock);
-        if self.find_anywhere(key).is_some() {
+    fn insert(&self, key: Fingerprint, first: u64, now: Tick, era: &dyn Era) -> Inserted {
+        let _inserting = self.stripe(key);
+        if self
+            .find_anywhere(key)
+            .is_some_and(|found| found.slot.seen != BUSY)
+        {
             return Inserted::Known;
         }
-        while let Some((owner, state, old)) = self.vacancy(key, now, forget_at) {
-            if state
-                .compare_exchange(old, BUSY, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
-                owner.store(key.0, Ordering::Release);
-                state.store(first.min(BUSY - 1), Ordering::Release);
+        while let Some((owner, slot)) = self.vacancy(key, now, era) {
+            if slot.exchange(BUSY) {
+                owner.store(key.tagged(era.tag()), Ordering::Release);
+                slot.state.store(first.min(BUSY - 1), Ordering::Release);
                 return Inserted::New;
             }
             // Its owner came back, or another key took it: there is one candidate less.
@@ -212,23 +310,32 @@ impl Table {
         &self,
         key: Fingerprint,
         now: Tick,
-        forget_at: &dyn Fn(u64) -> Tick,
-    ) -> Option<(&AtomicU64, &AtomicU64, u64)> {
+        era: &dyn Era,
+    ) -> Option<(&AtomicU64, Slot<'_>)> {
         let mut best = None;
         let mut earliest = now;
         for choice in 0..CHOICES {
             let bucket = self.bucket(key, choice)?;
-            for (owner, state) in bucket.fingerprints.iter().zip(&bucket.states) {
-                match state.load(Ordering::Acquire) {
-                    0 => return Some((owner, state, 0)),
-                    BUSY => {}
-                    old => {
-                        let since = forget_at(old);
-                        if since < earliest {
-                            earliest = since;
-                            best = Some((owner, state, old));
-                        }
-                    }
+            for (owner, state) in bucket.owners.iter().zip(&bucket.states) {
+                let seen = state.load(Ordering::Acquire);
+                let slot = Slot { state, seen };
+                if seen == 0 {
+                    return Some((owner, slot));
+                }
+                if seen == BUSY {
+                    continue;
+                }
+                let current = match tag(owner.load(Ordering::Relaxed)) {
+                    tag if tag == era.tag() => Some(seen),
+                    tag => era.carried_over(seen, tag),
+                };
+                // One of a later era was charged just now.
+                let Some(since) = current.map(|state| era.forget_at(state)) else {
+                    continue;
+                };
+                if since < earliest {
+                    earliest = since;
+                    best = Some((owner, slot));
                 }
             }
         }
@@ -239,22 +346,42 @@ impl Table {
     #[inline]
     fn bucket(&self, key: Fingerprint, choice: usize) -> Option<&Bucket> {
         // Each choice scales other bits of the hash onto the table, which need not be a power of two.
-        let bits = key.0.rotate_left(choice as u32 * 21);
+        let bits = key.bits().rotate_left(choice as u32 * 21);
         let index = (u128::from(bits) * self.buckets.len() as u128) >> 64;
         self.buckets.get(index as usize)
+    }
+
+    /// Locks the insertions of a key, which guards nothing that could be half done.
+    fn stripe(&self, key: Fingerprint) -> Option<MutexGuard<'_, ()>> {
+        let stripe = key.bits() % self.stripes.len() as u64;
+        self.stripes
+            .get(stripe as usize)
+            .map(|stripe| unpoisoned(stripe.lock()))
     }
 }
 
 impl Bucket {
-    /// The slot at `way`, if it is the key's.
+    /// The slot at `way`, if it has the owner that is wanted.
     #[inline]
-    fn slot_of(&self, key: Fingerprint, way: usize) -> Option<Slot<'_>> {
-        let (owner, state) = (self.fingerprints.get(way)?, self.states.get(way)?);
+    fn slot_of(&self, wanted: u64, way: usize) -> Option<Slot<'_>> {
+        let (owner, state) = (self.owners.get(way)?, self.states.get(way)?);
         let seen = state.load(Ordering::Acquire);
         // Read *after* the state: rule 2. Acquiring a state makes the fingerprint that was written before
         // it visible.
-        let owned = owner.load(Ordering::Relaxed) == key.0;
+        let owned = owner.load(Ordering::Relaxed) == wanted;
         (owned && seen != BUSY).then_some(Slot { state, seen })
+    }
+
+    /// The slots whose owner is the key, with a state of whichever tag.
+    fn slots_of(&self, key: Fingerprint) -> impl Iterator<Item = Tagged<'_>> {
+        let slots = self.owners.iter().zip(&self.states);
+        slots.filter_map(move |(owner, state)| {
+            let seen = state.load(Ordering::Acquire);
+            // After the state, as above.
+            let tag = key.tag_of(owner.load(Ordering::Relaxed))?;
+            let slot = Slot { state, seen };
+            Some(Tagged { owner, slot, tag })
+        })
     }
 }
 
@@ -269,15 +396,31 @@ impl Slot<'_> {
     /// still the same.
     #[inline]
     fn swap(&self, next: u64) -> bool {
+        self.exchange(next.min(BUSY - 1))
+    }
+
+    #[inline]
+    fn exchange(&self, next: u64) -> bool {
         self.state
-            .compare_exchange(
-                self.seen,
-                next.min(BUSY - 1),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(self.seen, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
+}
+
+/// A slot of a key, and the tag of its state.
+struct Tagged<'a> {
+    owner: &'a AtomicU64,
+    slot: Slot<'a>,
+    tag: Tag,
+}
+
+/// Whether a key that was not found in an era is known.
+enum Known {
+    No,
+    /// Its state is one of the era now.
+    Yes,
+    /// Its state is one of a later era.
+    Later,
 }
 
 enum Inserted {
@@ -285,28 +428,6 @@ enum Inserted {
     /// Somebody else inserted the same key meanwhile.
     Known,
     Full,
-}
-
-/// What names a key in the table: half of its digest, the half that the hash has ready first.
-///
-/// Two of a million keys meet with a probability of 3 × 10⁻⁸, and share a quota then. The other half would
-/// make that less likely still, and cost a fifth of a check: see `docs/decisions.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u64);
-
-impl Fingerprint {
-    /// Never 0.
-    #[inline]
-    pub(super) const fn bits(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<Digest> for Fingerprint {
-    #[inline]
-    fn from(key: Digest) -> Self {
-        Self(key.high().max(NOBODY + 1))
-    }
 }
 
 impl fmt::Debug for Table {

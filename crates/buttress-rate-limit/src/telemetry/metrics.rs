@@ -25,6 +25,7 @@ struct Policy {
     would_refuse: Counter,
     missing_key: Counter,
     near_limit: Counter,
+    unsupported_quota: Counter,
 }
 
 impl Policy {
@@ -43,6 +44,10 @@ impl Policy {
             would_refuse: result("would_refuse"),
             missing_key: result("missing_key"),
             near_limit: counter!("rate_limiting.near_limit", "rate_limiting.policy" => name.to_owned()),
+            unsupported_quota: counter!(
+                "rate_limiting.unsupported_quotas",
+                "rate_limiting.policy" => name.to_owned(),
+            ),
         }
     }
 
@@ -53,6 +58,7 @@ impl Policy {
             Event::WouldRefuse { .. } => self.would_refuse.increment(1),
             // Its request was counted when it was admitted.
             Event::NearLimit { .. } => self.near_limit.increment(1),
+            Event::UnsupportedQuota { .. } => self.unsupported_quota.increment(1),
             Event::MissingKey { .. } => self.missing_key.increment(1),
         }
     }
@@ -123,7 +129,7 @@ mod tests {
                 (key.key().name().to_owned(), labels.join(" "), value)
             })
             .collect();
-        counted.sort_by(|a, b| a.1.cmp(&b.1));
+        counted.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
         let name = || "rate_limiting.requests".to_owned();
         assert_eq!(
             counted,
@@ -132,6 +138,11 @@ mod tests {
                     "rate_limiting.near_limit".to_owned(),
                     "logins".to_owned(),
                     DebugValue::Counter(2)
+                ),
+                (
+                    "rate_limiting.unsupported_quotas".to_owned(),
+                    "logins".to_owned(),
+                    DebugValue::Counter(0)
                 ),
                 (name(), "logins acquired".to_owned(), DebugValue::Counter(2)),
                 (

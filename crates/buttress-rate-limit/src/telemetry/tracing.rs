@@ -10,6 +10,7 @@ use crate::{DirectRateLimiter, Event, Quota};
 /// | a request was admitted | `TRACE` |
 /// | a request was refused or would have been, or a key came near its limit | `DEBUG`: under attack there are many, and each is somebody's choice |
 /// | a request had no key | `WARN`, at most once a second: it is a mistake in the deployment, such as a missing connect info, until it is an attack |
+/// | the quota that was resolved for a request is not supported | `WARN`, likewise |
 ///
 /// Nothing of the key is written.
 #[derive(Debug)]
@@ -23,6 +24,13 @@ impl Default for Tracing {
         Self {
             warnings: DirectRateLimiter::of(Quota::per_second(1)).ok(),
         }
+    }
+}
+
+impl Tracing {
+    fn may_warn(&self) -> bool {
+        let warnings = self.warnings.as_ref();
+        warnings.is_none_or(|warnings| warnings.check().is_ok())
     }
 }
 
@@ -62,12 +70,17 @@ impl Observer<Event<'_>> for Tracing {
                     "near the limit"
                 );
             }
+            Event::UnsupportedQuota { limit, error } => {
+                if self.may_warn() {
+                    warn!(
+                        limit,
+                        %error,
+                        "the quota of a request is none that the algorithm supports"
+                    );
+                }
+            }
             Event::MissingKey { limit, why } => {
-                if self
-                    .warnings
-                    .as_ref()
-                    .is_none_or(|warnings| warnings.check().is_ok())
-                {
+                if self.may_warn() {
                     warn!(limit, why, "a request has no key for a rate limit");
                 }
             }

@@ -4,6 +4,7 @@
 mod configuration;
 mod grpc;
 mod http;
+mod live_change;
 mod observing;
 mod own_algorithm;
 mod policies;

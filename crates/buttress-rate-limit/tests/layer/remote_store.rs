@@ -6,10 +6,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use buttress_core::{Digest, Tick};
+use buttress_core::Tick;
 use buttress_http::FieldStyle;
 use buttress_rate_limit::{
-    Decision, Limit, Policy, Quota, RateLimitLayer, Store,
+    Decision, Policy, RateLimitLayer, Store,
     store::{Acquire, Answer, Charge},
 };
 use http::Request;
@@ -53,7 +53,7 @@ impl Store for Remote {
         Acquire::Later(Box::pin(async move { receive.await.unwrap() }))
     }
 
-    fn settle(&self, _: Tick, _: &Arc<Limit>, _: Digest, _: &Quota, by: i64) {
+    fn settle(&self, _: Tick, _: &Charge<'_>, by: i64) {
         self.settled.lock().unwrap().push(by);
     }
 }

@@ -20,8 +20,21 @@ fn at(quota: &Quota, now: u64) -> Request<'_> {
     Request {
         algorithm: &LOG,
         quota,
+        own: true,
+        quotas: Box::leak(Box::new(InForce::new(*quota))),
+        revision: 0,
         now: Tick::from_nanos(now),
         cost: 1,
+    }
+}
+
+impl<T> Found<T> {
+    fn known(self) -> Option<T> {
+        match self {
+            Self::Known(what) => Some(what),
+            Self::Full => None,
+            Self::Stale => panic!("no quota was changed"),
+        }
     }
 }
 
@@ -40,18 +53,25 @@ fn each_key_has_a_state_of_its_own() {
     let (table, quota) = (table(100), quota());
     for remaining in [2, 1, 0] {
         for n in 0..50 {
-            let decision = table.acquire(key(n), &at(&quota, 1), 1).unwrap();
+            let decision = table.acquire(key(n), &at(&quota, 1), 1).known().unwrap();
             assert!(decision.is_admitted());
             assert_eq!(decision.remaining(), remaining);
         }
     }
     for n in 0..50 {
-        let refused = table.acquire(key(n), &at(&quota, 1), 1).unwrap();
+        let refused = table.acquire(key(n), &at(&quota, 1), 1).known().unwrap();
         assert!(!refused.is_admitted());
-        table.settle(key(n), &at(&quota, 1), -2);
-        assert_eq!(table.peek(key(n), &at(&quota, 1)).unwrap().remaining(), 1);
+        table.settle(key(n), &at(&quota, 1), -2).known();
+        assert_eq!(
+            table
+                .peek(key(n), &at(&quota, 1))
+                .known()
+                .unwrap()
+                .remaining(),
+            1
+        );
     }
-    let unknown = table.peek(key(99), &at(&quota, 1)).unwrap();
+    let unknown = table.peek(key(99), &at(&quota, 1)).known().unwrap();
     assert_eq!(unknown.remaining(), 2);
 }
 
@@ -60,20 +80,34 @@ fn only_what_can_be_forgotten_makes_room() {
     let (table, quota) = (table(1), quota());
     let (slots, one_later) = (slots(&table), SECOND + 1);
     for n in 0..slots {
-        assert!(table.acquire(key(n), &at(&quota, 1), 1).is_some());
+        assert!(table.acquire(key(n), &at(&quota, 1), 1).known().is_some());
     }
-    assert_eq!(table.acquire(key(slots), &at(&quota, SECOND), 1), None);
+    assert_eq!(
+        table.acquire(key(slots), &at(&quota, SECOND), 1).known(),
+        None
+    );
     // Nothing to charge needs no slot, and who is known has one.
-    assert!(table.acquire(key(slots), &at(&quota, SECOND), 0).is_some());
-    assert!(table.acquire(key(0), &at(&quota, SECOND), 1).is_some());
+    assert!(
+        table
+            .acquire(key(slots), &at(&quota, SECOND), 0)
+            .known()
+            .is_some()
+    );
+    assert!(
+        table
+            .acquire(key(0), &at(&quota, SECOND), 1)
+            .known()
+            .is_some()
+    );
 
     assert!(
         table
             .acquire(key(slots), &at(&quota, one_later), 1)
+            .known()
             .is_some()
     );
     let used = |n| {
-        let standing = table.peek(key(n), &at(&quota, one_later));
+        let standing = table.peek(key(n), &at(&quota, one_later)).known();
         2 - standing.unwrap().remaining()
     };
     assert_eq!((used(0), used(slots)), (1, 1));
@@ -84,15 +118,21 @@ fn who_has_no_place_is_told_so() {
     let (table, quota) = (table(1), quota());
     let stranger = key(slots(&table));
     for n in 0..slots(&table) {
-        assert!(table.acquire(key(n), &at(&quota, 1), 1).is_some());
+        assert!(table.acquire(key(n), &at(&quota, 1), 1).known().is_some());
     }
-    assert_eq!(table.peek(stranger, &at(&quota, 1)), None);
-    assert!(!table.settle(stranger, &at(&quota, 1), 1));
-    assert!(!table.settle(stranger, &at(&quota, 1), -1));
+    assert_eq!(table.peek(stranger, &at(&quota, 1)).known(), None);
+    assert!(table.settle(stranger, &at(&quota, 1), 1).known().is_none());
+    assert!(table.settle(stranger, &at(&quota, 1), -1).known().is_none());
     let later = at(&quota, SECOND + 1);
-    assert!(table.settle(stranger, &later, -1), "it would find one");
-    assert!(table.settle(stranger, &later, 2), "and is given one");
-    assert_eq!(table.peek(stranger, &later).unwrap().remaining(), 0);
+    assert!(
+        table.settle(stranger, &later, -1).known().is_some(),
+        "it would find one"
+    );
+    assert!(
+        table.settle(stranger, &later, 2).known().is_some(),
+        "and is given one"
+    );
+    assert_eq!(table.peek(stranger, &later).known().unwrap().remaining(), 0);
 }
 
 #[test]
@@ -101,7 +141,7 @@ fn a_slot_that_changes_hands_brings_nothing_along() {
     for n in 0..100 {
         let now = 1 + n * 2 * SECOND;
         for remaining in [2, 1, 0] {
-            let decision = table.acquire(key(n), &at(&quota, now), 1).unwrap();
+            let decision = table.acquire(key(n), &at(&quota, now), 1).known().unwrap();
             assert_eq!(decision.remaining(), remaining);
         }
     }
@@ -112,7 +152,7 @@ fn holds_as_many_busy_keys_as_it_promises() {
     for keys in [1_000, 100_000] {
         let (table, quota) = (table(keys), quota());
         let full = (0..keys as u64)
-            .filter(|&n| table.acquire(key(n), &at(&quota, 1), 1).is_none())
+            .filter(|&n| table.acquire(key(n), &at(&quota, 1), 1).known().is_none())
             .count();
         assert!(full <= keys / 300, "{full} of {keys} keys found no place");
     }
@@ -152,15 +192,15 @@ fn threads_lose_no_charge() {
         for _ in 0..3 {
             scope.spawn(|| {
                 for n in 0..6_000 {
-                    assert!(table.acquire(key(n % 2), &request, 1).is_some());
+                    assert!(table.acquire(key(n % 2), &request, 1).known().is_some());
                     if n % 3 == 0 {
-                        table.settle(key(n % 2), &request, -1);
+                        table.settle(key(n % 2), &request, -1).known();
                     }
                 }
             });
         }
     });
-    let used = |n| 59_999 - table.peek(key(n), &request).unwrap().remaining();
+    let used = |n| 59_999 - table.peek(key(n), &request).known().unwrap().remaining();
     assert_eq!((used(0), used(1)), (6_000, 6_000));
 }
 
@@ -190,10 +230,12 @@ fn an_algorithm_that_panics_harms_nobody_else() {
         ..at(&quota, 1)
     };
     thread::scope(|scope| {
-        let panicked = scope.spawn(|| table.acquire(key(1), &panics, 1)).join();
+        let panicked = scope
+            .spawn(|| table.acquire(key(1), &panics, 1).known())
+            .join();
         assert!(panicked.is_err());
     });
-    let decision = table.acquire(key(1), &at(&quota, 1), 1).unwrap();
+    let decision = table.acquire(key(1), &at(&quota, 1), 1).known().unwrap();
     assert_eq!(decision.remaining(), 2);
 }
 
@@ -208,7 +250,7 @@ proptest! {
             let request = Request { cost: by as u64, ..at(&quota, now) };
             let state = model.entry(name).or_insert_with(|| vec![0; LOG.words()]);
             let expected = request.check(state);
-            let Some(decision) = table.acquire(key(name), &request, by) else {
+            let Some(decision) = table.acquire(key(name), &request, by).known() else {
                 prop_assert!(LOG.forget_at(&quota, state) <= request.now);
                 continue;
             };

@@ -1,6 +1,8 @@
 //! Every interleaving of a few threads over a table of one word and one of several.
 
+use buttress_core::clock::AnyClock;
 use loom::thread;
+use std::slice;
 
 use super::*;
 use crate::SlidingLog;
@@ -12,7 +14,14 @@ fn limits(counts: [u64; 2]) -> Vec<Arc<Limit>> {
     let kinds = [Kind::Gcra, Kind::of(SlidingLog::for_counts_up_to(4))];
     let build = |((ordinal, kind), count): ((u8, Kind), u64)| {
         let quota = Quota::per_hour(count).build().unwrap();
-        Limit::build("".into(), ordinal, quota, kind, Overflow::Refuse)
+        Limit::build(
+            "".into(),
+            ordinal,
+            quota,
+            kind,
+            Overflow::Refuse,
+            AnyClock::default(),
+        )
     };
     (0..)
         .zip(kinds)
@@ -25,7 +34,8 @@ fn charges(limits: &[Arc<Limit>], cost: u64) -> Vec<Charge<'_>> {
     let charge = |limit| Charge {
         limit,
         key: KEY,
-        quota: Limit::quota(limit),
+        quota: limit.quotas().first(),
+        revision: Some(0),
         cost,
     };
     limits.iter().map(charge).collect()
@@ -51,7 +61,8 @@ fn conserved(counts: [u64; 2], refund: bool) {
         };
         if refund {
             for limit in &limits {
-                store.settle(NOW, limit, KEY, limit.quota(), -1);
+                let charge = charges(slice::from_ref(limit), 1)[0];
+                store.settle(NOW, &charge, -1);
             }
             used -= 1;
         } else {
@@ -60,7 +71,7 @@ fn conserved(counts: [u64; 2], refund: bool) {
         used += other.join().unwrap();
         for (charge, count) in charges(&limits, 0).iter().zip(counts) {
             let mut standing = UNDECIDED;
-            store.peek(NOW, charge, &mut standing);
+            store.peek(NOW, charge, &mut standing).unwrap();
             assert_eq!(standing.remaining(), count - used);
         }
     });

@@ -2,7 +2,10 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p buttress-rate-limit --release --lib loom`
 
-use buttress_core::DigestKey;
+use buttress_core::{
+    DigestKey,
+    clock::{AnyClock, ManualClock},
+};
 use loom::thread;
 
 use super::*;
@@ -12,7 +15,17 @@ const NOW: Tick = Tick::from_nanos(1_000_000_000);
 fn limits(quotas: &[&str]) -> Vec<Arc<Limit>> {
     let build = |(ordinal, text): (u8, &&str)| {
         let quota = text.parse().unwrap();
-        Arc::new(Limit::build((*text).into(), ordinal, quota, Kind::Gcra, Overflow::Share).unwrap())
+        Arc::new(
+            Limit::build(
+                (*text).into(),
+                ordinal,
+                quota,
+                Kind::Gcra,
+                Overflow::Share,
+                AnyClock::default(),
+            )
+            .unwrap(),
+        )
     };
     (0..).zip(quotas).map(build).collect()
 }
@@ -24,7 +37,8 @@ fn acquire(store: &MemoryStore, limits: &[Arc<Limit>]) -> bool {
         .map(|limit| Charge {
             limit,
             key,
-            quota: limit.quota(),
+            quota: limit.quotas().first(),
+            revision: Some(0),
             cost: 1,
         })
         .collect();
@@ -34,28 +48,40 @@ fn acquire(store: &MemoryStore, limits: &[Arc<Limit>]) -> bool {
 
 fn settle(store: &MemoryStore, limit: &Arc<Limit>, by: i64) {
     let key = DigestKey::from_words(1, 2).digest("alice");
-    store.settle(NOW, limit, key, limit.quota(), by);
+    let (quota, revision) = (limit.quotas().first(), Some(0));
+    let charge = Charge {
+        limit,
+        key,
+        quota,
+        revision,
+        cost: 0,
+    };
+    store.settle(NOW, &charge, by);
 }
 
 fn used(store: &MemoryStore, limit: &Arc<Limit>) -> u64 {
     let key = DigestKey::from_words(1, 2).digest("alice");
     let mut decision = UNDECIDED;
-    store.peek(
-        NOW,
-        &Charge {
-            limit,
-            key,
-            quota: limit.quota(),
-            cost: 0,
-        },
-        &mut decision,
-    );
+    store
+        .peek(
+            NOW,
+            &Charge {
+                limit,
+                key,
+                quota: limit.quotas().first(),
+                revision: Some(0),
+                cost: 0,
+            },
+            &mut decision,
+        )
+        .unwrap();
     limit.quota().burst() - decision.remaining()
 }
 
 fn model(check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
+    builder.max_branches = 10_000;
     builder.check(check);
 }
 
@@ -99,5 +125,130 @@ fn loom_charges_less_refunds_is_what_the_state_holds() {
         assert!(acquire(&store, &limits));
         other.join().unwrap();
         assert_eq!(used(&store, &limits[0]), 1 + 1 + 3 - 1 + 1);
+    });
+}
+
+fn charge_in_force<'a>(limit: &'a Arc<Limit>, quota: &'a (Quota, u64), cost: u64) -> Charge<'a> {
+    Charge {
+        limit,
+        key: DigestKey::from_words(1, 2).digest("alice"),
+        quota: &quota.0,
+        revision: Some(quota.1),
+        cost,
+    }
+}
+
+/// What is left under the quota in force.
+fn left(store: &MemoryStore, limit: &Arc<Limit>) -> u64 {
+    let quota = limit.in_force();
+    let mut decision = UNDECIDED;
+    let charge = charge_in_force(limit, &quota, 0);
+    store.peek(NOW, &charge, &mut decision).unwrap();
+    decision.remaining()
+}
+
+fn limit(quota: &str, kind: Kind) -> Arc<Limit> {
+    let clock = AnyClock::of(ManualClock::at(NOW));
+    let quota = quota.parse().unwrap();
+    Arc::new(Limit::build("".into(), 0, quota, kind, Overflow::Refuse, clock).unwrap())
+}
+
+fn kinds() -> [fn() -> Kind; 2] {
+    [
+        || Kind::Gcra,
+        || Kind::of(crate::SlidingLog::for_counts_up_to(16)),
+    ]
+}
+
+/// Half is used, a quarter is charged meanwhile, and the quota doubles: under which of the two it was charged is the
+/// only question.
+#[test]
+fn loom_a_charge_beside_a_live_change() {
+    for kind in kinds() {
+        model(move || {
+            let limits = [limit("8/h", kind())];
+            let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+            let [limit] = limits;
+            let mut out = [UNDECIDED];
+            let first = limit.in_force();
+            let _ = store.acquire(NOW, &[charge_in_force(&limit, &first, 4)], &mut out);
+            let other = {
+                let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
+                thread::spawn(move || {
+                    let (quota, mut out) = (limit.in_force(), [UNDECIDED]);
+                    let charge = charge_in_force(&limit, &quota, 2);
+                    let _ = store.acquire(NOW, &[charge], &mut out);
+                    assert!(out[0].is_admitted());
+                })
+            };
+            limit.set_quota("16/h").unwrap();
+            let before = left(&store, &limit);
+            other.join().unwrap();
+            let after = left(&store, &limit);
+            assert!([4, 6].contains(&after), "{after}");
+            assert!(after <= before);
+        });
+    }
+}
+
+/// What was charged before the change is given back while others carry the state over.
+#[test]
+fn loom_a_refund_beside_a_live_change() {
+    for kind in kinds() {
+        model(move || {
+            let limits = [limit("8/h", kind())];
+            let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+            let [limit] = limits;
+            let mut out = [UNDECIDED];
+            let first = limit.in_force();
+            let _ = store.acquire(NOW, &[charge_in_force(&limit, &first, 4)], &mut out);
+            let other = {
+                let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
+                thread::spawn(move || store.settle(NOW, &charge_in_force(&limit, &first, 4), -2))
+            };
+            limit.set_quota("16/h").unwrap();
+            let quota = limit.in_force();
+            let _ = store.acquire(NOW, &[charge_in_force(&limit, &quota, 2)], &mut out);
+            other.join().unwrap();
+            // 4 of 8, less 2 of 8, and 2 of 16.
+            assert_eq!(left(&store, &limit), 16 - 8 + 4 - 2);
+        });
+    }
+}
+
+/// A quota changes twice while a key is charged for the first time, in a table that is full of others who can be
+/// forgotten.
+#[test]
+fn loom_a_new_key_beside_live_changes() {
+    model(|| {
+        let limits = [limit("8/s", Kind::Gcra)];
+        let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+        let [limit] = limits;
+        let strangers = |store: &MemoryStore, quota: &(Quota, u64)| {
+            for n in 0..4_u64 {
+                let key = DigestKey::from_words(1, 2).digest(&n);
+                let charge = Charge {
+                    key,
+                    ..charge_in_force(&limit, quota, 1)
+                };
+                let _ = store.acquire(Tick::from_nanos(1), &[charge], &mut [UNDECIDED]);
+            }
+        };
+        strangers(&store, &limit.in_force());
+        let other = {
+            let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
+            thread::spawn(move || {
+                let (quota, mut out) = (limit.in_force(), [UNDECIDED]);
+                let _ = store.acquire(NOW, &[charge_in_force(&limit, &quota, 2)], &mut out);
+                out[0].is_admitted()
+            })
+        };
+        limit.set_quota("16/s").unwrap();
+        let quota = limit.in_force();
+        let mut out = [UNDECIDED];
+        let _ = store.acquire(NOW, &[charge_in_force(&limit, &quota, 2)], &mut out);
+        assert!(other.join().unwrap() && out[0].is_admitted());
+        let left = left(&store, &limit);
+        assert!([10, 12].contains(&left), "{left}");
     });
 }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, thread};
 
-use buttress_core::DigestKey;
+use buttress_core::{DigestKey, clock::AnyClock};
 use proptest::prelude::*;
 
 use super::*;
@@ -16,6 +16,7 @@ fn limits(overflow: Overflow, quotas: &[&str]) -> Vec<Arc<Limit>> {
             text.parse().unwrap(),
             Kind::Gcra,
             overflow,
+            AnyClock::default(),
         )
     };
     (0..)
@@ -34,7 +35,14 @@ fn mixed(overflow: Overflow, counts: [u64; 4]) -> Vec<Arc<Limit>> {
     ];
     let build = |((ordinal, kind), count): ((u8, Kind), u64)| {
         let quota = Quota::per_hour(count).build().unwrap();
-        Limit::build("mixed".into(), ordinal, quota, kind, overflow)
+        Limit::build(
+            "mixed".into(),
+            ordinal,
+            quota,
+            kind,
+            overflow,
+            AnyClock::default(),
+        )
     };
     (0..)
         .zip(kinds)
@@ -50,7 +58,8 @@ fn charges<'a>(limits: &'a [Arc<Limit>], key: u64) -> Vec<Charge<'a>> {
         .map(|limit| Charge {
             limit,
             key,
-            quota: limit.quota(),
+            quota: limit.quotas().first(),
+            revision: Some(0),
             cost: 1,
         })
         .collect()
@@ -59,7 +68,9 @@ fn charges<'a>(limits: &'a [Arc<Limit>], key: u64) -> Vec<Charge<'a>> {
 fn remaining(store: &MemoryStore, charges: &[Charge<'_>]) -> Vec<u64> {
     let peek = |charge: &Charge<'_>| {
         let mut decision = crate::limiter::UNDECIDED;
-        store.peek(NOW, &Charge { cost: 0, ..*charge }, &mut decision);
+        store
+            .peek(NOW, &Charge { cost: 0, ..*charge }, &mut decision)
+            .unwrap();
         decision.remaining()
     };
     charges.iter().map(peek).collect()
@@ -131,6 +142,13 @@ fn keys_without_a_place_pass_or_wait_where_the_user_says_so() {
     assert_eq!(out[0].retry_after(), Some(limits[0].quota().interval()));
 }
 
+/// How the bucket of a limit of one word stands that keys without a place share.
+fn remaining_of_shared(store: &MemoryStore, limit: &Limit) -> u64 {
+    let course = Course::of(&Gcra, limit, limit.quotas().first(), Some(0));
+    let state = store.shared_bucket(limit).unwrap().get(SHARED, &course);
+    OneWord::check(&Gcra, limit.quotas().first(), state.unwrap(), NOW, 0).remaining()
+}
+
 /// The crowd takes a limit's slots, and the key's charge goes to the shared bucket; the limit after it
 /// refuses only when it is charged. What the shared bucket was charged comes back.
 #[test]
@@ -138,7 +156,7 @@ fn a_charge_to_the_shared_bucket_is_taken_back_too() {
     let limits = limits(Overflow::Share, &["50/h burst 50", "2/h"]);
     let store = MemoryStore::with_room_for(&limits, 1).unwrap();
     crowd(&store, &limits);
-    let shared = || limits[0].shared_bucket().load(Ordering::SeqCst);
+    let shared = || remaining_of_shared(&store, &limits[0]);
     let before = shared();
     let (admitted, _) = acquire(&store, &charges(&limits, 1));
     assert!(!admitted, "the second limit's shared bucket is used up");
@@ -153,7 +171,8 @@ fn what_the_shared_bucket_of_longer_states_was_charged_comes_back() {
         .zip(&limits)
         .map(|(ordinal, limit)| {
             let kind = limit.kind().clone();
-            let limit = Limit::build("".into(), ordinal, *limit.quota(), kind, Overflow::Share);
+            let (share, clock) = (Overflow::Share, AnyClock::default());
+            let limit = Limit::build("".into(), ordinal, limit.quota(), kind, share, clock);
             Arc::new(limit.unwrap())
         })
         .collect();
@@ -169,7 +188,7 @@ fn what_the_shared_bucket_of_longer_states_was_charged_comes_back() {
             cost: 0,
             ..charges(&limits, 1)[n]
         };
-        store.acquire_charge(NOW, &charge).0.remaining()
+        store.acquire_charge(NOW, &charge).unwrap().0.remaining()
     };
     let before = shared(0);
     let (admitted, _) = acquire(&store, &charges(&limits, 1));
@@ -246,8 +265,8 @@ proptest! {
         }
         let mut expected = 50_i64;
         for by in by {
-            store.settle(NOW, &limits[0], known[0].key, limits[0].quota(), by);
-            store.settle(NOW, &limits[0], unknown[0].key, limits[0].quota(), -by.abs());
+            store.settle(NOW, &known[0], by);
+            store.settle(NOW, &unknown[0], -by.abs());
             expected -= by;
         }
         prop_assert_eq!(remaining(&store, &known), vec![expected as u64]);
@@ -261,14 +280,14 @@ fn an_unknown_key_can_be_charged_afterwards() {
     let limits = limits(Overflow::Share, &["10/h"]);
     let store = MemoryStore::with_room_for(&limits, 10).unwrap();
     let charges = self::charges(&limits, 1);
-    store.settle(NOW, &limits[0], charges[0].key, limits[0].quota(), 4);
+    store.settle(NOW, &charges[0], 4);
     assert_eq!(remaining(&store, &charges), [6]);
 
     let limits = mixed(Overflow::Share, [10; 4]);
     let store = MemoryStore::with_room_for(&limits, 10).unwrap();
     let charges = self::charges(&limits, 1);
     for charge in &charges {
-        store.settle(NOW, charge.limit, charge.key, charge.quota, 4);
+        store.settle(NOW, charge, 4);
     }
     assert_eq!(remaining(&store, &charges), [6; 4]);
 }

@@ -7,6 +7,8 @@ use loom::{
     thread::{self, JoinHandle},
 };
 
+use buttress_core::Digest;
+
 use super::super::*;
 
 /// All in the one bucket of a table for one key.
@@ -28,13 +30,39 @@ fn forget_at(state: u64) -> Tick {
     Tick::from_nanos(state >> 32)
 }
 
+/// The nth era. A state that is carried over to the next one counts twice as much.
+struct Nth(Tag);
+
+impl Era for Nth {
+    fn tag(&self) -> Tag {
+        self.0
+    }
+
+    fn forget_at(&self, state: u64) -> Tick {
+        forget_at(state)
+    }
+
+    fn carried_over(&self, state: u64, tag: Tag) -> Option<u64> {
+        let later = self.0.checked_sub(tag)?;
+        Some((state & !0xffff_ffff) | ((state & 0xffff_ffff) << later))
+    }
+}
+
 fn charges(table: &Table, key: Digest) -> u64 {
-    table.get(key) & 0xffff_ffff
+    charges_in(table, key, 0)
+}
+
+fn charges_in(table: &Table, key: Digest, era: Tag) -> u64 {
+    table.get(key, &Nth(era)).unwrap() & 0xffff_ffff
 }
 
 /// Charges 1 per call; a foreign charge would show as one of another size.
 fn charge(table: &Table, key: Digest, by: u64, now: u64) -> Updated {
-    table.update(key, Tick::from_nanos(now), forget_at, |state| {
+    charge_in(table, key, by, now, 0)
+}
+
+fn charge_in(table: &Table, key: Digest, by: u64, now: u64, era: Tag) -> Updated {
+    table.update(key, Tick::from_nanos(now), &Nth(era), |state| {
         Some(charged(by, state, now))
     })
 }
@@ -47,6 +75,7 @@ fn spawn(table: &Arc<Table>, work: impl FnOnce(&Table) + Send + 'static) -> Join
 fn model(check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
+    builder.max_branches = 10_000;
     builder.check(check);
 }
 
@@ -71,8 +100,8 @@ fn loom_two_threads_on_a_new_key_make_one_entry_and_lose_no_charge() {
         assert_eq!(charge(&table, A, 1, 6), Updated::Done);
         other.join().unwrap();
         assert_eq!(charges(&table, A), 2);
-        let fingerprint = Fingerprint::from(A).0;
-        let entries = table.buckets.iter().flat_map(|bucket| &bucket.fingerprints);
+        let fingerprint = Fingerprint::from(A).tagged(0);
+        let entries = table.buckets.iter().flat_map(|bucket| &bucket.owners);
         assert_eq!(
             entries
                 .filter(|owner| owner.load(Ordering::SeqCst) == fingerprint)
@@ -122,10 +151,63 @@ fn loom_giving_back_does_not_lose_a_charge() {
         let table = crowded(A, 2);
         assert_eq!(charge(&table, A, 4, 5), Updated::Done);
         let other = spawn(&table, |table| {
-            assert!(table.update_known(A, |state| state - 3));
+            let updated = table.update_known(A, &Nth(0), |state| state - 3);
+            assert_eq!(updated, Some(Updated::Done));
         });
         assert_eq!(charge(&table, A, 1, 6), Updated::Done);
         other.join().unwrap();
         assert_eq!(charges(&table, A), 3);
+    });
+}
+
+/// One thread is of the next era: who is of the earlier one charges before the state is carried over, or is told.
+#[test]
+fn loom_a_charge_counts_in_its_era_or_is_told_that_it_is_over() {
+    model(|| {
+        let table = crowded(A, 2);
+        assert_eq!(charge(&table, A, 4, 5), Updated::Done);
+        let other = spawn(&table, |table| {
+            assert_eq!(charge_in(table, A, 1, 6, 1), Updated::Done);
+        });
+        let charged = match charge(&table, A, 16, 6) {
+            Updated::Done => 16,
+            Updated::Stale => 0,
+            Updated::Full => panic!("it is known"),
+        };
+        other.join().unwrap();
+        // `crowded` has charged 1 to A.
+        assert_eq!(charges_in(&table, A, 1), 2 * (1 + 4 + charged) + 1);
+    });
+}
+
+#[test]
+fn loom_who_looks_or_gives_back_finds_a_state_that_is_being_carried_over() {
+    model(|| {
+        let table = crowded(A, 2);
+        assert_eq!(charge(&table, A, 4, 5), Updated::Done);
+        let other = spawn(&table, |table| {
+            assert_eq!(charge_in(table, A, 1, 6, 1), Updated::Done);
+        });
+        let seen = charges_in(&table, A, 1);
+        assert!(seen == 10 || seen == 11, "{seen}");
+        let given_back = table.update_known(A, &Nth(1), |state| state - 3);
+        assert_eq!(given_back, Some(Updated::Done));
+        other.join().unwrap();
+        assert_eq!(charges_in(&table, A, 1), 10 + 1 - 3);
+    });
+}
+
+/// Two carry the same state over, and a third key wants a slot: each is carried over once.
+#[test]
+fn loom_a_state_is_carried_over_once() {
+    model(|| {
+        let table = crowded(A, 1);
+        let other = spawn(&table, |table| {
+            assert_eq!(charge_in(table, A, 1, 6, 1), Updated::Done);
+        });
+        assert_eq!(charge_in(&table, A, 1, 6, 1), Updated::Done);
+        assert_eq!(charge_in(&table, B, 1, 6, 1), Updated::Done);
+        other.join().unwrap();
+        assert_eq!((charges_in(&table, A, 1), charges_in(&table, B, 1)), (4, 1));
     });
 }

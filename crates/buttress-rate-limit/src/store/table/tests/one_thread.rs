@@ -1,17 +1,12 @@
 use std::collections::HashMap;
 
-use buttress_core::DigestKey;
+use buttress_core::{Digest, DigestKey};
 use proptest::prelude::*;
 
 use super::super::*;
 
-/// States here are plain times: from then on they can be forgotten.
-fn forget_at(state: u64) -> Tick {
-    Tick::from_nanos(state)
-}
-
 fn put(table: &Table, key: Digest, now: u64, state: u64) -> Updated {
-    table.update(key, Tick::from_nanos(now), forget_at, |_| Some(state))
+    table.update(key, Tick::from_nanos(now), &Always, |_| Some(state))
 }
 
 fn key(n: u64) -> Digest {
@@ -21,10 +16,10 @@ fn key(n: u64) -> Digest {
 #[test]
 fn remembers_what_was_put() {
     let table = Table::with_room_for(100).unwrap();
-    assert_eq!(table.get(key(1)), 0);
+    assert_eq!(table.known(key(1)), 0);
     assert_eq!(put(&table, key(1), 5, 60), Updated::Done);
     assert_eq!(put(&table, key(2), 5, 70), Updated::Done);
-    assert_eq!((table.get(key(1)), table.get(key(2))), (60, 70));
+    assert_eq!((table.known(key(1)), table.known(key(2))), (60, 70));
 }
 
 #[test]
@@ -32,7 +27,7 @@ fn a_decision_to_leave_it_takes_no_slot() {
     let table = Table::with_room_for(1).unwrap();
     for n in 0..1_000 {
         assert_eq!(
-            table.update(key(n), Tick::ZERO, forget_at, |_| None),
+            table.update(key(n), Tick::ZERO, &Always, |_| None),
             Updated::Done
         );
     }
@@ -55,9 +50,9 @@ fn only_what_can_be_forgotten_makes_room() {
     // Until and at their time, all are kept; after it, each makes room.
     assert_eq!(put(&table, key(slots), 99, 200), Updated::Full);
     assert_eq!(put(&table, key(slots), 100, 200), Updated::Full);
-    assert!((0..slots).all(|n| table.get(key(n)) == 100));
+    assert!((0..slots).all(|n| table.known(key(n)) == 100));
     assert_eq!(put(&table, key(slots), 101, 200), Updated::Done);
-    assert_eq!(table.get(key(slots)), 200);
+    assert_eq!(table.known(key(slots)), 200);
 }
 
 #[test]
@@ -68,7 +63,7 @@ fn what_is_busy_can_still_be_updated_when_the_table_is_full() {
         put(&table, key(n), 0, 100);
     }
     assert_eq!(put(&table, key(0), 1, 101), Updated::Done);
-    assert_eq!(table.get(key(0)), 101);
+    assert_eq!(table.known(key(0)), 101);
 }
 
 /// Any other would make the keys of a quiet table drive each other out.
@@ -83,7 +78,7 @@ fn the_one_that_could_be_forgotten_for_the_longest_time_makes_room() {
     let oldest = (0..slots).min_by_key(|&n| until(n)).unwrap();
     assert_eq!(put(&table, key(slots), 1_000, 2_000), Updated::Done);
     for n in 0..slots {
-        assert_eq!(table.get(key(n)) == 0, n == oldest, "{n}");
+        assert_eq!(table.known(key(n)) == 0, n == oldest, "{n}");
     }
 }
 
@@ -98,7 +93,7 @@ fn holds_as_many_busy_keys_as_it_promises() {
         full < KEYS as usize / 500,
         "{full} of {KEYS} keys found no place"
     );
-    let kept = (0..KEYS).filter(|&n| table.get(key(n)) == 1_000).count();
+    let kept = (0..KEYS).filter(|&n| table.known(key(n)) == 1_000).count();
     assert_eq!(kept + full, KEYS as usize);
 }
 
@@ -128,9 +123,9 @@ fn a_flood_does_not_grow_it() {
 fn no_state_passes_for_the_mark_of_a_slot_in_passing() {
     let table = Table::with_room_for(1).unwrap();
     put(&table, key(1), 0, u64::MAX);
-    assert_eq!(table.get(key(1)), u64::MAX - 1);
+    assert_eq!(table.known(key(1)), u64::MAX - 1);
     put(&table, key(1), 0, u64::MAX);
-    assert_eq!(table.get(key(1)), u64::MAX - 1);
+    assert_eq!(table.known(key(1)), u64::MAX - 1);
 }
 
 proptest! {
@@ -147,7 +142,7 @@ proptest! {
                 model.insert(name, now + ahead);
             }
             for (&name, &state) in &model {
-                let known = table.get(key(name));
+                let known = table.known(key(name));
                 prop_assert!(known == state || (known == 0 && state < now), "{name}: {known}, not {state}, at {now}");
             }
         }

@@ -1,0 +1,99 @@
+//! Several charges of one request: all of them, or none.
+
+use buttress_core::Tick;
+
+use super::{MemoryStore, Place, Stale, signed};
+use crate::{
+    Decision,
+    store::{Acquire, Charge},
+};
+
+impl MemoryStore {
+    /// Several charges without a lock over all of them: decide on all, charge one by one, and take back
+    /// what was charged when another thread used up a later one meanwhile.
+    pub(super) fn acquire_all(
+        &self,
+        now: Tick,
+        charges: &[Charge<'_>],
+        out: &mut [Decision],
+    ) -> Result<Acquire, Stale> {
+        for (charge, decision) in charges.iter().zip(&mut *out) {
+            self.peek(now, charge, decision)?;
+        }
+        if let Some(by) = binding(out) {
+            self.stand_as_before(now, charges, out)?;
+            return Ok(Acquire::Refused { by });
+        }
+        // A bit for each charge that was made to the shared bucket.
+        let mut shared = 0_u64;
+        for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
+            let place = match self.acquire_charge(now, charge) {
+                Ok((made, place)) => {
+                    *decision = made;
+                    place
+                }
+                Err(stale) => {
+                    self.take_back(now, charges, index, shared);
+                    return Err(stale);
+                }
+            };
+            if !decision.is_admitted() {
+                self.take_back(now, charges, index, shared);
+                self.stand_as_before(now, charges, out)?;
+                return Ok(Acquire::Refused {
+                    by: u8::try_from(index).unwrap_or(u8::MAX),
+                });
+            }
+            if place == Place::Shared {
+                shared |= bit(index);
+            }
+        }
+        Ok(Acquire::Admitted)
+    }
+
+    /// One limit refused, so those that would have admitted were not charged: tells how they stand.
+    fn stand_as_before(
+        &self,
+        now: Tick,
+        charges: &[Charge<'_>],
+        out: &mut [Decision],
+    ) -> Result<(), Stale> {
+        for (charge, decision) in charges.iter().zip(out) {
+            if decision.is_admitted() {
+                self.peek(now, &Charge { cost: 0, ..*charge }, decision)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the charges before the one at `index` back from where they were made.
+    #[cold]
+    fn take_back(&self, now: Tick, charges: &[Charge<'_>], index: usize, shared: u64) {
+        for (earlier, charge) in charges.iter().enumerate().take(index) {
+            let place = if shared & bit(earlier) == 0 {
+                Place::Own
+            } else {
+                Place::Shared
+            };
+            self.settle_at(now, charge, Some(place), -signed(charge.cost));
+        }
+    }
+}
+
+/// The bit of the charge at `index`; a layer has far fewer of them than there are bits.
+fn bit(index: usize) -> u64 {
+    u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u64.checked_shl(index))
+        .unwrap_or(0)
+}
+
+/// Of those that refuse, the one with the longest wait; one that refuses for good outweighs all.
+fn binding(decisions: &[Decision]) -> Option<u8> {
+    decisions
+        .iter()
+        .enumerate()
+        .filter(|(_, decision)| !decision.is_admitted())
+        .max_by_key(|(_, decision)| decision.retry_after().unwrap_or(std::time::Duration::MAX))
+        .map(|(index, _)| u8::try_from(index).unwrap_or(u8::MAX))
+}

@@ -1,0 +1,53 @@
+use buttress_core::Digest;
+
+use crate::limit::Tag;
+
+/// What names a key in the tables: half of its digest, the half that the hash has ready first.
+///
+/// All of it chooses the key's buckets. What stands in a slot is an [`Owner`]: 56 bits of it, and the tag of the
+/// quota that the slot's state was written under. In a table for a million keys the first bucket tells the
+/// other bits apart, so that two of a million keys meet with a probability of 3 × 10⁻⁸, and of those that stand
+/// in a bucket of second choice, of 7 × 10⁻⁶; they share a quota then. The digest's other half would make that
+/// less likely still, and cost a fifth of a check: see `docs/decisions.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(u64);
+
+/// The bits that stand in a slot.
+const OWN: u64 = (1 << 56) - 1;
+
+impl Fingerprint {
+    #[inline]
+    pub(in crate::store) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// As the owner of a slot whose state has this tag. Never 0.
+    #[inline]
+    pub(in crate::store) const fn tagged(self, tag: Tag) -> u64 {
+        (self.0 & OWN) | ((tag as u64) << 56)
+    }
+
+    /// The tag of a slot that belongs to this key.
+    #[inline]
+    pub(in crate::store) const fn tag_of(self, owner: u64) -> Option<Tag> {
+        match (owner ^ self.0) & OWN {
+            0 => Some(tag(owner)),
+            _ => None,
+        }
+    }
+}
+
+/// The tag of a slot.
+#[inline]
+pub(in crate::store) const fn tag(owner: u64) -> Tag {
+    (owner >> 56) as Tag
+}
+
+impl From<Digest> for Fingerprint {
+    #[inline]
+    fn from(key: Digest) -> Self {
+        let bits = key.high();
+        // An owner of 0 is nobody.
+        Self(bits | (bits & OWN == 0) as u64)
+    }
+}
