@@ -75,6 +75,9 @@ impl<T: ?Sized + 'static> Limits<T> {
         let shadow_limits = shadows.iter().map(|(limit, _)| limit);
         let all: Vec<_> = limits.iter().chain(shadow_limits).cloned().collect();
         let store = store(&all)?;
+        if let Backend::Other(store) = &store {
+            store.supports(&all)?;
+        }
         if let (Backend::Other(_), Some((shadow, _))) = (&store, shadows.first()) {
             let expected = "a store in memory: nobody waits for the answer to a shadow policy";
             return Err(ConfigError::new("shadow", shadow.name(), expected));

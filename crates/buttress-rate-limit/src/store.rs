@@ -1,13 +1,17 @@
 //! Where states are kept: the seam between deciding and remembering.
 
+#[cfg(feature = "governor")]
+mod governor;
 mod locked;
 mod memory;
 mod table;
 
 use std::{fmt, sync::Arc};
 
-use buttress_core::{BoxFuture, Digest, Tick};
+use buttress_core::{BoxFuture, ConfigError, Digest, Tick};
 
+#[cfg(feature = "governor")]
+pub use self::governor::Governor;
 pub use self::memory::MemoryStore;
 pub(crate) use self::{
     memory::{Stale, signed, step},
@@ -45,6 +49,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// Synchronous, since it is called from `Drop`: a remote store queues it.
     fn settle(&self, now: Tick, charge: &Charge<'_>, by: i64);
+
+    /// Whether this store can keep `limits`, in the order in which it will be asked about them; asked when a
+    /// layer is built.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot. The default can keep all.
+    fn supports(&self, limits: &[Arc<Limit>]) -> Result<(), ConfigError> {
+        let _ = limits;
+        Ok(())
+    }
 }
 
 /// How a [`Store`] answers.

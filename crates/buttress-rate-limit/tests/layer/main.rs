@@ -2,6 +2,8 @@
 //! stores. No sockets, and no time but the one that the tests move.
 
 mod configuration;
+#[cfg(feature = "governor")]
+mod governors;
 mod grpc;
 mod http;
 mod live_change;
