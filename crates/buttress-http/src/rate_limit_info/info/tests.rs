@@ -96,6 +96,42 @@ fn what_is_past_4_kib_is_not_looked_at() {
     assert_eq!(cause(4_096), Cause::Unknown);
 }
 
+#[test]
+fn a_flood_says_nothing() {
+    let mut headers = HeaderMap::new();
+    for n in 0..5_000 {
+        let line = HeaderValue::try_from(format!("p{n};r=0;t=5")).unwrap();
+        headers.append("ratelimit", line.clone());
+        headers.append("ratelimit-policy", line);
+    }
+    let megabyte = HeaderValue::try_from("9".repeat(1 << 20)).unwrap();
+    for name in [
+        "x-ratelimit-reset",
+        "x-ratelimit-remaining",
+        "retry-after-ms",
+        "x-ratelimit-bucket",
+        "date",
+        "age",
+    ] {
+        headers.insert(name, megabyte.clone());
+    }
+    let info = RateLimitInfo::of(StatusCode::TOO_MANY_REQUESTS, &headers, at(NOW));
+    assert_eq!(info.limits(), []);
+    assert_eq!((info.retry_after(), info.bucket()), (None, None));
+}
+
+#[test]
+fn more_limits_than_anybody_has_are_not_kept() {
+    let list: Vec<String> = (0..100).map(|n| format!("p{n};r=0;t={n}")).collect();
+    let headers = HeaderMap::from_iter([(
+        HeaderName::from_static("ratelimit"),
+        HeaderValue::try_from(list.join(", ")).unwrap(),
+    )]);
+    let info = RateLimitInfo::of(StatusCode::TOO_MANY_REQUESTS, &headers, at(NOW));
+    assert_eq!(info.limits().len(), 16);
+    assert_eq!(info.retry_after(), Some(Duration::from_secs(15)));
+}
+
 proptest! {
     #[test]
     fn whatever_a_server_says(status in 100..1_000_u16, lines in prop::collection::vec(line(), 0..40), now in 0..253_402_300_800_u64, body in "\\PC{0,60}") {
