@@ -7,6 +7,7 @@
 //! | layer | crate | feature |
 //! |---|---|---|
 //! | [`rate_limit`] | `buttress-rate-limit` | `rate-limit` (default) |
+//! | [`retry`] | `buttress-retry` | `retry` (default) |
 //! | [`circuit_breaker`] | `buttress-circuit-breaker` | `circuit-breaker` (default) |
 //! | [`cache`] | `buttress-cache` | `cache` (default) |
 //!
@@ -56,6 +57,10 @@ pub use buttress_rate_limit as rate_limit;
 pub use buttress_rate_limit::{
     DirectRateLimiter, Policy, Quota, RateLimit, RateLimitLayer, RateLimiter,
 };
+#[cfg(feature = "retry")]
+pub use buttress_retry as retry;
+#[cfg(feature = "retry")]
+pub use buttress_retry::{Budget, RetryLayer, RetryPolicy};
 
 /// The README's examples are run as tests.
 #[cfg(doctest)]

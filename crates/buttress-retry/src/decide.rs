@@ -1,0 +1,384 @@
+//! The decision: pure, as data.
+
+use std::time::Duration;
+
+use buttress_core::{ConfigError, Random, Tick, jitter};
+
+use crate::{Ended, Judgment};
+
+/// What to do after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Try again after this time.
+    Retry {
+        /// How long to wait first.
+        after: Duration,
+    },
+    /// Hand on what there is.
+    Stop(Ended),
+}
+
+/// What a policy allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) max_attempts: u32,
+    /// The longest wait that somebody else may ask for.
+    pub(crate) max_wait: Duration,
+    /// The longest time for which the others are held back.
+    pub(crate) max_park: Duration,
+    /// What a "too many" that tells no time is taken for, at least.
+    pub(crate) unhinted: Duration,
+    pub(crate) spread: Spread,
+}
+
+/// How much later than told: a fraction of the wait, and at least a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) fraction: f64,
+    pub(crate) at_least: Duration,
+}
+
+impl Spread {
+    /// Jitter is added up to this.
+    fn over(self, wait: Duration) -> Duration {
+        let share = wait.as_secs_f64() * self.fraction;
+        let share = Duration::try_from_secs_f64(share).unwrap_or(Duration::MAX);
+        share.max(self.at_least)
+    }
+
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        if (0.0..=10.0).contains(&self.fraction) {
+            Ok(())
+        } else {
+            Err(ConfigError::new(
+                "spread",
+                self.fraction,
+                "a fraction from 0 to 10",
+            ))
+        }
+    }
+}
+
+/// How things stand after an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation {
+    /// Made so far.
+    pub(crate) attempts: u32,
+    pub(crate) judgment: Judgment,
+    /// Whether doing it twice is known to be harmless.
+    pub(crate) safe: bool,
+    pub(crate) replayable: bool,
+    pub(crate) now: Tick,
+    pub(crate) deadline: Option<Tick>,
+    /// What the backoff says, were there no other word.
+    pub(crate) backoff: Duration,
+}
+
+/// For how long to wait: `at_least`, and where others were told the same, some time more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wait {
+    at_least: Duration,
+    spread: Duration,
+}
+
+impl Situation {
+    fn wait(&self, terms: &Terms) -> Wait {
+        let told = match self.judgment {
+            Judgment::Throttled { retry_after: None } => self.backoff.max(terms.unhinted),
+            judgment => match judgment.retry_after() {
+                Some(told) => told,
+                None => {
+                    return Wait {
+                        at_least: self.backoff,
+                        spread: Duration::ZERO,
+                    };
+                }
+            },
+        };
+        Wait {
+            at_least: told,
+            spread: terms.spread.over(told),
+        }
+    }
+
+    /// For how long nobody is to call this upstream, if it asked for that.
+    pub(crate) fn park(&self, terms: &Terms) -> Option<Duration> {
+        matches!(self.judgment, Judgment::Throttled { .. })
+            .then(|| self.wait(terms).at_least.min(terms.max_park))
+    }
+
+    fn time_left(&self) -> Duration {
+        time_left(self.deadline, self.now)
+    }
+}
+
+/// Until the deadline; for ever where there is none.
+pub(crate) fn time_left(deadline: Option<Tick>, now: Tick) -> Duration {
+    deadline.map_or(Duration::MAX, |deadline| {
+        deadline.saturating_duration_since(now)
+    })
+}
+
+/// What to do. The budget is asked last, and so is charged only for a retry that is made.
+pub(crate) fn decide(
+    terms: &Terms,
+    at: &Situation,
+    random: &Random,
+    budget: impl FnOnce() -> bool,
+) -> Verdict {
+    let safe = match at.judgment {
+        Judgment::Success => return Verdict::Stop(Ended::Success),
+        Judgment::NotRetryable => return Verdict::Stop(Ended::NotRetryable),
+        Judgment::GiveUp => return Verdict::Stop(Ended::GaveUp),
+        Judgment::Unprocessed { .. } => true,
+        Judgment::Transient { .. } | Judgment::Throttled { .. } => at.safe,
+    };
+    let wait = at.wait(terms);
+    let left = at.time_left();
+    if !safe {
+        Verdict::Stop(Ended::NotSafe)
+    } else if !at.replayable {
+        Verdict::Stop(Ended::NotReplayable)
+    } else if at.attempts >= terms.max_attempts {
+        Verdict::Stop(Ended::Attempts)
+    } else if at
+        .judgment
+        .retry_after()
+        .is_some_and(|told| told > terms.max_wait)
+    {
+        // Coming back earlier than told would be answered the same, and later than allowed helps nobody.
+        Verdict::Stop(Ended::GaveUp)
+    } else if wait.at_least >= left {
+        Verdict::Stop(Ended::Deadline)
+    } else if !budget() {
+        Verdict::Stop(Ended::Budget)
+    } else {
+        Verdict::Retry {
+            after: spread(wait, left, random),
+        }
+    }
+}
+
+/// Whether a call may go to an upstream that asked to be left alone for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Wait(Duration),
+    Refuse,
+}
+
+/// `waited` is for how long the call has stood there already.
+pub(crate) fn gate(
+    terms: &Terms,
+    parked: Duration,
+    waited: Duration,
+    left: Duration,
+    random: &Random,
+) -> Gate {
+    if waited.saturating_add(parked) > terms.max_wait || parked >= left {
+        return Gate::Refuse;
+    }
+    let wait = Wait {
+        at_least: parked,
+        spread: terms.spread.over(parked),
+    };
+    Gate::Wait(spread(wait, left, random))
+}
+
+/// The jitter that is added still leaves half of the time that is left for the attempt.
+fn spread(wait: Wait, left: Duration, random: &Random) -> Duration {
+    let room = left.saturating_sub(wait.at_least) / 2;
+    jitter::added(wait.at_least, wait.spread.min(room), random)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn terms() -> Terms {
+        Terms {
+            max_attempts: 3,
+            max_wait: 60 * S,
+            max_park: 300 * S,
+            unhinted: S,
+            spread: Spread {
+                fraction: 0.25,
+                at_least: 100 * MS,
+            },
+        }
+    }
+
+    /// After the first of three attempts, with all the time in the world.
+    fn after(judgment: Judgment) -> Situation {
+        Situation {
+            attempts: 1,
+            judgment,
+            safe: true,
+            replayable: true,
+            now: Tick::from_nanos(1_000),
+            deadline: None,
+            backoff: 200 * MS,
+        }
+    }
+
+    fn decided(at: Situation) -> Verdict {
+        decide(&terms(), &at, &Random::seeded(1), || true)
+    }
+
+    const TOLD: fn(u64) -> Judgment = |seconds| Judgment::Transient {
+        retry_after: Some(Duration::from_secs(seconds)),
+    };
+
+    #[test]
+    fn every_reason_to_stop() {
+        let transient = after(Judgment::TRANSIENT);
+        let deadline = |after: Duration| Some(transient.now.saturating_add(after));
+        let cases = [
+            (after(Judgment::Success), Ended::Success),
+            (after(Judgment::NotRetryable), Ended::NotRetryable),
+            (after(Judgment::GiveUp), Ended::GaveUp),
+            (
+                Situation {
+                    safe: false,
+                    ..transient
+                },
+                Ended::NotSafe,
+            ),
+            (
+                Situation {
+                    replayable: false,
+                    ..transient
+                },
+                Ended::NotReplayable,
+            ),
+            (
+                Situation {
+                    attempts: 3,
+                    ..transient
+                },
+                Ended::Attempts,
+            ),
+            (
+                Situation {
+                    deadline: deadline(200 * MS),
+                    ..transient
+                },
+                Ended::Deadline,
+            ),
+            (after(TOLD(61)), Ended::GaveUp),
+            // 6.5 days were once slept.
+            (after(TOLD(561_635)), Ended::GaveUp),
+            (
+                Situation {
+                    deadline: deadline(5 * S),
+                    ..after(TOLD(5))
+                },
+                Ended::Deadline,
+            ),
+        ];
+        for (at, ended) in cases {
+            assert_eq!(decided(at), Verdict::Stop(ended), "{at:?}");
+        }
+        let broke = decide(&terms(), &transient, &Random::seeded(1), || false);
+        assert_eq!(broke, Verdict::Stop(Ended::Budget));
+    }
+
+    /// What is not retried for another reason costs nothing.
+    #[test]
+    fn the_budget_is_asked_last() {
+        let never = || panic!("asked");
+        let transient = after(Judgment::TRANSIENT);
+        for at in [
+            after(Judgment::Success),
+            after(TOLD(61)),
+            Situation {
+                attempts: 3,
+                ..transient
+            },
+            Situation {
+                safe: false,
+                ..transient
+            },
+            Situation {
+                deadline: Some(transient.now),
+                ..transient
+            },
+        ] {
+            decide(&terms(), &at, &Random::seeded(1), never);
+        }
+    }
+
+    #[test]
+    fn what_was_not_processed_is_repeated_whatever_it_is() {
+        let at = Situation {
+            safe: false,
+            ..after(Judgment::UNPROCESSED)
+        };
+        assert_eq!(decided(at), Verdict::Retry { after: 200 * MS });
+    }
+
+    #[test]
+    fn a_time_is_parked_for_only_where_it_was_asked_for() {
+        let park = |judgment| after(judgment).park(&terms());
+        assert_eq!(park(TOLD(5)), None);
+        assert_eq!(park(Judgment::UNPROCESSED), None);
+        let throttled = |retry_after| park(Judgment::Throttled { retry_after });
+        assert_eq!(throttled(Some(5 * S)), Some(5 * S));
+        assert_eq!(throttled(Some(561_635 * S)), Some(300 * S));
+        assert_eq!(throttled(None), Some(S), "longer than the backoff");
+    }
+
+    #[test]
+    fn who_comes_to_a_parked_upstream_waits_or_goes() {
+        let gate = |parked, waited, left| gate(&terms(), parked, waited, left, &Random::seeded(1));
+        let Gate::Wait(wait) = gate(4 * S, S, 10 * S) else {
+            panic!("refused")
+        };
+        assert!((4 * S..=5 * S).contains(&wait));
+        assert_eq!(gate(4 * S, S, 4 * S), Gate::Refuse);
+        assert_eq!(gate(60 * S, S, Duration::MAX), Gate::Refuse);
+        assert_eq!(gate(61 * S, Duration::ZERO, Duration::MAX), Gate::Refuse);
+    }
+
+    proptest! {
+        /// T4 of the traps: never earlier than told, later by jitter only, never past the deadline.
+        #[test]
+        fn the_servers_word_is_kept(
+            told in 0..60_000_u64, left in 0..120_000_u64, throttled: bool, seed: u64,
+        ) {
+            let told = Duration::from_millis(told);
+            let judgment = if throttled {
+                Judgment::Throttled { retry_after: Some(told) }
+            } else {
+                Judgment::Transient { retry_after: Some(told) }
+            };
+            let at = after(judgment);
+            let left = Duration::from_millis(left);
+            let at = Situation { deadline: Some(at.now.saturating_add(left)), ..at };
+            match decide(&terms(), &at, &Random::seeded(seed), || true) {
+                Verdict::Retry { after } => {
+                    prop_assert!(told <= after && after <= told + (told / 4).max(100 * MS));
+                    prop_assert!(after < left);
+                }
+                verdict => {
+                    prop_assert_eq!(verdict, Verdict::Stop(Ended::Deadline));
+                    prop_assert!(told >= left);
+                }
+            }
+        }
+
+        /// Jitter of the backoff is not jittered again, and no word makes it longer.
+        #[test]
+        fn without_a_word_the_backoff_is_kept(backoff in 0..60_000_u64, seed: u64) {
+            let backoff = Duration::from_millis(backoff);
+            let at = Situation { backoff, ..after(Judgment::TRANSIENT) };
+            let verdict = decide(&terms(), &at, &Random::seeded(seed), || true);
+            prop_assert_eq!(verdict, Verdict::Retry { after: backoff });
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How requests are sent again, and how answers are understood: HTTP and gRPC, or anything.
+
+mod http;
+mod typed;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use buttress_core::{Digest, Random, Sleep};
+
+pub(crate) use self::http::{Codes, DiscardLimits, Options, Trailers};
+pub use self::{
+    http::{AnyError, ClassifyError, Http, KeyForm, RequestTimeout, UpstreamAndCredential},
+    typed::Typed,
+};
+use crate::{Judgment, Report, error::Failed};
+
+/// How requests of type `Req` are sent, and sent again: [`Http`] or [`Typed`], with their
+/// [`Replay`](crate::Replay).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot send a `{Req}` again",
+    label = "`RetryLayer::http` sends an `http::Request<_>` whose body's data is `bytes::Bytes`",
+    note = "for requests of another type use `RetryLayer::typed`, which asks for `Clone`",
+    note = "the service inside takes `Request<ReplayBody<B>>`, not `Request<B>`: map the body below the layer, or keep bodies with `replay(Cloned)`"
+)]
+pub trait Outgoing<Req>: sealed::Sealed {
+    /// What the inner service takes.
+    type Attempt;
+    /// What is remembered of a request until its call is over.
+    type Call;
+
+    #[doc(hidden)]
+    fn begin(&self, request: Req, random: &Random) -> Begun<Self::Attempt, Self::Call>;
+
+    /// What goes along with each attempt.
+    #[doc(hidden)]
+    fn prepare(&self, call: &Self::Call, attempt: &mut Self::Attempt, told: Told);
+
+    /// Whether doing it twice is known to be harmless.
+    #[doc(hidden)]
+    fn is_safe(&self, call: &Self::Call, judgment: Judgment) -> bool;
+
+    #[doc(hidden)]
+    fn can_repeat(&self, call: &Self::Call) -> bool;
+
+    #[doc(hidden)]
+    fn again(&self, call: &mut Self::Call) -> Option<Self::Attempt>;
+
+    /// Whom a park is about.
+    #[doc(hidden)]
+    fn key(&self, call: &Self::Call) -> Digest;
+}
+
+/// How answers `Result<Rsp, E>` to requests `Req` are understood.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not understand a service that answers `Result<{Rsp}, {E}>`",
+    label = "`RetryLayer::http` needs a service that answers with an `http::Response<_>`",
+    note = "for services of other protocols use `RetryLayer::typed`, with a classifier of this response and error",
+    note = "a classifier of errors that was named must understand `{E}`"
+)]
+pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
+    /// The response of the retried service.
+    type Response;
+    /// The error of the retried service.
+    type Error;
+    #[doc(hidden)]
+    type Looking: Future<Output = (Self::Response, Judgment)> + Unpin;
+    #[doc(hidden)]
+    type Discarding: Future<Output = ()> + Unpin;
+
+    #[doc(hidden)]
+    fn judge(&self, call: &Self::Call, answer: &Result<Rsp, Failed<E>>) -> Judged;
+
+    /// Looks into a response whose head does not tell.
+    #[doc(hidden)]
+    fn look(&self, call: &Self::Call, response: Rsp, timer: &Arc<dyn Sleep>) -> Self::Looking;
+
+    #[doc(hidden)]
+    fn wrap(response: Rsp) -> Self::Response;
+
+    /// Lets go of a response in a way that lets its connection be used again.
+    #[doc(hidden)]
+    fn discard(
+        &self,
+        call: &Self::Call,
+        response: Self::Response,
+        timer: &Arc<dyn Sleep>,
+    ) -> Option<Self::Discarding>;
+
+    /// What the caller gets in the end; with a report where it is to be told.
+    #[doc(hidden)]
+    fn finish(
+        &self,
+        call: &Self::Call,
+        answer: Result<Self::Response, Failed<E>>,
+        report: Report,
+        tell: bool,
+    ) -> Result<Self::Response, Self::Error>;
+
+    /// The inner service failed before it was called.
+    #[doc(hidden)]
+    fn not_ready(error: E) -> Self::Error;
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Begun<A, C> {
+    pub attempt: A,
+    pub call: C,
+    /// How long the request itself says that it may take.
+    pub timeout: Option<Duration>,
+}
+
+/// What is known when an attempt is sent.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Counted from 1.
+    pub number: u32,
+    /// Until the deadline, if there is one.
+    pub left: Option<Duration>,
+    pub tell_always: bool,
+}
+
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    Known(Judgment),
+    /// It is in the body.
+    Look,
+}
+
+mod sealed {
+    pub trait Sealed {}
+}

@@ -1,0 +1,95 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use buttress_core::{Sleep, clock::Sleeping};
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+
+use crate::RetryBody;
+
+/// How much of a rejected response is read, and for how long, so that its connection can be used again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiscardLimits {
+    pub(crate) bytes: usize,
+    pub(crate) within: Duration,
+}
+
+/// A connection costs a round trip or three: that, and what a window of TCP's start holds, is what one is worth.
+impl Default for DiscardLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 16 * 1_024,
+            within: Duration::from_millis(50),
+        }
+    }
+}
+
+/// As there may be a million empty frames.
+const LEAST_PER_FRAME: usize = 64;
+
+impl DiscardLimits {
+    /// `None` where there is nothing to read, or too much: then it is dropped at once.
+    pub(super) fn of<B>(
+        self,
+        response: Response<RetryBody<B>>,
+        timer: &Arc<dyn Sleep>,
+    ) -> Option<Discarding<B>>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let body = response.into_body();
+        let fits = usize::try_from(body.size_hint().lower()).is_ok_and(|left| left <= self.bytes);
+        if body.is_end_stream() || !fits || self.bytes == 0 {
+            return None;
+        }
+        Some(Discarding {
+            body: Box::pin(body),
+            room: self.bytes,
+            timer: timer.sleep(self.within),
+        })
+    }
+}
+
+/// Reads a rejected response to its end, within bounds.
+pub struct Discarding<B: Body> {
+    body: Pin<Box<RetryBody<B>>>,
+    room: usize,
+    timer: Sleeping,
+}
+
+impl<B> Future for Discarding<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            match this.body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let length = frame.data_ref().map_or(0, Bytes::len).max(LEAST_PER_FRAME);
+                    match this.room.checked_sub(length) {
+                        Some(room) => this.room = room,
+                        None => return Poll::Ready(()),
+                    }
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => return Pin::new(&mut this.timer).poll(cx),
+            }
+        }
+    }
+}
+
+impl<B: Body> fmt::Debug for Discarding<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discarding").finish_non_exhaustive()
+    }
+}

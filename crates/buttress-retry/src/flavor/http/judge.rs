@@ -1,0 +1,164 @@
+//! What a head tells.
+
+use buttress_http::{Advice, GrpcCode, Head, LocalRefusal, Protocol, RateLimitInfo, grpc_status};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+
+use super::{Options, Seek};
+use crate::{Judgment, flavor::Judged};
+
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+
+impl Options {
+    #[inline]
+    pub(super) fn judge<B>(
+        &self,
+        head: &Head,
+        protocol: Protocol,
+        response: &Response<B>,
+    ) -> Judged {
+        let status = response.status();
+        if self.classifier.is_none()
+            && protocol == Protocol::Http
+            && status.as_u16() < 400
+            && response.extensions().is_empty()
+        {
+            return Judged::Known(Judgment::Success);
+        }
+        self.judge_closely(head, protocol, response)
+    }
+
+    fn judge_closely<B>(&self, head: &Head, protocol: Protocol, response: &Response<B>) -> Judged {
+        let (status, headers) = (response.status(), response.headers());
+        if let Some(refusal) = LocalRefusal::of(response) {
+            return Judged::Known(refused_here(refusal, status, headers));
+        }
+        if let Some(classifier) = &self.classifier
+            && let Some(judgment) = classifier(status, headers)
+        {
+            return Judged::Known(judgment);
+        }
+        if protocol != Protocol::Http && status == StatusCode::OK {
+            return match self.status_of(status, headers) {
+                Some(judgment) => Judged::Known(judgment),
+                None if self.awaits_trailers(head) => Judged::Look,
+                // Committed.
+                None => Judged::Known(Judgment::Success),
+            };
+        }
+        if status.as_u16() < 400 {
+            return Judged::Known(Judgment::Success);
+        }
+        // Who brought it in early data has to decide on that itself.
+        if status == StatusCode::TOO_EARLY && head.headers().contains_key(EARLY_DATA) {
+            return Judged::Known(Judgment::NotRetryable);
+        }
+        let info = self.info(status, headers);
+        if info.needs_body() {
+            return Judged::Look;
+        }
+        Judged::Known(of_info(&info, status))
+    }
+
+    /// What to look for in a response of which the head does not tell.
+    pub(super) fn seek<B>(&self, protocol: Protocol, response: &Response<B>) -> Seek {
+        let status = response.status();
+        match &self.trailers {
+            Some(trailers) if protocol != Protocol::Http && status == StatusCode::OK => {
+                Seek::Trailers {
+                    max_bytes: trailers.max_bytes,
+                    within: trailers.within,
+                    options: self.clone().into(),
+                }
+            }
+            _ => Seek::Hints {
+                info: self.info(status, response.headers()),
+                hints: self.hints.clone(),
+                within: self.look_within,
+            },
+        }
+    }
+
+    /// What gRPC's status means, in a Trailers-Only response's headers or in trailers, if it is there.
+    pub(super) fn status_of(&self, status: StatusCode, headers: &HeaderMap) -> Option<Judgment> {
+        let code = grpc_status(headers)?;
+        Some(match code {
+            GrpcCode::Ok => Judgment::Success,
+            code if !self.codes.has(code) => Judgment::NotRetryable,
+            code => {
+                let info = self.info(status, headers);
+                let retry_after = info.retry_after();
+                match (info.should_retry(), code) {
+                    (Some(false), _) => Judgment::GiveUp,
+                    (_, GrpcCode::ResourceExhausted) => Judgment::Throttled { retry_after },
+                    _ => Judgment::Transient { retry_after },
+                }
+            }
+        })
+    }
+
+    fn awaits_trailers(&self, head: &Head) -> bool {
+        self.trailers
+            .as_ref()
+            .is_some_and(|trailers| (trailers.which)(head))
+    }
+
+    fn info(&self, status: StatusCode, headers: &HeaderMap) -> RateLimitInfo {
+        RateLimitInfo::of(status, headers, self.wall_clock.now())
+    }
+}
+
+/// Nothing was processed. What has no end in sight, such as a caller that is denied, is not to be repeated.
+fn refused_here(refusal: LocalRefusal, status: StatusCode, headers: &HeaderMap) -> Judgment {
+    let retry_after = refusal.retry_after();
+    let passes = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) || matches!(
+        grpc_status(headers),
+        Some(GrpcCode::ResourceExhausted | GrpcCode::Unavailable)
+    );
+    if retry_after.is_some() || passes {
+        Judgment::Unprocessed { retry_after }
+    } else {
+        Judgment::NotRetryable
+    }
+}
+
+/// What a response of 4xx or 5xx means, of which all is known.
+pub(super) fn of_info(info: &RateLimitInfo, status: StatusCode) -> Judgment {
+    if info.should_retry() == Some(false) {
+        return Judgment::GiveUp;
+    }
+    if let Some(verdict) = info.verdict() {
+        return match verdict.advice {
+            // There is nowhere else to go from here: that is for the layers further out.
+            Advice::RetryAfter(retry_after) | Advice::GoElsewhere(retry_after) => {
+                Judgment::Throttled { retry_after }
+            }
+            _ => Judgment::GiveUp,
+        };
+    }
+    if info.should_retry() == Some(true) || may_pass(status) {
+        let retry_after = info.retry_after();
+        Judgment::Transient { retry_after }
+    } else if status.is_server_error() {
+        Judgment::NotRetryable
+    } else {
+        // The upstream did its work, be the answer a welcome one or not.
+        Judgment::Success
+    }
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    match status {
+        StatusCode::REQUEST_TIMEOUT
+        | StatusCode::TOO_EARLY
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::INTERNAL_SERVER_ERROR
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => true,
+        // A code that nobody registered is understood as 500 (RFC 9110 §15).
+        status => status.is_server_error() && status.canonical_reason().is_none(),
+    }
+}

@@ -1,0 +1,43 @@
+use buttress_core::{ExtractKey, KeyWriter, MissingKey};
+use buttress_http::{Head, keys::Authority};
+use http::{HeaderName, header::AUTHORIZATION};
+
+/// Whom a 429 is about, unless told otherwise: the upstream's authority, and the credential with which it was called.
+///
+/// The credential is what stands in `Authorization`, and in `x-api-key`, `api-key` and `x-goog-api-key`. It is hashed
+/// under a secret, and kept nowhere. One more part of the key, such as a vendor's bucket, is a tuple:
+///
+/// ```
+/// use buttress_http::Head;
+/// use buttress_retry::{RetryLayer, UpstreamAndCredential};
+/// use buttress_core::key_from;
+///
+/// // Discord limits each route and channel by itself.
+/// let bucket = key_from(|head: &Head| head.uri().path().split('/').nth(4).map(str::to_owned));
+/// let layer = RetryLayer::http().park_by((UpstreamAndCredential, bucket)).build()?;
+/// # let _ = layer;
+/// # Ok::<(), buttress_retry::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UpstreamAndCredential;
+
+const CREDENTIALS: [HeaderName; 4] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+impl ExtractKey<Head> for UpstreamAndCredential {
+    fn extract(&self, head: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
+        // A path alone, as behind a layer that adds the host further in, has one upstream.
+        let _ = Authority.extract(head, key);
+        for name in &CREDENTIALS {
+            for value in head.headers().get_all(name) {
+                key.secret(value.as_bytes());
+            }
+            key.unsigned(0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use buttress_core::{Sleep, clock::Sleeping};
+use buttress_http::{BodyHints, RateLimitInfo};
+use bytes::Bytes;
+use http::{Response, response::Parts};
+use http_body::{Body, Frame};
+
+use super::{Options, judge};
+use crate::{
+    Judgment,
+    retry_body::{RetryBody, Seen},
+};
+
+/// Reads the beginning of a body, within bounds, to find out what its head does not tell; and puts it back.
+pub struct Looking<B: Body> {
+    parts: Option<Parts>,
+    seen: Option<Seen<B>>,
+    /// What may still be read.
+    room: usize,
+    timer: Sleeping,
+    /// `None` once it was found.
+    seek: Option<Seek>,
+}
+
+/// What is looked for.
+pub(super) enum Seek {
+    /// Which "too many" it is.
+    Hints {
+        info: RateLimitInfo,
+        hints: BodyHints,
+        within: Duration,
+    },
+    /// gRPC's status.
+    Trailers {
+        max_bytes: usize,
+        within: Duration,
+        options: Box<Options>,
+    },
+}
+
+/// As there may be a million empty frames.
+const LEAST_PER_FRAME: usize = 64;
+
+impl<B: Body> Looking<B> {
+    pub(super) fn into(response: Response<B>, seek: Seek, timer: &Arc<dyn Sleep>) -> Self {
+        let (parts, body) = response.into_parts();
+        let (room, within) = match &seek {
+            Seek::Hints { within, .. } => (RateLimitInfo::MAX_BODY, *within),
+            Seek::Trailers {
+                max_bytes, within, ..
+            } => (*max_bytes, *within),
+        };
+        Self {
+            parts: Some(parts),
+            seen: Some(Seen {
+                frames: VecDeque::new(),
+                rest: Some(Box::pin(body)),
+            }),
+            room,
+            timer: timer.sleep(within),
+            seek: Some(seek),
+        }
+    }
+}
+
+impl<B> Looking<B>
+where
+    B: Body<Data = Bytes>,
+{
+    /// Reads on, until there is no more, or no more room or time.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(seen) = &mut self.seen else {
+            return Poll::Ready(());
+        };
+        while self.room > 0
+            && let Some(rest) = &mut seen.rest
+        {
+            let Poll::Ready(frame) = rest.as_mut().poll_frame(cx) else {
+                return Pin::new(&mut self.timer).poll(cx);
+            };
+            match frame {
+                Some(Ok(frame)) => {
+                    let length = frame.data_ref().map_or(0, Bytes::len);
+                    self.room = self.room.saturating_sub(length.max(LEAST_PER_FRAME));
+                    let over = frame.is_trailers() || rest.is_end_stream();
+                    seen.frames.push_back(Ok(frame));
+                    if over {
+                        break;
+                    }
+                }
+                Some(Err(error)) => {
+                    seen.frames.push_back(Err(error));
+                    seen.rest = None;
+                }
+                None => seen.rest = None,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Seek {
+    /// What was found.
+    fn judge<E>(self, parts: &mut Parts, frames: &VecDeque<Result<Frame<Bytes>, E>>) -> Judgment {
+        match self {
+            Self::Hints { info, hints, .. } => {
+                let info = info.with_body(&beginning(frames), &hints);
+                let judgment = judge::of_info(&info, parts.status);
+                // So that whoever gets the response need not read it once more.
+                parts.extensions.insert(info);
+                judgment
+            }
+            Self::Trailers { options, .. } => {
+                let last = frames.back().and_then(|frame| frame.as_ref().ok());
+                let trailers = last.and_then(Frame::trailers_ref);
+                // Cut off, or longer than one looks: it is handed on as it is.
+                trailers
+                    .and_then(|trailers| options.status_of(parts.status, trailers))
+                    .unwrap_or(Judgment::Success)
+            }
+        }
+    }
+}
+
+fn beginning<E>(frames: &VecDeque<Result<Frame<Bytes>, E>>) -> Bytes {
+    let mut data = frames
+        .iter()
+        .filter_map(|frame| frame.as_ref().ok()?.data_ref());
+    let Some(first) = data.next() else {
+        return Bytes::new();
+    };
+    let mut rest = data.peekable();
+    if rest.peek().is_none() {
+        return first.clone();
+    }
+    let mut all = first.to_vec();
+    rest.for_each(|data| all.extend_from_slice(data));
+    all.into()
+}
+
+impl<B> Future for Looking<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Output = (Response<RetryBody<B>>, Judgment);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        ready!(this.poll_read(cx));
+        // Polled again after it was ready, it has nothing to say, as the contract allows.
+        let (Some(mut parts), Some(seen), Some(seek)) =
+            (this.parts.take(), this.seen.take(), this.seek.take())
+        else {
+            return Poll::Pending;
+        };
+        let judgment = seek.judge(&mut parts, &seen.frames);
+        let response = Response::from_parts(parts, RetryBody::seen(seen));
+        Poll::Ready((response, judgment))
+    }
+}
+
+/// Nothing in it is pinned but behind a box.
+impl<B: Body> Unpin for Looking<B> {}
+
+impl<B: Body> fmt::Debug for Looking<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Looking").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,199 @@
+use std::{error::Error, io};
+
+use h2::Reason;
+use hyper_util::client::legacy;
+
+use crate::{ClassifyError, Judgment};
+
+/// Understands hyper's, hyper-util's and h2's errors, and those that have one of them as a source, such as reqwest's and
+/// tonic's:
+///
+/// | error | meaning |
+/// |---|---|
+/// | no connection came about | [`Unprocessed`](Judgment::Unprocessed) |
+/// | hyper gives the request back unsent ("canceled") | `Unprocessed` |
+/// | the server reset the stream with `REFUSED_STREAM` (RFC 9113 §8.7) | `Unprocessed` |
+/// | the server went away with `NO_ERROR`, before it looked at the stream (RFC 9113 §6.8) | `Unprocessed` |
+/// | the request's own body failed, and other mistakes of the caller | [`NotRetryable`](Judgment::NotRetryable) |
+/// | anything else, "connection closed before message completed" above all | [`Transient`](Judgment::Transient) |
+///
+/// ```
+/// use buttress_retry::{HyperErrors, RetryLayer};
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = RetryLayer::http().classify_errors(HyperErrors).build()?;
+/// let client = Client::builder(TokioExecutor::new())
+///     .retry_canceled_requests(false) // which is the layer's work now
+///     .build_http();
+/// let client = tower::ServiceBuilder::new().layer(layer).service(client);
+/// # drop(client.clone());
+/// # fn request(_: impl tower::Service<http::Request<String>>) {} request(client);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HyperErrors;
+
+/// [`HyperErrors`], where the service's error is a `BoxError`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BoxedHyperErrors;
+
+impl<E: Error + 'static> ClassifyError<E> for HyperErrors {
+    fn classify_error(&self, error: &E) -> Judgment {
+        judge(error)
+    }
+}
+
+impl ClassifyError<Box<dyn Error + Send + Sync>> for BoxedHyperErrors {
+    fn classify_error(&self, error: &Box<dyn Error + Send + Sync>) -> Judgment {
+        judge(&**error)
+    }
+}
+
+fn judge(error: &(dyn Error + 'static)) -> Judgment {
+    let known = std::iter::successors(Some(error), |&error| error.source())
+        // An error that is its own source would go on for ever.
+        .take(16)
+        .find_map(known);
+    known.unwrap_or(Judgment::TRANSIENT)
+}
+
+/// What one error of the chain says by itself.
+fn known(error: &(dyn Error + 'static)) -> Option<Judgment> {
+    if let Some(error) = error.downcast_ref::<legacy::Error>() {
+        return error.is_connect().then_some(Judgment::UNPROCESSED);
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return if error.is_canceled() {
+            Some(Judgment::UNPROCESSED)
+        } else {
+            error.is_user().then_some(Judgment::NotRetryable)
+        };
+    }
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let went_away = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+        // What we did to the stream ourselves proves nothing.
+        return (error.is_remote() && (refused || went_away)).then_some(Judgment::UNPROCESSED);
+    }
+    // Tonic's own error for that has no name.
+    let error = error.downcast_ref::<io::Error>()?;
+    (error.kind() == io::ErrorKind::ConnectionRefused).then_some(Judgment::UNPROCESSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt as _, Empty, StreamBody};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    fn request() -> Request<Empty<Bytes>> {
+        let request = Request::get("http://example.com/").body(Empty::new());
+        request.unwrap()
+    }
+
+    /// What a client hears of a server of HTTP/2 that does this to its first stream.
+    async fn over_http2<F>(
+        server: impl FnOnce(h2::server::Connection<DuplexStream, Bytes>) -> F,
+    ) -> hyper::Error
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (near, far) = tokio::io::duplex(64 * 1_024);
+        let serving = async { h2::server::handshake(far).await.unwrap() };
+        let io = TokioIo::new(near);
+        let connecting = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
+        let (far, near) = tokio::join!(serving, connecting);
+        let (mut client, connection) = near.unwrap();
+        tokio::spawn(connection);
+        tokio::spawn(server(far));
+        client.send_request(request()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_refused_stream_was_not_processed() {
+        let error = over_http2(|mut server| async move {
+            let (_, mut respond) = server.accept().await.unwrap().unwrap();
+            respond.send_reset(Reason::REFUSED_STREAM);
+            while server.accept().await.is_some() {}
+        });
+        let error = error.await;
+        assert_eq!(HyperErrors.classify_error(&error), Judgment::UNPROCESSED);
+        let boxed: Box<dyn Error + Send + Sync> = Box::new(error);
+        assert_eq!(
+            BoxedHyperErrors.classify_error(&boxed),
+            Judgment::UNPROCESSED
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_reset_otherwise_may_have_been() {
+        let error = over_http2(|mut server| async move {
+            let (_, mut respond) = server.accept().await.unwrap().unwrap();
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            while server.accept().await.is_some() {}
+        });
+        assert_eq!(
+            HyperErrors.classify_error(&error.await),
+            Judgment::TRANSIENT
+        );
+    }
+
+    /// "Connection closed before message completed": the server may have done all of it.
+    #[tokio::test]
+    async fn an_answer_that_did_not_come_is_no_proof() {
+        use tokio::io::AsyncReadExt as _;
+
+        let (near, mut far) = tokio::io::duplex(64 * 1_024);
+        let io = TokioIo::new(near);
+        let (mut client, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        tokio::spawn(async move { far.read_u8().await });
+        let error = client.send_request(request()).await.unwrap_err();
+        assert!(error.is_incomplete_message(), "{error:?}");
+        assert_eq!(HyperErrors.classify_error(&error), Judgment::TRANSIENT);
+        // The connection is gone, and the next request with it: unsent.
+        let error = client.send_request(request()).await.unwrap_err();
+        assert_eq!(HyperErrors.classify_error(&error), Judgment::UNPROCESSED);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_connected_was_not_processed() {
+        let connector = tower::service_fn(|_: http::Uri| {
+            let nowhere = io::Error::other("no route");
+            std::future::ready(Err::<TokioIo<tokio::net::TcpStream>, _>(nowhere))
+        });
+        let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let error = client.request(request()).await.unwrap_err();
+        assert_eq!(HyperErrors.classify_error(&error), Judgment::UNPROCESSED);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_ones_own_that_fails_fails_again() {
+        let (near, _far) = tokio::io::duplex(64 * 1_024);
+        let io = TokioIo::new(near);
+        let (mut client, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        let frames = tokio_stream::iter([Err::<http_body::Frame<Bytes>, _>("cut off")]);
+        let request = Request::post("/").body(StreamBody::new(frames).boxed_unsync());
+        let answer: Result<Response<_>, _> = client.send_request(request.unwrap()).await;
+        let error = answer.unwrap_err();
+        assert_eq!(
+            HyperErrors.classify_error(&error),
+            Judgment::NotRetryable,
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_refused_connection_was_not_processed_whoever_says_so() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(HyperErrors.classify_error(&refused), Judgment::UNPROCESSED);
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(HyperErrors.classify_error(&reset), Judgment::TRANSIENT);
+    }
+}

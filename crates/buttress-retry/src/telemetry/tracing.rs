@@ -1,0 +1,142 @@
+use buttress_core::Observer;
+use tracing::{debug, info, trace};
+
+use crate::{Ended, Event, Happening};
+
+/// Writes what became of calls to the log.
+///
+/// | event | level |
+/// |---|---|
+/// | a call is over that worked, or could not be mended | `TRACE` |
+/// | a call is over for another reason | `DEBUG`: when an upstream is down there are many |
+/// | an attempt will be followed by another, a call waits before a parked upstream | `DEBUG` |
+/// | an upstream asked to be left alone for longer than was known | `INFO` |
+///
+/// Nothing of requests or answers is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tracing;
+
+impl Observer<Event<'_>> for Tracing {
+    fn observe(&self, event: &Event<'_>) {
+        let policy = event.name;
+        match event.happening {
+            Happening::Call(report) => {
+                let (attempts, ended) = (report.attempts(), report.ended().name());
+                let elapsed = report.elapsed();
+                if matches!(report.ended(), Ended::Success | Ended::NotRetryable) {
+                    trace!(policy, attempts, ended, ?elapsed, "the call is over");
+                } else {
+                    debug!(policy, attempts, ended, ?elapsed, "the call is over");
+                }
+            }
+            Happening::Retry {
+                attempt,
+                after,
+                judgment,
+            } => debug!(
+                policy,
+                attempt,
+                ?after,
+                ?judgment,
+                "there will be another attempt"
+            ),
+            Happening::Parked { span } => {
+                info!(policy, ?span, "an upstream asked to be left alone");
+            }
+            Happening::Held { wait } => {
+                debug!(policy, ?wait, "a call waits before a parked upstream");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{
+        Event as Record, Level, Metadata, Subscriber,
+        field::{Field, Visit},
+        span,
+    };
+
+    use super::*;
+    use crate::{Judgment, RetryPolicy};
+
+    /// Keeps the level and the fields of everything.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, record: &Record<'_>) {
+            struct Fields(String);
+            impl Visit for Fields {
+                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                    self.0 += &format!("{field}={value:?} ");
+                }
+            }
+            let mut fields = Fields(String::new());
+            record.record(&mut fields);
+            self.0
+                .lock()
+                .unwrap()
+                .push((*record.metadata().level(), fields.0));
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn what_is_usual_is_quiet() {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let policy = RetryPolicy::builder()
+                .max_attempts(2)
+                .observer(Tracing)
+                .build()
+                .unwrap();
+            let mut call = policy.begin();
+            call.attempted(Judgment::Throttled { retry_after: None });
+            call.attempted(Judgment::TRANSIENT);
+            policy.begin().attempted(Judgment::Success);
+        });
+        let log = log.0.lock().unwrap();
+        let seen: Vec<_> = log
+            .iter()
+            .map(|(level, text)| (*level, text.as_str()))
+            .collect();
+        let [parked, retry, failed, worked] = seen[..] else {
+            panic!("{seen:?}")
+        };
+        assert!(
+            parked.0 == Level::INFO && parked.1.contains("span"),
+            "{parked:?}"
+        );
+        assert!(
+            retry.0 == Level::DEBUG && retry.1.contains("Throttled"),
+            "{retry:?}"
+        );
+        assert!(
+            failed.0 == Level::DEBUG && failed.1.contains("attempts=2"),
+            "{failed:?}"
+        );
+        assert!(
+            worked.0 == Level::TRACE && worked.1.contains("success"),
+            "{worked:?}"
+        );
+    }
+}

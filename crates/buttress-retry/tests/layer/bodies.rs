@@ -1,0 +1,252 @@
+//! Sending bodies again.
+
+use std::{convert::Infallible, pin::pin};
+
+use buttress_retry::{Buffered, Cloned, Ended, Replay, ReplayBody, ReplayError};
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody, channel::Channel};
+use tower::{Layer as _, ServiceExt as _};
+
+use crate::support::{Frames, MS, Upstream, answer, ended, get, http, put, report, send, status};
+
+fn frames(frames: Frames) -> Request<Frames> {
+    put("").map(|_| frames)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_sent_again_with_its_length() {
+    let upstream = Upstream::new().says(503).fails();
+    let out = send(&http().build().unwrap(), &upstream, put("a thing")).await;
+    assert_eq!(status(&out), 200);
+    for seen in upstream.seen() {
+        assert_eq!(
+            (seen.body.unwrap(), seen.length),
+            ("a thing".into(), Some(7))
+        );
+    }
+    assert_eq!(upstream.calls(), 3);
+}
+
+/// T10 of the traps.
+#[tokio::test(start_paused = true)]
+async fn trailers_are_sent_again() {
+    let body = Frames::default()
+        .data("a ")
+        .data("thing")
+        .trailers(&[("x-sum", "7")]);
+    let upstream = Upstream::new().says(503);
+    send(&http().build().unwrap(), &upstream, frames(body))
+        .await
+        .unwrap();
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 2);
+    for seen in seen {
+        assert_eq!(seen.body.unwrap(), "a thing");
+        assert_eq!(seen.trailers.unwrap()["x-sum"], "7");
+    }
+}
+
+/// T6 of the traps: a body of unknown length is no reason for the first attempt to fail, nor to wait.
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_through_at_once() {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
+    let request = put("").map(|_| body);
+    let layer = http().build().unwrap();
+    let service = tower::service_fn(|request: Request<ReplayBody<Channel<Bytes>>>| async {
+        let mut body = request.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "first");
+        Ok::<_, Infallible>(http::Response::new(Full::new(first)))
+    });
+    sender.send_data("first".into()).await.unwrap();
+    // It is answered while the sender has not ended.
+    let response = layer.layer(service).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    drop(sender);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_outgrows_the_cap_goes_through_and_is_not_repeated() {
+    for (cap, told) in [
+        (4_000, (Ended::Success, 2)),
+        (3_999, (Ended::NotReplayable, 1)),
+    ] {
+        let body = Frames::default()
+            .data("x".repeat(2_000))
+            .data("y".repeat(2_000));
+        let upstream = Upstream::new().says(503);
+        let layer = http().replay(Buffered::up_to(cap)).build().unwrap();
+        let out = layer.layer(upstream.clone()).oneshot(frames(body)).await;
+        assert_eq!(ended(&out), Some(told), "{cap}");
+        assert!(
+            upstream
+                .seen()
+                .iter()
+                .all(|seen| seen.body.as_ref().unwrap().len() == 4_000)
+        );
+    }
+}
+
+/// It was known from the start, so nothing was remembered; and nothing had passed, so it can be sent.
+#[tokio::test(start_paused = true)]
+async fn a_long_body_that_was_not_read_is_sent_again() {
+    let upstream = Upstream::new().hasty(answer(503));
+    let layer = http().replay(Buffered::up_to(3)).build().unwrap();
+    let out = layer
+        .layer(upstream.clone())
+        .oneshot(put("longer than three"))
+        .await;
+    assert_eq!(status(&out), 200);
+    assert_eq!(
+        upstream.seen()[1].body.as_ref().unwrap(),
+        "longer than three"
+    );
+}
+
+/// An upstream that answers in the middle of a request: what it had not read is read by the next attempt, and the
+/// connection that still sends is told that it is over.
+#[tokio::test(start_paused = true)]
+async fn what_was_half_read_is_read_on() {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
+    sender.send_data("one ".into()).await.unwrap();
+    let (first, mut kept) = {
+        let (first, kept) = Buffered::default().keep(body);
+        (first, kept)
+    };
+    let mut first = pin!(first);
+    assert_eq!(
+        first.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "one "
+    );
+
+    let replay = Buffered::default();
+    assert!(replay.can_repeat(&kept));
+    let second = replay.again(&mut kept).unwrap();
+    assert!(matches!(
+        first.frame().await,
+        Some(Err(ReplayError::Superseded))
+    ));
+    assert!(!second.is_end_stream());
+    sender.send_data("two".into()).await.unwrap();
+    sender.send_trailers(HeaderMap::new()).await.unwrap();
+    drop(sender);
+    let second = second.collect().await.unwrap();
+    assert!(second.trailers().is_some());
+    assert_eq!(second.to_bytes(), "one two");
+
+    let third = replay.again(&mut kept).unwrap();
+    assert_eq!(third.size_hint().exact(), Some(7));
+    assert!(!third.is_end_stream());
+    let third = third.collect().await.unwrap();
+    assert!(third.trailers().is_some());
+    assert_eq!(third.to_bytes(), "one two");
+}
+
+/// An attempt that is dropped in the middle, as a timeout does, leaves the rest to the next one.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_attempt_leaves_the_rest() {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
+    let upstream = Upstream::new();
+    let layer = http().attempt_timeout(50 * MS).build().unwrap();
+    sender.send_data("one ".into()).await.unwrap();
+    let sending = tokio::spawn({
+        let upstream = upstream.clone();
+        async move { send(&layer, &upstream, put("").map(|_| body)).await }
+    });
+    tokio::time::sleep(60 * MS).await;
+    sender.send_data("two".into()).await.unwrap();
+    drop(sender);
+    let out = sending.await.unwrap();
+    assert_eq!((status(&out), report(&out).unwrap().attempts()), (200, 2));
+    assert_eq!(upstream.seen()[0].body.as_ref().unwrap(), "one two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_broke_off_is_not_sent_again() {
+    let body = Frames::default().data("half").breaks_off();
+    let upstream = Upstream::new().fails();
+    let layer = http().build().unwrap();
+    let error = send(&layer, &upstream, frames(body)).await.unwrap_err();
+    assert_eq!((error, upstream.calls()), ("broken pipe", 1));
+    let heard = upstream.seen()[0].body.clone().unwrap_err();
+    assert_eq!(heard, "the request's body failed: connection reset");
+}
+
+/// A million empty frames are not remembered, and end the remembering nonetheless if there are more than data.
+#[tokio::test(start_paused = true)]
+async fn small_frames_are_not_free() {
+    let tiny = (0..2_000).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))));
+    let (first, kept) = Buffered::default().keep(StreamBody::new(tokio_stream::iter(tiny)));
+    assert_eq!(first.collect().await.unwrap().to_bytes().len(), 2_000);
+    assert!(
+        !Buffered::default().can_repeat(&kept),
+        "2,000 × 64 bytes are more than 64 KiB"
+    );
+
+    let empty = (0..2_000).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::new())));
+    let (first, kept) = Buffered::default().keep(StreamBody::new(tokio_stream::iter(empty)));
+    first.collect().await.unwrap();
+    assert!(Buffered::default().can_repeat(&kept));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_cloned_the_service_takes_the_same_request() {
+    let calls = std::sync::atomic::AtomicU32::new(0);
+    let service = tower::service_fn(|request: Request<Full<Bytes>>| {
+        let first = calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        async move {
+            let body = request.into_body();
+            assert_eq!(body.size_hint().exact(), Some(7));
+            let status = if first { 503 } else { 200 };
+            Ok::<_, Infallible>(http::Response::builder().status(status).body(body).unwrap())
+        }
+    });
+    let layer = http().replay(Cloned).build().unwrap();
+    let response = layer.layer(service).oneshot(put("a thing")).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "a thing"
+    );
+}
+
+#[tokio::test]
+async fn an_empty_body_is_empty_each_time() {
+    let (first, mut kept) = Buffered::default().keep(Empty::<Bytes>::new());
+    let again = Buffered::default().again(&mut kept).unwrap();
+    for mut body in [first, again, ReplayBody::default()] {
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(body.frame().await.is_none());
+    }
+}
+
+/// hyper-util asks for that.
+#[test]
+fn it_is_unpin_and_can_be_sent() {
+    fn is<T: Unpin + Send + Sync>() {}
+    is::<ReplayBody<Full<Bytes>>>();
+    fn always<B: Send>() {
+        fn is<T: Unpin + Send>() {}
+        is::<ReplayBody<B>>();
+    }
+    always::<std::marker::PhantomPinned>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_response_passes_untouched() {
+    let frames = Frames::default()
+        .data("a")
+        .data("b")
+        .trailers(&[("x-end", "1")]);
+    let upstream = Upstream::new().answers(answer(200).map(|_| frames));
+    let body = send(&http().build().unwrap(), &upstream, get())
+        .await
+        .unwrap()
+        .into_body();
+    let body = body.collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["x-end"], "1");
+    assert_eq!(body.to_bytes(), "ab");
+}

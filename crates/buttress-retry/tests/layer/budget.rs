@@ -1,0 +1,114 @@
+//! T7 of the traps: the budget bites.
+
+use std::sync::Arc;
+
+use buttress_retry::{Budget, Ended, RetryLayer};
+
+use crate::support::{Upstream, ended, get, http, report, send, status};
+
+/// A thousand calls to an upstream that is down: how many requests it gets.
+async fn load(layer: &RetryLayer) -> usize {
+    let mut upstream = Upstream::new();
+    for _ in 0..3_000 {
+        upstream = upstream.says(500);
+    }
+    for _ in 0..1_000 {
+        assert_eq!(status(&send(layer, &upstream, get()).await), 500);
+    }
+    upstream.calls()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_down_gets_no_more_than_its_share() {
+    for (ratio, requests) in [(0.1, 1_100), (0.4, 1_400), (0.6, 1_600), (0.9, 1_900)] {
+        let budget = Budget::ratio(ratio).per_second(0).build().unwrap();
+        let layer = http()
+            .backoff(|_| std::time::Duration::ZERO)
+            .budget(budget)
+            .build()
+            .unwrap();
+        assert_eq!(load(&layer).await, requests, "{ratio}");
+    }
+}
+
+/// What is there unless told otherwise: a fifth, and a hundred in ten seconds.
+#[tokio::test(start_paused = true)]
+async fn there_is_one_by_default() {
+    let layer = RetryLayer::http()
+        .backoff(|_| std::time::Duration::ZERO)
+        .build()
+        .unwrap();
+    assert_eq!(load(&layer).await, 1_300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_policies_can_share_one() {
+    let budget = Budget::ratio(1.0).per_second(0).build().unwrap();
+    let layer = || {
+        http()
+            .max_attempts(2)
+            .budget(budget.clone())
+            .build()
+            .unwrap()
+    };
+    let (one, other) = (layer(), layer());
+    let upstream = Upstream::new().says(500).says(500).says(500);
+    assert_eq!(
+        ended(&send(&one, &upstream, get()).await),
+        Some((Ended::Attempts, 2))
+    );
+    // One call each, of which the first one's was spent.
+    assert_eq!(
+        ended(&send(&other, &upstream, get()).await),
+        Some((Ended::Success, 2))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpcs_throttling_stops_and_recovers() {
+    let layer = http()
+        .max_attempts(2)
+        .budget(Budget::throttling(4, 0.5).unwrap())
+        .build()
+        .unwrap();
+    // Each failure takes one of four: at two there are no more retries.
+    let upstream = Upstream::new().says(500).says(500).says(500);
+    assert_eq!(
+        ended(&send(&layer, &upstream, get()).await),
+        Some((Ended::Attempts, 2))
+    );
+    assert_eq!(
+        ended(&send(&layer, &upstream, get()).await),
+        Some((Ended::Budget, 1))
+    );
+    // Successes give it back: 1 + 4 × 0.5, and one more.
+    for _ in 0..5 {
+        assert_eq!(report(&send(&layer, &upstream, get()).await), None);
+    }
+    let upstream = Upstream::new().says(500);
+    assert_eq!(
+        ended(&send(&layer, &upstream, get()).await),
+        Some((Ended::Success, 2))
+    );
+}
+
+/// A refactoring once disconnected a budget for months: all services of a layer share it.
+#[tokio::test(start_paused = true)]
+async fn services_and_clones_share_it() {
+    let layer = Arc::new(
+        http()
+            .budget(Budget::ratio(0.0).per_second(1).build().unwrap())
+            .max_attempts(2)
+            .build()
+            .unwrap(),
+    );
+    let mut retries = 0;
+    for _ in 0..20 {
+        let upstream = Upstream::new().says(500);
+        send(&RetryLayer::clone(&layer), &upstream, get())
+            .await
+            .unwrap();
+        retries += upstream.calls() - 1;
+    }
+    assert_eq!(retries, 10);
+}

@@ -1,0 +1,177 @@
+//! gRPC, as its proposal A6 has it.
+
+use std::time::Duration;
+
+use buttress_http::{GrpcCode, GrpcRefusal};
+use buttress_retry::{Ended, Http, LayerFor, RetryBuilder, RetryLayer};
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt as _;
+
+use crate::support::{
+    Frames, MS, S, Upstream, answer, call, ended, http, send, status, steady, with,
+};
+use buttress_core::{Clock as _, Tick, clock::TokioClock};
+
+fn grpc() -> RetryBuilder<LayerFor<Http>> {
+    steady(RetryLayer::grpc([
+        GrpcCode::Unavailable,
+        GrpcCode::ResourceExhausted,
+    ]))
+}
+
+/// Trailers-Only: the status in the headers.
+fn only(code: u32) -> Response<Frames> {
+    let refusal = GrpcRefusal::new(GrpcCode::from_u32(code).unwrap(), "");
+    refusal
+        .into_response(&HeaderMap::new())
+        .map(|()| Frames::default())
+}
+
+/// A normal response, with the status in its trailers.
+fn trailing(status: &'static str) -> Response<Frames> {
+    let frames = Frames::default()
+        .data("message")
+        .trailers(&[("grpc-status", status)]);
+    with(answer(200), "content-type", "application/grpc").map(|_| frames)
+}
+
+/// T9 of the traps: an HTTP 200 is no success.
+#[tokio::test(start_paused = true)]
+async fn trailers_only_is_read() {
+    for code in 0..=16 {
+        let upstream = Upstream::new().answers(only(code));
+        let out = send(&grpc().build().unwrap(), &upstream, call("ping")).await;
+        let repeated = matches!(code, 8 | 14);
+        assert_eq!(upstream.calls() == 2, repeated, "{code}: {out:?}");
+        assert!(
+            upstream
+                .seen()
+                .iter()
+                .all(|seen| seen.body.as_ref().unwrap() == "ping")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_counted_for_the_server() {
+    let upstream = Upstream::new().answers(only(14)).answers(only(14));
+    send(&grpc().build().unwrap(), &upstream, call(""))
+        .await
+        .unwrap();
+    let seen = upstream.seen();
+    let counted: Vec<_> = seen
+        .iter()
+        .map(|seen| {
+            seen.headers
+                .get("grpc-previous-rpc-attempts")
+                .map(|n| n.to_str().unwrap())
+        })
+        .collect();
+    assert_eq!(counted, [None, Some("1"), Some("2")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_info_and_pushback_are_waited_for() {
+    let wait = 1_500 * MS;
+    let info = GrpcRefusal::resource_exhausted("slow down").retry_after(wait);
+    let info = info
+        .into_response(&HeaderMap::new())
+        .map(|()| Frames::default());
+    let pushback = with(only(14), "grpc-retry-pushback-ms", "1500");
+    for refusal in [info, pushback] {
+        let upstream = Upstream::new().answers(refusal);
+        send(&grpc().build().unwrap(), &upstream, call(""))
+            .await
+            .unwrap();
+        assert_eq!(upstream.times(), [Duration::ZERO, wait]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushback_may_forbid_it() {
+    for pushback in ["-1", "soon", "2147483648"] {
+        let upstream = Upstream::new().answers(with(only(14), "grpc-retry-pushback-ms", pushback));
+        let out = send(&grpc().build().unwrap(), &upstream, call("")).await;
+        assert_eq!(ended(&out), Some((Ended::GaveUp, 1)), "{pushback}");
+    }
+}
+
+/// A bare answer of a proxy is understood as HTTP's.
+#[tokio::test(start_paused = true)]
+async fn a_proxys_answer_is_http() {
+    let upstream = Upstream::new()
+        .says(503)
+        .answers(with(answer(429), "retry-after", "1"));
+    let out = send(&grpc().build().unwrap(), &upstream, call("")).await;
+    assert_eq!((status(&out), upstream.calls()), (200, 3));
+}
+
+/// Calls that come along with HTTP have no method that says that they are safe.
+#[tokio::test(start_paused = true)]
+async fn http_repeats_calls_only_on_ones_word() {
+    let upstream = Upstream::new().answers(only(14));
+    let out = send(&http().build().unwrap(), &upstream, call("")).await;
+    assert_eq!(ended(&out), Some((Ended::NotSafe, 1)));
+    let upstream = Upstream::new().answers(only(14));
+    let layer = http()
+        .repeatable(|head| head.uri().path() == "/")
+        .build()
+        .unwrap();
+    assert_eq!(
+        ended(&send(&layer, &upstream, call("")).await),
+        Some((Ended::Success, 2))
+    );
+}
+
+/// Headers without a status commit the call, whatever the trailers will say.
+#[tokio::test(start_paused = true)]
+async fn headers_commit() {
+    let upstream = Upstream::new().answers(trailing("14"));
+    let response = send(&grpc().build().unwrap(), &upstream, call(""))
+        .await
+        .unwrap();
+    assert_eq!(upstream.calls(), 1);
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "14");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_are_awaited_on_demand() {
+    let layer = grpc()
+        .await_trailers(1_024, S, |head| head.uri().path() == "/")
+        .build()
+        .unwrap();
+    let upstream = Upstream::new()
+        .answers(trailing("14"))
+        .answers(trailing("0"));
+    let response = send(&layer, &upstream, call("")).await.unwrap();
+    assert_eq!(upstream.calls(), 2);
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "message");
+
+    let mut streaming = call("");
+    *streaming.uri_mut() = "/stream".parse().unwrap();
+    let upstream = Upstream::new().answers(trailing("14"));
+    send(&layer, &upstream, streaming).await.unwrap();
+    assert_eq!(upstream.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn awaiting_is_bounded() {
+    let layer = grpc().await_trailers(1_024, S, |_| true).build().unwrap();
+    let long = Frames::default()
+        .data("x".repeat(2_000))
+        .trailers(&[("grpc-status", "14")]);
+    let hanging = Frames::default().data("x").hangs();
+    let broken = Frames::default().data("x").breaks_off();
+    for (frames, length) in [(long, 2_000), (hanging, 1), (broken, 1)] {
+        let upstream = Upstream::new().answers(answer(200).map(|_| frames));
+        let clock = TokioClock::starting_now();
+        let mut body = send(&layer, &upstream, call("")).await.unwrap().into_body();
+        assert!(clock.now().saturating_duration_since(Tick::ZERO) <= S);
+        assert_eq!(upstream.calls(), 1);
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first.len(), length);
+    }
+}

@@ -1,0 +1,292 @@
+//! Which answers are repeated, when, and what becomes of them.
+
+use std::sync::{Arc, Mutex};
+
+use buttress_core::clock::WallClock;
+use buttress_http::{LocalRefusal, RateLimitInfo};
+use buttress_retry::{Ended, Judgment};
+use http::Response;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use crate::support::{
+    Frames, MS, NOW, S, Upstream, answer, ended, get, http, send, status, to, too_many, with,
+};
+use buttress_core::{Clock as _, Tick, clock::TokioClock};
+
+#[tokio::test(start_paused = true)]
+async fn what_may_pass_is_repeated() {
+    for code in [408, 425, 500, 502, 503, 504, 520] {
+        let upstream = Upstream::new().says(code).says(code);
+        let out = send(&http().build().unwrap(), &upstream, get()).await;
+        assert_eq!(status(&out), 200, "{code}");
+        assert_eq!(upstream.times(), [NOW, 100 * MS, 300 * MS], "{code}");
+        assert_eq!(ended(&out), Some((Ended::Success, 3)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_be_the_same_is_not() {
+    for code in [200, 204, 301, 400, 401, 403, 404, 409, 501, 505, 507] {
+        let upstream = Upstream::new().says(code);
+        let out = send(&http().build().unwrap(), &upstream, get()).await;
+        assert_eq!((status(&out), upstream.calls()), (code, 1));
+        assert_eq!(ended(&out), None, "nothing is remarkable about {code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_repeated_and_passes_unchanged() {
+    let upstream = Upstream::new().fails();
+    let layer = http().max_attempts(2).build().unwrap();
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    let upstream = Upstream::new().fails().fails();
+    let error = send(&layer, &upstream, get()).await.unwrap_err();
+    assert_eq!((error, upstream.calls()), ("broken pipe", 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answer_is_handed_on() {
+    let last = Response::new(Frames::default().data("sorry"));
+    let (mut parts, body) = last.into_parts();
+    parts.status = 503.try_into().unwrap();
+    let upstream = Upstream::new()
+        .says(500)
+        .answers(Response::from_parts(parts, body));
+    let layer = http().max_attempts(2).build().unwrap();
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (503, Some((Ended::Attempts, 2)))
+    );
+    assert_eq!(
+        out.unwrap().into_body().collect().await.unwrap().to_bytes(),
+        "sorry"
+    );
+}
+
+#[derive(Debug)]
+struct In1994;
+
+impl WallClock for In1994 {
+    fn now(&self) -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + 784_111_777 * S
+    }
+}
+
+/// T4 of the traps: both forms, whatever the backoff would have been, and what the vendors made of it.
+#[tokio::test(start_paused = true)]
+async fn the_servers_word_comes_first() {
+    let cases = [
+        (too_many("7"), 7 * S),
+        (too_many("Sun, 06 Nov 1994 08:50:00 GMT"), 23 * S),
+        (with(answer(503), "retry-after", "7"), 7 * S),
+        (with(too_many("7"), "retry-after-ms", "250"), 250 * MS),
+        (with(answer(500), "retry-after", "7"), 7 * S),
+        (
+            with(
+                with(answer(429), "x-ratelimit-remaining", "0"),
+                "x-ratelimit-reset",
+                "9",
+            ),
+            9 * S,
+        ),
+    ];
+    for (refusal, wait) in cases {
+        let said = format!("{refusal:?}");
+        let upstream = Upstream::new().answers(refusal);
+        let layer = http().wall_clock(Arc::new(In1994)).build().unwrap();
+        assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+        assert_eq!(upstream.times(), [NOW, wait], "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_wants_no_retry_gets_none() {
+    for refusal in [
+        with(too_many("1"), "x-should-retry", "false"),
+        with(answer(500), "stripe-should-retry", "false"),
+    ] {
+        let code = refusal.status().as_u16();
+        let upstream = Upstream::new().answers(refusal);
+        let out = send(&http().build().unwrap(), &upstream, get()).await;
+        assert_eq!(
+            (status(&out), ended(&out)),
+            (code, Some((Ended::GaveUp, 1)))
+        );
+    }
+    let upstream = Upstream::new().answers(with(answer(409), "x-should-retry", "true"));
+    assert_eq!(
+        status(&send(&http().build().unwrap(), &upstream, get()).await),
+        200
+    );
+}
+
+/// T4 of the traps: 561,635 s were once slept. Nor is it shortened.
+#[tokio::test(start_paused = true)]
+async fn a_word_beyond_the_longest_wait_is_handed_on_at_once() {
+    let upstream = Upstream::new().answers(too_many("561635"));
+    let out = send(&http().build().unwrap(), &upstream, get()).await;
+    assert_eq!((status(&out), ended(&out)), (429, Some((Ended::GaveUp, 1))));
+    assert_eq!(upstream.times(), [NOW]);
+    let report = crate::support::report(&out).unwrap();
+    assert_eq!(report.elapsed(), NOW);
+}
+
+/// No number tells how long: a second at least, and the backoff if that is longer.
+#[tokio::test(start_paused = true)]
+async fn a_silent_429_waits() {
+    let upstream = Upstream::new().says(429).says(429);
+    let layer = http().backoff(|n: u32| 600 * MS * n).build().unwrap();
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.times(), [NOW, S, 2_200 * MS]);
+}
+
+fn json(body: &'static str) -> Response<Frames> {
+    let response = with(answer(429), "content-type", "application/json");
+    response.map(|_| Frames::default().data(body))
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_head_is_silent_the_body_tells() {
+    let google = r#"{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"30s"}]}}"#;
+    let upstream = Upstream::new().answers(json(google));
+    assert_eq!(
+        status(&send(&http().build().unwrap(), &upstream, get()).await),
+        200
+    );
+    assert_eq!(upstream.times(), [NOW, 30 * S]);
+}
+
+/// Waiting does not refill a billing quota; and the body is handed on as it came.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_was_looked_at_is_intact() {
+    let quota = r#"{"error":{"code":"insufficient_quota"}}"#;
+    let refusal = json("").map(|_| {
+        let frames = Frames::default()
+            .data(&quota.as_bytes()[..10])
+            .data(&quota.as_bytes()[10..]);
+        frames.trailers(&[("x-end", "1")])
+    });
+    let upstream = Upstream::new().answers(refusal);
+    let out = send(&http().build().unwrap(), &upstream, get()).await;
+    assert_eq!(ended(&out), Some((Ended::GaveUp, 1)));
+    let response = out.unwrap();
+    assert!(response.extensions().get::<RateLimitInfo>().is_some());
+    let body = response.into_body();
+    assert!(!body.is_end_stream());
+    assert_eq!(body.size_hint().lower(), quota.len() as u64);
+    let body = body.collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["x-end"], "1");
+    assert_eq!(body.to_bytes(), quota);
+}
+
+/// Of a body that is longer, or breaks off, or does not come, what there is is handed on.
+#[tokio::test(start_paused = true)]
+async fn looking_is_bounded() {
+    let layer = http().max_attempts(1).max_parks(0).build().unwrap();
+    let long = "x".repeat(3_000);
+    let upstream = Upstream::new()
+        .answers(json("").map(|_| {
+            Frames::default()
+                .data(long.clone())
+                .data(long.clone())
+                .data(long.clone())
+        }))
+        .answers(json("").map(|_| Frames::default().data("half").breaks_off()))
+        .answers(json("").map(|_| Frames::default().data("half").hangs()));
+    let body = send(&layer, &upstream, get()).await.unwrap().into_body();
+    assert_eq!(body.collect().await.unwrap().to_bytes().len(), 9_000);
+
+    let mut body = send(&layer, &upstream, get()).await.unwrap().into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "half"
+    );
+    assert_eq!(body.frame().await.unwrap().unwrap_err(), "connection reset");
+    assert!(body.frame().await.is_none());
+
+    let clock = TokioClock::starting_now();
+    let mut body = send(&layer, &upstream, get()).await.unwrap().into_body();
+    assert_eq!(
+        clock.now().saturating_duration_since(Tick::ZERO),
+        S,
+        "no longer than that for a look"
+    );
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "half"
+    );
+}
+
+/// T5 of the traps: what is kept while sleeping pins its connection.
+#[tokio::test(start_paused = true)]
+async fn a_rejected_response_is_read_or_dropped_before_the_wait() {
+    let small = Frames::default().data("sorry").data("really");
+    let large = Frames::default()
+        .data("x".repeat(10_000))
+        .data("x".repeat(10_000))
+        .data("more");
+    let hanging = Frames::default().data("sorry").hangs();
+    for (frames, left, after) in [(small, 0, NOW), (large, 1, NOW), (hanging, 0, 50 * MS)] {
+        let dropped = Arc::new(Mutex::new(None));
+        let refusal = with(answer(503), "retry-after", "5").map(|_| frames.tells(&dropped));
+        // Nothing of it is left to look for.
+        let refusal = with(refusal, "content-encoding", "gzip");
+        let upstream = Upstream::new().answers(refusal);
+        let layer = http().build().unwrap();
+        let sending = tokio::spawn({
+            let upstream = upstream.clone();
+            async move { send(&layer, &upstream, get()).await }
+        });
+        tokio::time::sleep(after + MS).await;
+        assert_eq!(*dropped.lock().unwrap(), Some(left));
+        assert_eq!(upstream.calls(), 1);
+        // The wait is reckoned from the answer, however long that took.
+        assert_eq!(status(&sending.await.unwrap()), 200);
+        assert_eq!(upstream.times(), [NOW, 5 * S]);
+    }
+}
+
+/// D7 of the traps: refused on this side, by pacing or an open circuit, so nothing was processed, and the time is right.
+#[tokio::test(start_paused = true)]
+async fn a_local_refusal_is_repeated_when_its_time_is_over() {
+    let refused = |code, wait| {
+        let mut response = answer(code);
+        LocalRefusal::new(wait).mark(&mut response);
+        response
+    };
+    let upstream = Upstream::new().answers(refused(503, Some(3 * S)));
+    let layer = http().build().unwrap();
+    let out = send(&layer, &upstream, crate::support::post("")).await;
+    assert_eq!((status(&out), upstream.times()), (200, vec![NOW, 3 * S]));
+
+    // Opened by hand: nobody knows for how long.
+    let upstream = Upstream::new().answers(refused(503, None));
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.times(), [NOW, 100 * MS]);
+
+    // Denied.
+    let upstream = Upstream::new().answers(refused(403, None));
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_better_is_asked_first() {
+    let layer = http()
+        .classify(|status, headers| match status.as_u16() {
+            200 if headers.contains_key("x-busy") => Some(Judgment::TRANSIENT),
+            500 => Some(Judgment::NotRetryable),
+            _ => None,
+        })
+        .build()
+        .unwrap();
+    let upstream = Upstream::new()
+        .answers(with(answer(200), "x-busy", "1"))
+        .says(503);
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.calls(), 3);
+    let upstream = Upstream::new().says(500);
+    assert_eq!(ended(&send(&layer, &upstream, to("/")).await), None);
+    assert_eq!(upstream.calls(), 1);
+}

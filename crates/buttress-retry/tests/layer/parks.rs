@@ -1,0 +1,184 @@
+//! T8 of the traps: one 429 parks the upstream for everybody.
+
+use buttress_http::{Head, LocalRefusal, keys::Authority};
+use buttress_retry::Ended;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use tower::{Layer as _, ServiceExt as _};
+
+use crate::support::{
+    Inner, MS, NOW, S, TOO_MANY, Upstream, answer, call, ended, get, http, local, post, send,
+    status, to, too_many, with,
+};
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_meanwhile_waits() {
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new().answers(too_many("5"));
+    // A POST, which is not repeated; its 429 counts nonetheless.
+    assert_eq!(status(&send(&layer, &upstream, post("")).await), 429);
+    tokio::time::sleep(S).await;
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!((status(&out), upstream.times()), (200, vec![NOW, 5 * S]));
+    // Nobody is parked any more.
+    let request = get();
+    assert_eq!(layer.parked((&request).into()), None);
+    assert_eq!(status(&send(&layer, &upstream, request).await), 200);
+    assert_eq!(upstream.times(), [NOW, 5 * S, 5 * S]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_wait_is_told_for_how_long() {
+    let layer = http().max_wait(10 * S).build().unwrap();
+    let upstream = Upstream::new().answers(too_many("30")).says(200);
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(ended(&out), Some((Ended::GaveUp, 1)));
+    tokio::time::sleep(1_500 * MS).await;
+
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!((status(&out), ended(&out)), (429, Some((Ended::Parked, 0))));
+    assert_eq!(local(&out), Some(LocalRefusal::new(Some(28_500 * MS))));
+    let response = out.unwrap();
+    assert_eq!(response.headers()["retry-after"], "29");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert!(
+        !response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .is_empty()
+    );
+    assert_eq!(upstream.calls(), 1);
+
+    let refused = send(&layer, &upstream, call("")).await.unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["grpc-status"]),
+        (200, &"8".parse().unwrap())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_does_not_wait() {
+    let layer = http().total_timeout(3 * S).build().unwrap();
+    let upstream = Upstream::new().answers(too_many("5"));
+    assert_eq!(
+        ended(&send(&layer, &upstream, get()).await),
+        Some((Ended::Deadline, 1))
+    );
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!((status(&out), ended(&out)), (429, Some((Ended::Parked, 0))));
+    tokio::time::sleep(3 * S).await;
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.times(), [NOW, 5 * S]);
+}
+
+/// Whoever was told less is held back by whoever was told more.
+#[tokio::test(start_paused = true)]
+async fn the_later_word_counts() {
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new()
+        .answers(too_many("2"))
+        .answers(too_many("6"));
+    let slow = tower::service_fn(|request: Inner<Full<Bytes>>| {
+        let answer = upstream.clone().oneshot(request);
+        async {
+            // So that both are asked before one is answered.
+            tokio::task::yield_now().await;
+            answer.await
+        }
+    });
+    let send = || layer.layer(slow).oneshot(get());
+    let (one, other) = tokio::join!(send(), send());
+    assert_eq!((status(&one), status(&other)), (200, 200));
+    assert_eq!(upstream.times(), [NOW, NOW, 6 * S, 6 * S]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_upstreams_and_credentials_go_on() {
+    let layer = http().build().unwrap();
+    let as_user = |uri: &str, name: &'static str, key: &str| {
+        let mut request = to(uri);
+        request.headers_mut().insert(name, key.parse().unwrap());
+        request
+    };
+    let parked = || as_user("https://api.example/a", "authorization", "Bearer one");
+    let upstream = Upstream::new().answers(too_many("600"));
+    send(&layer, &upstream, parked()).await.unwrap();
+    for request in [
+        as_user("https://other.example/a", "authorization", "Bearer one"),
+        as_user("https://api.example/a", "authorization", "Bearer two"),
+        as_user("https://api.example/a", "x-api-key", "Bearer one"),
+        get(),
+    ] {
+        assert_eq!(status(&send(&layer, &upstream, request).await), 200);
+    }
+    for request in [
+        parked(),
+        as_user("https://API.example/b", "authorization", "Bearer one"),
+    ] {
+        assert_eq!(
+            send(&layer, &upstream, request).await.unwrap().status(),
+            TOO_MANY
+        );
+    }
+    assert_eq!(upstream.calls(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_it_is_about_can_be_said() {
+    let by_path = |head: &Head, key: &mut buttress_core::KeyWriter<'_>| {
+        key.text(head.uri().path());
+        Ok::<(), buttress_core::MissingKey>(())
+    };
+    let layer = http().park_by((Authority, by_path)).build().unwrap();
+    let upstream = Upstream::new().answers(too_many("600"));
+    send(&layer, &upstream, to("https://api.example/a"))
+        .await
+        .unwrap();
+    let other = send(&layer, &upstream, to("https://api.example/b")).await;
+    let same = send(&layer, &upstream, to("https://api.example/a")).await;
+    assert_eq!((status(&other), status(&same)), (200, 429));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_lifts_it() {
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new()
+        .answers(too_many("600"))
+        .answers(too_many("600"));
+    let (request, other) = (get(), to("https://other.example/"));
+    send(&layer, &upstream, request.clone()).await.unwrap();
+    send(&layer, &upstream, other.clone()).await.unwrap();
+    // For as long as one holds others back, not for as long as was said.
+    assert_eq!(layer.parked((&request).into()), Some(300 * S));
+    layer.unpark((&request).into());
+    assert_eq!(layer.parked((&request).into()), None);
+    assert_eq!(status(&send(&layer, &upstream, request).await), 200);
+    assert!(layer.parked((&other).into()).is_some());
+    layer.unpark_all();
+    assert_eq!(status(&send(&layer, &upstream, other).await), 200);
+}
+
+/// D7 of the traps.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_this_side_and_a_failure_park_nobody() {
+    let mut refused = too_many("600");
+    LocalRefusal::new(Some(600 * S)).mark(&mut refused);
+    for refusal in [refused, with(answer(500), "retry-after", "600")] {
+        let layer = http().build().unwrap();
+        let upstream = Upstream::new().answers(refusal);
+        send(&layer, &upstream, get()).await.unwrap();
+        assert_eq!(layer.parked((&get()).into()), None);
+        assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_parks_everybody_finds_out_alone() {
+    let layer = http().max_parks(0).build().unwrap();
+    let upstream = Upstream::new().answers(too_many("600"));
+    send(&layer, &upstream, get()).await.unwrap();
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+}

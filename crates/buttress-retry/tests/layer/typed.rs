@@ -1,0 +1,84 @@
+//! Requests of any type.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use buttress_retry::{Ended, Error, Judgment, LayerFor, RetryBuilder, RetryLayer, Typed};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::{MS, S, steady};
+
+type Judged = Result<u32, &'static str>;
+
+fn layer() -> RetryBuilder<LayerFor<Typed<u32, &'static str>>> {
+    steady(RetryLayer::typed(
+        |result: Result<&u32, &&'static str>| match result {
+            Ok(_) => Judgment::Success,
+            Err(&"busy") => Judgment::TRANSIENT,
+            Err(&"slow down") => Judgment::Throttled {
+                retry_after: Some(5 * S),
+            },
+            Err(_) => Judgment::NotRetryable,
+        },
+    ))
+}
+
+async fn answered(
+    layer: &RetryLayer<Typed<u32, &'static str>>,
+    answers: &[Judged],
+) -> Result<u32, Error<&'static str>> {
+    let n = AtomicU32::new(0);
+    let service = service_fn(|_: u32| {
+        let n = n.fetch_add(1, Ordering::SeqCst) as usize;
+        std::future::ready(answers[n])
+    });
+    layer.layer(service).oneshot(1).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_classifier_decides() {
+    let layer = layer().build().unwrap();
+    assert_eq!(
+        answered(&layer, &[Err("busy"), Err("busy"), Ok(3)]).await,
+        Ok(3)
+    );
+    let error = answered(&layer, &[Err("wrong")]).await.unwrap_err();
+    let told = error
+        .report()
+        .map(|report| (report.ended(), report.attempts()));
+    assert_eq!(told, Some((Ended::NotRetryable, 1)));
+    let error = answered(&layer, &[Err("busy"); 3]).await.unwrap_err();
+    let told = error
+        .report()
+        .map(|report| (report.ended(), report.attempts()));
+    assert_eq!(told, Some((Ended::Attempts, 3)));
+    assert_eq!(
+        error.to_string(),
+        "the call failed: 3 attempts in 300ms: all attempts were made"
+    );
+    assert_eq!(error.into_inner(), Some("busy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_parks_everybody() {
+    let layer = layer().max_wait(3 * S).throttled_wait(S).build().unwrap();
+    assert!(answered(&layer, &[Err("slow down")]).await.is_err());
+    let error = answered(&layer, &[Ok(1)]).await.unwrap_err();
+    assert!(matches!(error, Error::Parked { retry_after, .. } if retry_after == 5 * S));
+    layer.unpark_all();
+    assert_eq!(answered(&layer, &[Ok(1)]).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_is_an_error() {
+    let layer = layer().attempt_timeout(S).build().unwrap();
+    let service = service_fn(|_: u32| std::future::pending::<Judged>());
+    let error = layer.layer(service).oneshot(1).await.unwrap_err();
+    let Error::TimedOut { report, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((report.attempts(), report.elapsed()), (3, 3_300 * MS));
+    assert_ne!(report.elapsed(), Duration::ZERO);
+}
