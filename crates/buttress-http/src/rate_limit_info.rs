@@ -50,6 +50,7 @@
 mod body;
 mod dialects;
 mod duration;
+mod glance;
 mod hints;
 mod info;
 mod limit;

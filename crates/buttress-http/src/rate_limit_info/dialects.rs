@@ -141,7 +141,7 @@ fn window(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::glance::is_of_limits, *};
 
     #[test]
     fn numbers_with_things_around_them() {
@@ -174,9 +174,11 @@ mod tests {
             for name in names
                 .iter()
                 .chain(&dialect.reset)
+                .chain(USED_OF)
                 .filter(|name| !name.is_empty())
             {
                 assert_eq!(http::HeaderName::from_static(name).as_str(), *name);
+                assert!(is_of_limits(name), "{name} is not looked for at a glance");
             }
         }
     }

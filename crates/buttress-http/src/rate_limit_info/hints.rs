@@ -1,7 +1,10 @@
+mod builder;
+mod table;
+
 use std::{sync::Arc, time::Duration};
 
-use buttress_core::ConfigError;
-
+pub use self::builder::BodyHintsBuilder;
+use self::table::{CODES, MEANS, Sign, WAITS};
 use super::{duration, verdict::Cause};
 use crate::{RetryAfter, seconds::seconds};
 
@@ -24,27 +27,11 @@ pub struct BodyHints {
     own: Arc<Own>,
 }
 
-/// Rows that the user adds come before the vendors'.
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct BodyHintsBuilder {
-    own: Own,
-}
-
 #[derive(Clone, Debug, Default)]
 struct Own {
     means: Vec<(Sign<String>, Cause)>,
     waits: Vec<(String, WaitUnit)>,
     without_vendors: bool,
-}
-
-/// By what a body is recognised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sign<T> {
-    /// A member that holds a code holds this one.
-    Code(T),
-    /// A string has this in it, in lower case.
-    Phrase(T),
 }
 
 /// How a member of a body tells a wait.
@@ -60,54 +47,6 @@ pub enum WaitUnit {
     /// A span with units: `"30s"`, `"1m2.5s"`.
     Duration,
 }
-
-/// Names of members that hold codes, without case.
-const CODES: [&str; 6] = ["code", "type", "status", "reason", "__type", "error"];
-
-#[rustfmt::skip]
-static MEANS: &[(Sign<&str>, Cause)] = &[
-    // No wait refills these.
-    (Sign::Code("insufficient_quota"), Cause::Billing),          // OpenAI
-    (Sign::Code("billing_hard_limit_reached"), Cause::Billing),  // OpenAI
-    (Sign::Code("billing_not_active"), Cause::Billing),          // OpenAI
-    (Sign::Code("credit_balance_exhausted"), Cause::Billing),    // OpenAI
-    (Sign::Code("billing_error"), Cause::Billing),               // Anthropic
-    (Sign::Code("enforced_spend_limit_reached"), Cause::Billing), // Anthropic
-    (Sign::Code("creditsdepleted"), Cause::Billing),             // X
-    // The provider, or whoever stands behind it.
-    (Sign::Phrase("上游负载已饱和"), Cause::Overload),            // one-api: "the upstream is saturated"
-    (Sign::Code("overloaded_error"), Cause::Overload),           // Anthropic
-    (Sign::Code("server_overloaded"), Cause::Overload),
-    // A day's quota, among limits that are per minute.
-    (Sign::Phrase("perdayperproject"), Cause::Window),           // Google
-    (Sign::Phrase("per day"), Cause::Window),
-    // The caller's rate.
-    (Sign::Code("rate_limit_error"), Cause::Burst),              // Anthropic
-    (Sign::Code("rate_limit_exceeded"), Cause::Burst),           // OpenAI
-    (Sign::Code("ratelimitreached"), Cause::Burst),              // Azure AI
-    (Sign::Code("resource_exhausted"), Cause::Burst),            // Google
-    (Sign::Code("slowdown"), Cause::Burst),                      // AWS, here and below
-    (Sign::Code("throttling"), Cause::Burst),
-    (Sign::Code("throttlingexception"), Cause::Burst),
-    (Sign::Code("throttledexception"), Cause::Burst),
-    (Sign::Code("requestthrottled"), Cause::Burst),
-    (Sign::Code("requestthrottledexception"), Cause::Burst),
-    (Sign::Code("requestlimitexceeded"), Cause::Burst),
-    (Sign::Code("toomanyrequestsexception"), Cause::Burst),
-    (Sign::Code("provisionedthroughputexceededexception"), Cause::Burst),
-    (Sign::Code("bandwidthlimitexceeded"), Cause::Burst),
-    (Sign::Code("limitexceededexception"), Cause::Burst),
-    (Sign::Code("priorrequestnotcomplete"), Cause::Burst),
-    (Sign::Code("ec2throttledexception"), Cause::Burst),
-    (Sign::Phrase("rate limit"), Cause::Burst),                  // GitHub, SiliconFlow
-    (Sign::Phrase("too many requests"), Cause::Burst),
-];
-
-static WAITS: &[(&str, WaitUnit)] = &[
-    ("retryDelay", WaitUnit::Duration), // Google
-    ("retry_after", WaitUnit::Seconds), // Discord
-    ("retry_after_ms", WaitUnit::Millis),
-];
 
 impl BodyHints {
     /// What one builds a table of one's own with.
@@ -220,66 +159,6 @@ impl Default for BodyHints {
     }
 }
 
-impl BodyHintsBuilder {
-    /// A member `code`, `type`, `status`, `reason`, `__type` or `error` that holds this, or an XML
-    /// element that does, whatever its case, means that. [`Cause::Unknown`] silences a vendor's row.
-    pub fn code(mut self, code: impl Into<String>, cause: Cause) -> Self {
-        self.own
-            .means
-            .push((Sign::Code(code.into().to_ascii_lowercase()), cause));
-        self
-    }
-
-    /// Any string of the body, or a body that is no JSON, with this in it, whatever its ASCII case,
-    /// means that.
-    pub fn phrase(mut self, phrase: impl Into<String>, cause: Cause) -> Self {
-        self.own
-            .means
-            .push((Sign::Phrase(phrase.into().to_ascii_lowercase()), cause));
-        self
-    }
-
-    /// A member of this name, wherever it is, tells how long to wait.
-    pub fn wait(mut self, member: impl Into<String>, unit: WaitUnit) -> Self {
-        self.own.waits.push((member.into(), unit));
-        self
-    }
-
-    /// Forgets the vendors' rows.
-    pub fn without_vendors(mut self) -> Self {
-        self.own.without_vendors = true;
-        self
-    }
-
-    /// The table.
-    ///
-    /// # Errors
-    ///
-    /// Where a code, a phrase or a member's name is empty, and where there are more than 64 rows: each
-    /// is looked for in every string of a body.
-    pub fn build(self) -> Result<BodyHints, ConfigError> {
-        for (sign, _) in &self.own.means {
-            let (field, text) = match sign {
-                Sign::Code(code) => ("code", code),
-                Sign::Phrase(phrase) => ("phrase", phrase),
-            };
-            if text.is_empty() {
-                return Err(ConfigError::new(field, "", "at least one character"));
-            }
-        }
-        if self.own.waits.iter().any(|(member, _)| member.is_empty()) {
-            return Err(ConfigError::new("wait", "", "the name of a member"));
-        }
-        let rows = self.own.means.len() + self.own.waits.len();
-        if rows > 64 {
-            return Err(ConfigError::new("rows", rows, "at most 64"));
-        }
-        Ok(BodyHints {
-            own: Arc::new(self.own),
-        })
-    }
-}
-
 /// AWS puts a namespace before it, and a URL behind it: `com.amazon#ThrottlingException:http://…`.
 fn bare_code(code: &str) -> &str {
     let code = code.rsplit_once('#').map_or(code, |(_, code)| code);
@@ -289,15 +168,6 @@ fn bare_code(code: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The table is compared with what was made lower case.
-    #[test]
-    fn the_table_is_in_lower_case() {
-        for (sign, _) in MEANS {
-            let (Sign::Code(text) | Sign::Phrase(text)) = sign;
-            assert_eq!(*text, text.to_ascii_lowercase());
-        }
-    }
 
     #[test]
     fn own_rows_come_first() {

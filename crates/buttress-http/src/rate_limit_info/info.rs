@@ -3,12 +3,14 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 
 use super::{
-    body,
+    body, dialects,
+    glance::Glance,
     hints::BodyHints,
     limit::LimitInfo,
     limits::Limits,
     line,
     sender::Sender,
+    structured,
     vendor::Vendor,
     verdict::{Advice, Cause, Verdict},
     wait::{self, Source},
@@ -45,30 +47,16 @@ impl RateLimitInfo {
     /// Costs an allocation for each limit that is told, and none where there is none.
     #[must_use]
     pub fn of(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Self {
-        let sender = Sender::of(headers, now);
-        let vendor = Vendor::of(headers);
-        let mut limits = Limits::default();
-        if !sender.is_cached() {
-            super::structured::read_limits(headers, sender, &mut limits);
-            super::dialects::read(headers, sender, &mut limits);
-            super::structured::read_policies(headers, &mut limits);
+        let glance = Glance::at(headers);
+        let mut info = Self::silent(status);
+        if glance.is_promising() {
+            info.read(headers, glance, now);
         }
-        let grpc = (status == StatusCode::OK)
-            .then(|| grpc_status(headers))
-            .flatten();
-        let name = |field| line::first(headers, field).map(Box::from);
-        let mut info = Self {
-            status,
-            grpc,
-            vendor,
-            should_retry: wait::should_retry(headers),
-            wait: wait::of_http(headers, sender).or_else(|| wait::of_grpc(headers)),
-            limits,
-            bucket: name("x-ratelimit-bucket").or_else(|| name("x-ratelimit-resource")),
-            scope: name("x-ratelimit-scope"),
-            meaning: line::first(headers, "x-amzn-errortype").and_then(BodyHints::meaning_of_code),
-            needs_body: false,
-        };
+        if glance.is_promising() || status.is_client_error() || status.is_server_error() {
+            info.vendor = Vendor::of(headers);
+            info.meaning =
+                line::first(headers, "x-amzn-errortype").and_then(BodyHints::meaning_of_code);
+        }
         info.needs_body = info.may_be_told_more() && is_readable(headers);
         info
     }
@@ -128,7 +116,8 @@ impl RateLimitInfo {
         self.limits.as_slice()
     }
 
-    /// Whose dialect it speaks, as far as the header fields tell.
+    /// Whose dialect it speaks, as far as the header fields of an error, or of an answer that tells of
+    /// limits, show.
     #[must_use]
     pub const fn vendor(&self) -> Option<Vendor> {
         self.vendor
@@ -169,6 +158,43 @@ impl RateLimitInfo {
             _ => cause.advice(wait),
         };
         Some(Verdict { cause, advice })
+    }
+
+    /// Says nothing.
+    const fn silent(status: StatusCode) -> Self {
+        Self {
+            status,
+            grpc: None,
+            vendor: None,
+            should_retry: None,
+            wait: None,
+            limits: Limits::none(),
+            bucket: None,
+            scope: None,
+            meaning: None,
+            needs_body: false,
+        }
+    }
+
+    fn read(&mut self, headers: &HeaderMap, glance: Glance, now: SystemTime) {
+        let sender = Sender::of(headers, now);
+        if glance.waits {
+            if self.status == StatusCode::OK {
+                self.grpc = grpc_status(headers);
+            }
+            self.should_retry = wait::should_retry(headers);
+            self.wait = wait::of_http(headers, sender).or_else(|| wait::of_grpc(headers));
+        }
+        if glance.limits {
+            let name = |field| line::first(headers, field).map(Box::from);
+            self.bucket = name("x-ratelimit-bucket").or_else(|| name("x-ratelimit-resource"));
+            self.scope = name("x-ratelimit-scope");
+            if !sender.is_cached() {
+                structured::read_limits(headers, sender, &mut self.limits);
+                dialects::read(headers, sender, &mut self.limits);
+                structured::read_policies(headers, &mut self.limits);
+            }
+        }
     }
 
     fn wait_and_source(&self) -> Option<(Duration, Source)> {

@@ -8,6 +8,10 @@ impl Limits {
     /// No service has more; the rest is noise.
     const MOST: usize = 16;
 
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Keeps a limit that says anything, and is not one too many.
     pub(super) fn push(&mut self, limit: LimitInfo) {
         if self.0.len() < Self::MOST && limit.is_told() {

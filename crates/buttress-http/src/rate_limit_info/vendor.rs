@@ -23,7 +23,7 @@ macro_rules! vendors {
             }
         }
 
-        /// Fields that only one vendor sends; the first that is there decides.
+        /// Fields that only one vendor sends; of several the earliest row decides.
         static MARKS: &[(&str, Vendor)] = &[$($(($mark, Vendor::$name),)+)+];
     };
 }
@@ -46,7 +46,10 @@ vendors! {
 
 impl Vendor {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let (_, vendor) = MARKS.iter().find(|(mark, _)| headers.contains_key(*mark))?;
+        let rows = headers
+            .keys()
+            .filter_map(|name| MARKS.iter().position(|(mark, _)| *mark == name.as_str()));
+        let (_, vendor) = MARKS.get(rows.min()?)?;
         Some(*vendor)
     }
 
@@ -79,5 +82,20 @@ mod tests {
             assert_eq!(Vendor::of(&headers), Some(*vendor), "{mark}");
         }
         assert_eq!(Vendor::of(&HeaderMap::new()), None);
+    }
+
+    /// Azure sends OpenAI's fields, too.
+    #[test]
+    fn the_earliest_row_decides() {
+        for names in [
+            ["x-ratelimit-limit-requests", "apim-request-id"],
+            ["apim-request-id", "x-ratelimit-limit-requests"],
+        ] {
+            let headers = HeaderMap::from_iter(names.map(|name| {
+                let name = http::HeaderName::from_static(name);
+                (name, http::HeaderValue::from_static("1"))
+            }));
+            assert_eq!(Vendor::of(&headers), Some(Vendor::AzureOpenAi));
+        }
     }
 }

@@ -87,3 +87,30 @@ pub(super) fn milliseconds(number: Duration) -> Duration {
         .saturating_add(rest)
         .min(RetryAfter::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::glance::is_of_waits, *};
+
+    /// A name with a capital in it would never be found, or panic.
+    #[test]
+    fn every_name_can_be_looked_up() {
+        for name in MILLISECONDS.iter().chain(&SHOULD_RETRY) {
+            assert_eq!(http::HeaderName::from_static(name).as_str(), *name);
+            assert!(is_of_waits(name), "{name} is not looked for at a glance");
+        }
+    }
+
+    #[test]
+    fn thousandths_are_rounded_up_and_clamped() {
+        assert_eq!(
+            milliseconds(Duration::from_secs(1_250)),
+            Duration::from_millis(1_250)
+        );
+        assert_eq!(
+            milliseconds(Duration::from_nanos(1)),
+            Duration::from_nanos(1)
+        );
+        assert_eq!(milliseconds(Duration::MAX), RetryAfter::MAX);
+    }
+}
