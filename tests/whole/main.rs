@@ -1,4 +1,5 @@
 //! What the crates do together, in the programs that people build of them.
 
 mod axum_app;
+mod refusals;
 mod stacking;
