@@ -194,6 +194,12 @@ impl Decision {
         self.answer >= ADMITTED
     }
 
+    /// Whether it may pass without waiting for its turn.
+    #[inline]
+    pub(crate) const fn is_admitted_at_once(&self) -> bool {
+        self.answer == ADMITTED
+    }
+
     /// How it was answered.
     #[must_use]
     #[inline]

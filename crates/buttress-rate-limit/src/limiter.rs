@@ -90,7 +90,11 @@ impl RateLimiter {
         // The usual case by itself: a quota that never changed need not be copied.
         if let Some(quota) = limit.quotas().unchanged() {
             let terms = (quota, Some(0));
-            if let Ok((decision, _)) = shared.store.acquire_one(now, limit, short, terms, cost) {
+            let mut decision = UNDECIDED;
+            let acquired = shared
+                .store
+                .acquire_one(now, limit, short, terms, cost, &mut decision);
+            if acquired.is_ok() {
                 if let Some(watcher) = &shared.watcher {
                     shared.tell(watcher, key, now, (cost, quota), decision);
                 }
@@ -112,7 +116,11 @@ impl RateLimiter {
             let (quota, revision) = limit.in_force();
             let terms = (&quota, Some(revision));
             // Anew, if the quota was changed meanwhile.
-            if let Ok((decision, _)) = shared.store.acquire_one(now, limit, short, terms, cost) {
+            let mut decision = UNDECIDED;
+            let acquired = shared
+                .store
+                .acquire_one(now, limit, short, terms, cost, &mut decision);
+            if acquired.is_ok() {
                 break (decision, quota, revision);
             }
         };

@@ -6,14 +6,14 @@ use buttress_core::{
 };
 
 use crate::{
-    Access, Limit, Permit, Policy,
+    Access, Decision, Limit, Permit, Policy,
     books::{Backend, Books},
     held::Held,
     limiter::UNDECIDED,
     policy::{OnMissingKey, Read, Whose},
     ruling::{Later, Ruling},
     standing::{Asked, EVERYBODY, Standing, Terms},
-    store::Stale,
+    store::Fingerprint,
     watcher::Watcher,
 };
 
@@ -32,9 +32,37 @@ pub(crate) struct Limits<T: ?Sized> {
     timer: Arc<dyn Sleep>,
     /// Whether any quota has to be looked up.
     lookups: bool,
+    /// Whether there is one policy with its own quota, kept in memory, and nothing beside it: the case of
+    /// [`decide`](Self::decide).
+    plain: bool,
     /// Policies that are tried out: beside the others, and never refusing.
     shadows: Box<[(Arc<Limit>, Whose<T>)]>,
     books: Arc<Books>,
+}
+
+/// What was charged in the usual case.
+pub(crate) struct Plain<'a> {
+    limits: &'a [Arc<Limit>],
+    key: Fingerprint,
+    cost: u64,
+    at: Tick,
+}
+
+impl Plain<'_> {
+    /// How the policy stands.
+    #[inline(always)]
+    pub(crate) fn stand<O>(&self, decision: &Decision, then: impl FnOnce(&Standing<'_>) -> O) -> O {
+        let asked = Asked {
+            ordinal: 0,
+            // The half of the digest that a table in memory knows. To compute the other one is a twentieth of
+            // the layer's time.
+            key: self.key.into(),
+            terms: Terms::BuiltWith,
+            cost: self.cost,
+        };
+        let (asked, decisions) = (slice::from_ref(&asked), slice::from_ref(decision));
+        then(&Standing::of(self.limits, asked, decisions, self.at))
+    }
 }
 
 /// What a layer takes from outside, so that a test can own it.
@@ -82,6 +110,11 @@ impl<T: ?Sized + 'static> Limits<T> {
             let expected = "a store in memory: nobody waits for the answer to a shadow policy";
             return Err(ConfigError::new("shadow", shadow.name(), expected));
         }
+        let plain = matches!((&*whose, &store), ([one], Backend::Memory(_)) if one.quota.is_none() && one.lookup.is_none())
+            && shadows.is_empty()
+            && access.is_none()
+            && watcher.is_none()
+            && !permits;
         let books = Books {
             limits: limits.into(),
             store,
@@ -93,6 +126,7 @@ impl<T: ?Sized + 'static> Limits<T> {
             secret,
             permits,
             timer,
+            plain,
             lookups: whose.iter().any(|whose| whose.lookup.is_some()),
             whose: whose.into(),
             shadows: shadows.into(),
@@ -135,6 +169,40 @@ impl<T: ?Sized + 'static> Limits<T> {
         }
     }
 
+    /// Decides in the usual case, without what only the others need: one policy, in memory, that nobody watches
+    /// and whose quota was never changed. `None`, and nothing is charged, where it is another case or the request
+    /// has no key.
+    ///
+    /// Into `decision`, because what was just written in parts is not copied before a processor has all of
+    /// it in its cache.
+    #[inline(always)]
+    pub(crate) fn decide(&self, from: &T, decision: &mut Decision) -> Option<Plain<'_>> {
+        if !self.plain {
+            return None;
+        }
+        let ([limit], [whose], Backend::Memory(store)) =
+            (&*self.books.limits, &*self.whose, &self.books.store)
+        else {
+            return None;
+        };
+        let terms = (limit.quotas().unchanged()?, Some(0));
+        let key = Fingerprint::from(match &whose.key {
+            None => EVERYBODY,
+            Some(extractor) => self.secret.digest_from(&**extractor, from).ok()?,
+        });
+        let cost = whose.cost.as_ref().map_or(1, |cost| cost(from));
+        let at = self.books.now();
+        store
+            .acquire_one(at, limit, key, terms, cost, decision)
+            .ok()?;
+        Some(Plain {
+            limits: &self.books.limits,
+            key,
+            cost,
+            at,
+        })
+    }
+
     /// Reads the keys of `from`, charges them, and hands the ruling to `then`, whose decisions are only
     /// lent: moved about they would cost more than they did to make.
     #[inline]
@@ -149,32 +217,15 @@ impl<T: ?Sized + 'static> Limits<T> {
         let ([limit], [whose]) = (&*self.books.limits, &*self.whose) else {
             return self.rule_by_all(from, then);
         };
-        let mut asked = match self.read(0, limit, whose, from) {
+        let asked = match self.read(0, limit, whose, from) {
             Ok(Some(asked)) => asked,
             Ok(None) => return then(Ruling::Allowed),
             Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
         };
-        match (&self.books.store, &self.books.watcher) {
-            // The usual case, without what only the others need.
-            (Backend::Memory(store), None) if !self.lookups => {
-                let now = self.books.now();
-                let decisions = [loop {
-                    let terms = asked.terms.quota_of(limit);
-                    match store.acquire_one(now, limit, asked.key.into(), terms, asked.cost) {
-                        Ok((decision, _)) => break decision,
-                        Err(Stale) => asked.read_again(limit),
-                    }
-                }];
-                let asked = slice::from_ref(&asked);
-                let standing = Standing::of(&self.books.limits, asked, &decisions, now);
-                then(if decisions[0].is_admitted() {
-                    Ruling::Admitted(standing)
-                } else {
-                    Ruling::Refused { by: 0, standing }
-                })
-            }
-            _ if self.lookups => self.look_up(from, &[asked], then),
-            _ => self.books.rule_by_one(asked, then),
+        if self.lookups {
+            self.look_up(from, &[asked], then)
+        } else {
+            self.books.rule_by_one(asked, then)
         }
     }
 

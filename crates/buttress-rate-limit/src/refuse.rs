@@ -36,6 +36,11 @@ pub trait Refuse<T: ?Sized, Rsp, E>: Clone {
     /// somebody may settle.
     fn pass(&self, standing: Option<&Standing<'_>>, permit: Option<&Permit>) -> Self::Pass;
 
+    /// Whether [`pass`](Self::pass) looks at how the policies stand; they need not be told if not.
+    fn tells(&self) -> bool {
+        true
+    }
+
     /// Whether [`finish`](Self::finish) may settle, and so needs a permit.
     fn settles(&self) -> bool {
         false

@@ -9,9 +9,10 @@ use buttress_http::Head;
 use tower_service::Service;
 
 use crate::{
-    AsResponse, Permit, Refusal, Refuse,
+    AsResponse, Permit, Refusal, Refuse, Standing,
     future::{ResponseFuture, Slow},
     held::Held,
+    limiter::UNDECIDED,
     limits::Limits,
     ruling::{Later, Ruling},
 };
@@ -67,62 +68,100 @@ where
     }
 
     #[inline]
-    fn call(&mut self, mut request: Req) -> Self::Future {
+    fn call(&mut self, request: Req) -> Self::Future {
         let Self {
             inner,
             limits,
             refuse,
         } = self;
-        let from = T::of(&request);
-        let step = limits.rule(from, |ruling| match ruling {
-            Ruling::Admitted(standing) => {
-                limits.shadow(from);
-                let permit = limits.permit(&standing, refuse.settles());
-                let pass = refuse.pass(Some(&standing), permit.as_ref());
-                if standing.delay().is_zero() {
-                    Step::Call(pass, permit)
+        let mut decision = UNDECIDED;
+        if !refuse.settles()
+            && let Some(plain) = limits.decide(T::of(&request), &mut decision)
+        {
+            if decision.is_admitted_at_once() {
+                let pass = if refuse.tells() {
+                    plain.stand(&decision, |standing| refuse.pass(Some(standing), None))
                 } else {
-                    let (timer, held) = limits.wait(&standing);
-                    Step::Wait(pass, permit, timer, held)
-                }
+                    refuse.pass(None, None)
+                };
+                return ResponseFuture::calling(inner.call(request), pass);
             }
-            Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
-            Ruling::Refused { by, standing } => {
-                Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
+            return plain.stand(&decision, |standing| {
+                otherwise(inner, limits, refuse, request, Some(*standing))
+            });
+        }
+        otherwise(inner, limits, refuse, request, None)
+    }
+}
+
+/// All but the usual case, and out of its way: what is passed on here is moved through memory.
+#[inline(never)]
+fn otherwise<S, Req, T, R>(
+    inner: &mut S,
+    limits: &Arc<Limits<T>>,
+    refuse: &R,
+    mut request: Req,
+    decided: Option<Standing<'_>>,
+) -> ResponseFuture<S, Req, T, R>
+where
+    S: Service<Req> + Clone,
+    T: View<Req> + ?Sized + 'static,
+    R: Refuse<T, S::Response, S::Error>,
+{
+    let from = T::of(&request);
+    let ruled = |ruling: Ruling<'_>| match ruling {
+        Ruling::Admitted(standing) => {
+            limits.shadow(from);
+            let permit = limits.permit(&standing, refuse.settles());
+            let pass = refuse.pass(Some(&standing), permit.as_ref());
+            if standing.delay().is_zero() {
+                Step::Call(pass, permit)
+            } else {
+                let (timer, held) = limits.wait(&standing);
+                Step::Wait(pass, permit, timer, held)
             }
-            Ruling::NoKey { by, missing } => {
-                Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
+        }
+        Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
+        Ruling::Refused { by, standing } => {
+            Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
+        }
+        Ruling::NoKey { by, missing } => {
+            Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
+        }
+        Ruling::Denied => Step::Refuse(refuse.refuse(from, &Refusal::denied())),
+        Ruling::Later { answer, held } => Step::Ask(answer, held),
+    };
+    let step = match decided {
+        Some(standing) if standing.is_admitted() => ruled(Ruling::Admitted(standing)),
+        Some(standing) => ruled(Ruling::Refused { by: 0, standing }),
+        None => limits.rule(from, ruled),
+    };
+    match step {
+        Step::Call(pass, permit) => {
+            if let Some(permit) = permit {
+                limits.attach(&mut request, permit);
             }
-            Ruling::Denied => Step::Refuse(refuse.refuse(from, &Refusal::denied())),
-            Ruling::Later { answer, held } => Step::Ask(answer, held),
-        });
-        match step {
-            Step::Call(pass, permit) => {
-                if let Some(permit) = permit {
-                    limits.attach(&mut request, permit);
-                }
-                ResponseFuture::calling(inner.call(request), pass)
+            ResponseFuture::calling(inner.call(request), pass)
+        }
+        Step::Refuse(out) => {
+            release(inner);
+            ResponseFuture::refused(out)
+        }
+        // Who has to wait holds nothing that others could use meanwhile.
+        Step::Ask(answer, held) => {
+            release(inner);
+            let (limits, refuse) = (Arc::clone(limits), refuse.clone());
+            let slow = Slow::asking(answer, held, limits, inner.clone(), request, refuse);
+            ResponseFuture::slow(slow)
+        }
+        Step::Wait(pass, permit, timer, held) => {
+            release(inner);
+            if let Some(permit) = permit {
+                limits.attach(&mut request, permit);
             }
-            Step::Refuse(out) => {
-                release(inner);
-                ResponseFuture::refused(out)
-            }
-            // Who has to wait holds nothing that others could use meanwhile.
-            Step::Ask(answer, held) => {
-                release(inner);
-                let (limits, refuse) = (Arc::clone(limits), refuse.clone());
-                let slow = Slow::asking(answer, held, limits, inner.clone(), request, refuse);
-                ResponseFuture::slow(slow)
-            }
-            Step::Wait(pass, permit, timer, held) => {
-                release(inner);
-                if let Some(permit) = permit {
-                    limits.attach(&mut request, permit);
-                }
-                let (limits, refuse) = (Arc::clone(limits), refuse.clone());
-                let slow = Slow::waiting(timer, pass, held, limits, inner.clone(), request, refuse);
-                ResponseFuture::slow(slow)
-            }
+            let (limits, refuse) = (Arc::clone(limits), refuse.clone());
+            let slow = Slow::waiting(timer, pass, held, limits, inner.clone(), request, refuse);
+            ResponseFuture::slow(slow)
         }
     }
 }

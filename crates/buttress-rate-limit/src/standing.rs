@@ -142,7 +142,13 @@ impl<'a> Standing<'a> {
         delays.max().unwrap_or(Duration::ZERO)
     }
 
+    /// Whether all policies admit the request.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.decisions.iter().all(Decision::is_admitted)
+    }
+
     /// Whether all policies apply, with the quotas that they were built with.
+    #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
         self.asked.len() == self.limits.len()
             && self

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::item::{LimitItem, QuotaItem, QuotaUnit, integer};
-use crate::decimal::Decimal;
+use crate::decimal::Backwards;
 
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(super) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -32,12 +32,10 @@ impl Draft11 {
 
     pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
         // One policy or two fit, and only what is written is then allocated.
-        let mut short = [0; SHORT];
+        let mut short = Backwards::new();
         let told = self.openings.iter().zip(items);
         let limit = match write_short(&mut short, told.clone()) {
-            Some(length) => short
-                .get(..length)
-                .and_then(|text| HeaderValue::from_bytes(text).ok()),
+            Some(()) => HeaderValue::from_bytes(short.as_bytes()).ok(),
             None => {
                 let parts = told.flat_map(|(opening, item)| {
                     [opening.to_string(), format!("{};t={}", item.r(), item.t())]
@@ -52,27 +50,22 @@ impl Draft11 {
     }
 }
 
-/// Writes the items, and says how many bytes they took; `None` where they do not fit.
+/// Writes the items, the last one first; `None` where they do not fit.
+#[inline]
 fn write_short<'a>(
-    short: &mut [u8; SHORT],
-    told: impl Iterator<Item = (&'a Box<str>, &'a LimitItem)>,
-) -> Option<usize> {
-    let mut length = 0;
-    for (opening, item) in told {
-        let (r, t) = (Decimal::of(item.r()), Decimal::of(item.t()));
-        for part in [opening.as_bytes(), r.as_bytes(), T, t.as_bytes()] {
-            short
-                .get_mut(length..)?
-                .get_mut(..part.len())?
-                .copy_from_slice(part);
-            length += part.len();
-        }
+    short: &mut Backwards<SHORT>,
+    told: impl DoubleEndedIterator<Item = (&'a Box<str>, &'a LimitItem)>,
+) -> Option<()> {
+    for (opening, item) in told.rev() {
+        short.number(item.t())?;
+        short.text(b";t=")?;
+        short.number(item.r())?;
+        short.text(opening.as_bytes())?;
     }
-    Some(length)
+    Some(())
 }
 
 const SHORT: usize = 128;
-const T: &[u8] = b";t=";
 
 fn policy(policy: &QuotaItem<'_>) -> String {
     let mut text = string(policy.name);

@@ -76,6 +76,11 @@ impl<T: ?Sized, Rsp, E> Refuse<T, Rsp, E> for AsError {
     fn pass(&self, _: Option<&Standing<'_>>, _: Option<&Permit>) {}
 
     #[inline]
+    fn tells(&self) -> bool {
+        false
+    }
+
+    #[inline]
     fn finish((): (), result: Result<Rsp, E>) -> Result<Rsp, Error<E>> {
         result.map_err(Error::Inner)
     }

@@ -149,6 +149,11 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     }
 
     #[inline]
+    fn tells(&self) -> bool {
+        self.shared.wire.has_fields() || !self.shared.settlements.is_empty()
+    }
+
+    #[inline]
     fn settles(&self) -> bool {
         !self.shared.settlements.is_empty()
     }
@@ -157,15 +162,18 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     #[inline(always)]
     fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
         match (result, pass) {
-            (Ok(response), Pass(None)) => {
-                Ok(response.map(|body| ResponseBody::inner(MeteredBody::around(body, None))))
-            }
-            (Ok(response), Pass(Some(remembered))) => {
-                let (mut parts, body) = response.into_parts();
-                let gauge = remembered.finish(&mut parts);
-                let body = ResponseBody::inner(MeteredBody::around(body, gauge));
-                Ok(Response::from_parts(parts, body))
-            }
+            // By itself: what the other arms lend to a function has to be in memory, and a response that was
+            // written there a moment ago, word by word, is waited for before it is copied.
+            (Ok(response), Pass(None)) => Ok(unmetered(response)),
+            (Ok(response), Pass(Some(remembered))) => match &remembered.permit {
+                // Wrapped first, so that it is not moved again once fields were written into it.
+                None => {
+                    let mut response = unmetered(response);
+                    remembered.write_fields(&mut response);
+                    Ok(response)
+                }
+                Some(permit) => Ok(remembered.settle(permit, response)),
+            },
             (Err(error), _) => Err(error),
         }
     }
@@ -203,33 +211,49 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
 }
 
 /// Whether somebody further in refused.
-fn is_refusal(parts: &Parts) -> bool {
+fn is_refusal<B>(response: &Response<B>) -> bool {
     matches!(
-        parts.status,
+        response.status(),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    ) || parts.extensions.get::<LocalRefusal>().is_some()
+    ) || LocalRefusal::of(response).is_some()
+}
+
+/// What most responses become.
+#[inline(always)]
+fn unmetered<B>(response: Response<B>) -> Response<ResponseBody<MeteredBody<B>>> {
+    response.map(|body| ResponseBody::inner(MeteredBody::around(body, None)))
 }
 
 impl Remembered {
-    /// Settles what can be, returns what is left to the body's end, and writes the fields.
     // Out of line, so that it costs nothing where nothing is to be written.
     #[inline(never)]
-    fn finish(&self, parts: &mut Parts) -> Option<Gauge> {
-        let gauge = self
-            .permit
-            .as_ref()
-            .and_then(|permit| self.settle(permit, parts));
+    fn write_fields<B>(&self, response: &mut Response<B>) {
         // Where somebody further in refused, a limit of ours or the upstream's, its fields are what the
         // caller needs.
         if let Some(kept) = &self.kept
-            && !is_refusal(parts)
+            && !is_refusal(response)
         {
-            self.shared.wire.write_fields(&mut parts.headers, kept);
+            self.shared.wire.write_fields(response.headers_mut(), kept);
         }
-        gauge
     }
 
-    fn settle(&self, permit: &Permit, parts: &Parts) -> Option<Gauge> {
+    /// Settles what can be, and leaves the rest to the body's end.
+    #[inline(never)]
+    fn settle<B>(
+        &self,
+        permit: &Permit,
+        response: Response<B>,
+    ) -> Response<ResponseBody<MeteredBody<B>>> {
+        let (parts, body) = response.into_parts();
+        let gauge = self.gauge(permit, &parts);
+        let body = ResponseBody::inner(MeteredBody::around(body, gauge));
+        let mut response = Response::from_parts(parts, body);
+        self.write_fields(&mut response);
+        response
+    }
+
+    /// Settles by the head; what is left to the body.
+    fn gauge(&self, permit: &Permit, parts: &Parts) -> Option<Gauge> {
         let mut meters = Vec::new();
         for (ordinal, settlement) in &self.shared.settlements {
             match &settlement.rule {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use buttress_core::ConfigError;
 use buttress_http::{
@@ -25,20 +25,67 @@ pub(super) struct Wire {
 /// allocation.
 #[derive(Debug)]
 pub(super) enum Kept {
-    One(Decision),
-    Many(Box<[Decision]>),
+    One(Told),
+    Many(Box<[Told]>),
     /// With quotas that were found for the request, or of some of the policies alone: those that apply,
     /// by their places.
-    Found(Box<[(usize, Quota, Decision)]>),
+    Found(Box<[(usize, Quota, Told)]>),
+}
+
+/// What a field tells of a decision, in as few words as it takes: they are moved along with the future.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    remaining: u64,
+    /// Nanoseconds until something can be had again, where nothing remains; else until all can.
+    after: u64,
 }
 
 impl Kept {
-    #[inline]
+    // Always, so that what stands is not put together in memory only to be looked at here.
+    #[inline(always)]
     pub(super) fn of(standing: &Standing<'_>) -> Self {
         match standing.decisions() {
-            _ if !standing.is_plain() => Self::Found(standing.applying().collect()),
-            [only] => Self::One(*only),
-            many => Self::Many(many.into()),
+            [only] if standing.is_plain() => Self::One(Told::of(only)),
+            _ => Self::of_several(*standing),
+        }
+    }
+
+    #[cold]
+    fn of_several(standing: Standing<'_>) -> Self {
+        if standing.is_plain() {
+            Self::Many(standing.decisions().iter().map(Told::of).collect())
+        } else {
+            let applying = standing.applying();
+            Self::Found(
+                applying
+                    .map(|(place, quota, decision)| (place, quota, Told::of(&decision)))
+                    .collect(),
+            )
+        }
+    }
+}
+
+impl Told {
+    #[inline(always)]
+    fn of(decision: &Decision) -> Self {
+        let remaining = decision.remaining();
+        let after = match decision.retry_after() {
+            _ if remaining > 0 => decision.reset_after(),
+            Some(wait) => wait,
+            None => decision.next_after(),
+        };
+        Self {
+            remaining,
+            after: after.as_nanos() as u64,
+        }
+    }
+
+    fn item(&self) -> LimitItem {
+        let after = Duration::from_nanos(self.after);
+        LimitItem {
+            remaining: self.remaining,
+            retry_after: after,
+            reset_after: after,
         }
     }
 }
@@ -66,17 +113,14 @@ impl Wire {
 
     pub(super) fn write_fields(&self, headers: &mut HeaderMap, kept: &Kept) {
         match kept {
-            Kept::One(only) => self.fields.write(headers, &[limit_item(only)]),
-            Kept::Many(decisions) => {
-                let items: Vec<_> = decisions.iter().map(limit_item).collect();
+            Kept::One(only) => self.fields.write(headers, &[only.item()]),
+            Kept::Many(told) => {
+                let items: Vec<_> = told.iter().map(Told::item).collect();
                 self.fields.write(headers, &items);
             }
             Kept::Found(found) => {
-                let named = found.iter().filter_map(|(ordinal, quota, decision)| {
-                    Some((
-                        quota_item(self.names.get(*ordinal)?, quota),
-                        limit_item(decision),
-                    ))
+                let named = found.iter().filter_map(|(ordinal, quota, told)| {
+                    Some((quota_item(self.names.get(*ordinal)?, quota), told.item()))
                 });
                 let (policies, items): (Vec<_>, Vec<_>) = named.unzip();
                 // The names were found good when the layer was built.
@@ -163,12 +207,4 @@ fn quota_item<'a>(name: &'a str, quota: &Quota) -> QuotaItem<'a> {
 fn over_limit<'a>(policies: impl IntoIterator<Item = &'a str>) -> Problem {
     Problem::quota_exceeded(policies)
         .detail("The quota is used up. Try again after the time in Retry-After.")
-}
-
-fn limit_item(decision: &Decision) -> LimitItem {
-    LimitItem {
-        remaining: decision.remaining(),
-        retry_after: decision.retry_after().unwrap_or(decision.next_after()),
-        reset_after: decision.reset_after(),
-    }
 }

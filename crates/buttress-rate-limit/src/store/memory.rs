@@ -143,7 +143,8 @@ impl MemoryStore {
     }
 
     /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
-    /// of it needs to be computed.
+    /// of it needs to be computed; and `out`, because a decision that is returned is copied before all of it
+    /// has reached the cache, for which a processor waits.
     ///
     /// [`Stale`] only where the quota is one of the limit's own: `revision` is given.
     #[inline]
@@ -154,7 +155,8 @@ impl MemoryStore {
         key: Fingerprint,
         (quota, revision): (&Quota, Option<u64>),
         cost: u64,
-    ) -> Result<(Decision, Place), Stale> {
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
         let ask = Ask {
             now,
             limit,
@@ -164,12 +166,12 @@ impl MemoryStore {
             cost,
         };
         match limit.kind() {
-            Kind::Gcra => self.acquire_by(&Gcra, ask),
-            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, ask),
-            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, ask),
-            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, ask),
-            Kind::Word(algorithm) => self.acquire_by_word(&**algorithm, ask),
-            Kind::Words(algorithm) => self.acquire_by_words(&**algorithm, ask),
+            Kind::Gcra => self.acquire_by(&Gcra, ask, out),
+            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, ask, out),
+            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, ask, out),
+            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, ask, out),
+            Kind::Word(algorithm) => self.acquire_by_word(&**algorithm, ask, out),
+            Kind::Words(algorithm) => self.acquire_by_words(&**algorithm, ask, out),
         }
     }
 
@@ -178,8 +180,9 @@ impl MemoryStore {
         &self,
         algorithm: &A,
         ask: Ask<'_>,
-    ) -> Result<(Decision, Place), Stale> {
-        self.acquire_by(&Word(algorithm), ask)
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        self.acquire_by(&Word(algorithm), ask, out)
     }
 
     #[inline(never)]
@@ -187,22 +190,28 @@ impl MemoryStore {
         &self,
         algorithm: &dyn Algorithm,
         ask: Ask<'_>,
-    ) -> Result<(Decision, Place), Stale> {
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
         let Some(table) = self.locked(ask.limit) else {
-            return Ok((UNDECIDED, Place::Own));
+            return Ok(Place::Own);
         };
         let by = signed(ask.cost);
         loop {
             let request = ask.request(algorithm);
             match table.acquire(ask.key, &request, by) {
-                Found::Known(decision) => return Ok((decision, Place::Own)),
+                Found::Known(decision) => {
+                    *out = decision;
+                    return Ok(Place::Own);
+                }
                 Found::Full => {
                     ask.limit.count_overflow();
                     if let Some(decision) = unplaced(table, ask.limit, &request) {
-                        return Ok((decision, Place::Own));
+                        *out = decision;
+                        return Ok(Place::Own);
                     }
                     if let Some(decision) = table.acquire_shared(&request, by) {
-                        return Ok((decision, Place::Shared));
+                        *out = decision;
+                        return Ok(Place::Shared);
                     }
                 }
                 Found::Stale => {}
@@ -216,19 +225,20 @@ impl MemoryStore {
         &self,
         algorithm: &A,
         ask: Ask<'_>,
-    ) -> Result<(Decision, Place), Stale> {
-        let (mut decision, mut updated) = (UNDECIDED, Updated::Full);
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        let mut updated = Updated::Full;
         if let Some(table) = self.table(ask.limit) {
             let course = Course::of(algorithm, ask.limit, ask.quota, ask.revision);
             updated = table.update(ask.key, ask.now, &course, |state| {
                 let next;
-                (decision, next) = step(algorithm, ask.quota, state, ask.now, ask.cost);
+                (*out, next) = step(algorithm, ask.quota, state, ask.now, ask.cost);
                 next
             });
         }
         match updated {
-            Updated::Done => Ok((decision, Place::Own)),
-            updated => self.acquire_otherwise(algorithm, ask, updated),
+            Updated::Done => Ok(Place::Own),
+            updated => self.acquire_otherwise(algorithm, ask, updated, out),
         }
     }
 
@@ -239,15 +249,18 @@ impl MemoryStore {
         algorithm: &A,
         ask: Ask<'_>,
         updated: Updated,
-    ) -> Result<(Decision, Place), Stale> {
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
         if updated == Updated::Full
-            && let Some(overflow) = self.overflow(algorithm, &ask)
+            && let Some((decision, place)) = self.overflow(algorithm, &ask)
         {
-            return Ok(overflow);
+            *out = decision;
+            return Ok(place);
         }
         ask.again()?;
         // What was resolved for a request is asked anew, and as often as the quota is changed.
-        self.acquire_one(ask.now, ask.limit, ask.key, (ask.quota, None), ask.cost)
+        let terms = (ask.quota, None);
+        self.acquire_one(ask.now, ask.limit, ask.key, terms, ask.cost, out)
     }
 
     /// There is no place for the key. `None` where the quota has to be read again.
@@ -431,7 +444,7 @@ impl MemoryStore {
         out: &mut [Decision],
     ) -> Result<Acquire, Stale> {
         if let ([charge], [decision]) = (charges, &mut *out) {
-            *decision = self.acquire_charge(now, charge)?.0;
+            self.acquire_charge(now, charge, decision)?;
             return Ok(if decision.is_admitted() {
                 Acquire::Admitted
             } else {
@@ -442,7 +455,12 @@ impl MemoryStore {
     }
 
     #[inline]
-    fn acquire_charge(&self, now: Tick, charge: &Charge<'_>) -> Result<(Decision, Place), Stale> {
+    fn acquire_charge(
+        &self,
+        now: Tick,
+        charge: &Charge<'_>,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
         let Charge {
             limit,
             key,
@@ -450,7 +468,7 @@ impl MemoryStore {
             revision,
             cost,
         } = *charge;
-        self.acquire_one(now, limit, key.into(), (quota, revision), cost)
+        self.acquire_one(now, limit, key.into(), (quota, revision), cost, out)
     }
 }
 

@@ -27,11 +27,8 @@ impl MemoryStore {
         // A bit for each charge that was made to the shared bucket.
         let mut shared = 0_u64;
         for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
-            let place = match self.acquire_charge(now, charge) {
-                Ok((made, place)) => {
-                    *decision = made;
-                    place
-                }
+            let place = match self.acquire_charge(now, charge, decision) {
+                Ok(place) => place,
                 Err(stale) => {
                     self.take_back(now, charges, index, shared);
                     return Err(stale);

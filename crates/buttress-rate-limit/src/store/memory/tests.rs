@@ -188,7 +188,9 @@ fn what_the_shared_bucket_of_longer_states_was_charged_comes_back() {
             cost: 0,
             ..charges(&limits, 1)[n]
         };
-        store.acquire_charge(NOW, &charge).unwrap().0.remaining()
+        let mut decision = UNDECIDED;
+        let charged = store.acquire_charge(NOW, &charge, &mut decision);
+        charged.map(|_| decision.remaining()).unwrap()
     };
     let before = shared(0);
     let (admitted, _) = acquire(&store, &charges(&limits, 1));
