@@ -21,7 +21,7 @@ use crate::reload::InForce;
 
 /// How often samples are sorted into their buckets, whether anybody asks for them or not: until then each
 /// takes memory of its own.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 struct Admin {

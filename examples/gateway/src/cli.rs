@@ -72,7 +72,7 @@ mod tests {
     fn a_flag_that_cannot_be_meant_is_refused() {
         for (flag, value, reason) in [
             ("--listen", "localhost", "invalid socket address"),
-            ("--upstream", "https://a", "TLS"),
+            ("--upstream", "ftp://a", "`https://`"),
         ] {
             let error = Cli::try_parse_from(["gateway", flag, value]).unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");

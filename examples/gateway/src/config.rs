@@ -7,6 +7,7 @@
 //! `gateway.toml` beside this crate's manifest shows every key with its default.
 
 mod admin;
+mod cache;
 mod call_log;
 mod circuit_breaker;
 mod client_ip;
@@ -15,6 +16,7 @@ mod errors;
 mod limits;
 mod locate;
 mod network;
+mod retry;
 mod timeouts;
 mod upstream_url;
 mod upstreams;
@@ -29,6 +31,7 @@ use serde::Deserialize;
 
 pub use self::{
     admin::AdminConfig,
+    cache::{CacheConfig, CacheRouteConfig, SharedBy},
     call_log::CallLogConfig,
     circuit_breaker::CircuitBreakerConfig,
     client_ip::{ClientIpConfig, Source},
@@ -39,11 +42,15 @@ pub use self::{
         RouteConfig, Secret, TierConfig, UnknownKey, Who,
     },
     network::Network,
+    retry::RetryConfig,
     timeouts::Timeouts,
     upstream_url::{InvalidUpstreamUrl, UpstreamUrl},
     upstreams::UpstreamConfig,
 };
-pub(crate) use self::{circuit_breaker::violation as breaker_violation, error::reason};
+pub(crate) use self::{
+    cache::violation as cache_violation, circuit_breaker::violation as breaker_violation,
+    error::reason, retry::violation as retry_violation,
+};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -60,6 +67,10 @@ pub struct Config {
     pub client_ip: ClientIpConfig,
     /// What is limited.
     pub limits: LimitsConfig,
+    /// What is answered from a cache.
+    pub cache: CacheConfig,
+    /// When a request is sent again.
+    pub retry: RetryConfig,
     /// When an upstream is no longer called.
     pub circuit_breaker: CircuitBreakerConfig,
     /// How the gateway's own errors read.
@@ -80,6 +91,8 @@ impl Default for Config {
             upstreams: Vec::new(),
             client_ip: ClientIpConfig::default(),
             limits: LimitsConfig::default(),
+            cache: CacheConfig::default(),
+            retry: RetryConfig::default(),
             circuit_breaker: CircuitBreakerConfig::default(),
             errors: ErrorsConfig::default(),
             admin: AdminConfig::default(),
@@ -108,6 +121,8 @@ impl Config {
             return Err(Violation::new("upstream", reason));
         }
         upstreams::check(&self.upstreams)?;
+        self.cache.check(self.limits.per_key.is_some())?;
+        self.retry.check()?;
         self.circuit_breaker.check()?;
         self.errors.check()?;
         crate::limits::check(self)

@@ -11,6 +11,8 @@ use crate::refusal::Refusal;
 pub(crate) enum Failure {
     /// No connection to the upstream could be made.
     Unreachable,
+    /// The upstream closed the connection before any of the request was sent.
+    Unsent,
     /// The connection broke before an answer's headers were there, or what came was no HTTP.
     BrokenOff,
     /// The upstream took longer than `timeouts.response`.
@@ -47,6 +49,7 @@ impl Failure {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",
+            Self::Unsent => "unsent",
             Self::BrokenOff => "broke_off",
             Self::Late => "late",
             Self::Unasked => "switched_protocols",
@@ -71,7 +74,9 @@ impl Failure {
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::Unreachable | Self::BrokenOff | Self::Unasked => StatusCode::BAD_GATEWAY,
+            Self::Unreachable | Self::Unsent | Self::BrokenOff | Self::Unasked => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::BadBody | Self::BadTarget => StatusCode::BAD_REQUEST,
             Self::NoTunnel => StatusCode::NOT_IMPLEMENTED,
@@ -80,7 +85,9 @@ impl Failure {
 
     const fn grpc(self) -> GrpcCode {
         match self {
-            Self::Unreachable | Self::BrokenOff | Self::Unasked => GrpcCode::Unavailable,
+            Self::Unreachable | Self::Unsent | Self::BrokenOff | Self::Unasked => {
+                GrpcCode::Unavailable
+            }
             Self::Late => GrpcCode::DeadlineExceeded,
             Self::BadBody | Self::BadTarget => GrpcCode::InvalidArgument,
             Self::NoTunnel => GrpcCode::Unimplemented,
@@ -91,7 +98,7 @@ impl Failure {
     const fn code(self) -> &'static str {
         match self {
             Self::Unreachable => "upstream_unreachable",
-            Self::BrokenOff | Self::Unasked => "upstream_failed",
+            Self::Unsent | Self::BrokenOff | Self::Unasked => "upstream_failed",
             Self::Late => "upstream_timeout",
             Self::BadBody => "body_incomplete",
             Self::BadTarget => "target_invalid",
@@ -102,6 +109,7 @@ impl Failure {
     const fn detail(self) -> &'static str {
         match self {
             Self::Unreachable => "the upstream cannot be reached",
+            Self::Unsent => "the upstream closed the connection before the request was sent",
             Self::BrokenOff => "the upstream broke off before it answered",
             Self::Late => "the upstream took too long to answer",
             Self::Unasked => "the upstream switched protocols unasked",

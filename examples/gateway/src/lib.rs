@@ -14,6 +14,8 @@
 //! | `limits.rs`, `limits/`, `standing.rs` | the configuration as layers of `buttress-rate-limit` |
 //! | `keys.rs` | API keys and their tiers |
 //! | `upstreams.rs`, `upstreams/` | the upstreams in order of preference, their circuits; Upgrade and CONNECT |
+//! | `cache.rs` | a cache for each route that has one |
+//! | `retry.rs` | which attempts are repeated, and where |
 //! | `proxy.rs`, `answer.rs` | one request there and one answer back |
 //! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs` | the fields that a proxy takes away and adds |
 //! | `failure.rs`, `refusal.rs`, `speak.rs` | the gateway's own errors, as the caller speaks |
@@ -27,6 +29,7 @@ pub mod limits;
 
 mod admin;
 mod answer;
+mod cache;
 mod call;
 mod call_log;
 mod demo_upstream;
@@ -39,6 +42,7 @@ mod path;
 mod proxy;
 mod refusal;
 mod reload;
+mod retry;
 mod serve;
 mod shared;
 mod shutdown;

@@ -16,15 +16,16 @@ mod shadows;
 use std::sync::Arc;
 
 use buttress_core::ConfigError;
+use buttress_http::ClientIp;
 use buttress_rate_limit::{
-    AsResponse, Policy, RateLimitLayer, RateLimitLayerBuilder,
+    AsResponse, Limit, Policy, RateLimitLayer, RateLimitLayerBuilder,
     telemetry::{Metrics, Tracing},
 };
 
 pub(crate) use self::api_key::ApiKey;
-use self::{noted::Noted, shadows::Shadows};
+use self::{noted::Noted, routes::Routes, shadows::Shadows};
 use crate::{
-    config::{Config, Violation, reason},
+    config::{Config, LimitsConfig, Violation, reason},
     keys::Keys,
 };
 
@@ -39,6 +40,7 @@ const GLOBAL: &str = "global";
 pub struct Limits {
     pub(crate) per_ip: RateLimitLayer,
     pub(crate) tenants: Option<RateLimitLayer>,
+    routes: Vec<Routes>,
 }
 
 type Builder = RateLimitLayerBuilder<buttress_http::Head, AsResponse>;
@@ -76,7 +78,8 @@ impl Limits {
         if !(limits.allow.is_empty() && limits.deny.is_empty()) {
             per_ip = per_ip.access(access::at_the_door(client.clone(), limits));
         }
-        let mut tenants = tenants(config, &client)?.into_iter();
+        let (tenants, routes) = tenants(config, &client)?;
+        let mut tenants = tenants.into_iter();
         let tenants = tenants.next().map(|first| {
             let mut layer = tenants.fold(RateLimitLayer::http(first), Builder::policy);
             if !limits.allow.is_empty() {
@@ -87,7 +90,63 @@ impl Limits {
         Ok(Self {
             per_ip: built(per_ip)?,
             tenants: tenants.map(built).transpose()?,
+            routes,
         })
+    }
+}
+
+impl Limits {
+    /// Changes the quotas to those of `limits`, which are the same in everything else. What everybody has used
+    /// stays used.
+    ///
+    /// # Errors
+    ///
+    /// Where a quota cannot be changed for now, since it was too often. Then none is.
+    pub(crate) fn set_quotas(&self, limits: &LimitsConfig) -> Result<(), Violation> {
+        let quotas = [
+            ("limits.per_ip", PER_IP, Some(limits.per_ip.quota()?)),
+            (
+                "limits.per_key",
+                PER_KEY,
+                limits.per_key.as_ref().map(|limit| limit.quota),
+            ),
+            (
+                "limits.global",
+                GLOBAL,
+                limits.global.as_ref().map(|limit| limit.quota),
+            ),
+        ];
+        let mut changed = Vec::new();
+        for (field, name, quota) in quotas {
+            let Some((limit, quota)) = self.limit(name).zip(quota) else {
+                continue;
+            };
+            let before = limit.quota();
+            if before == quota {
+                continue;
+            }
+            if let Err(error) = limit.set_quota(quota) {
+                for (limit, before) in changed {
+                    // It was in force a moment ago.
+                    let _: Result<_, _> = Limit::set_quota(limit, before);
+                }
+                return Err(Violation::new(format!("{field}.quota"), reason(&error)));
+            }
+            changed.push((limit, before));
+        }
+        for routes in &self.routes {
+            routes.set_quotas(&limits.routes);
+        }
+        Ok(())
+    }
+
+    fn limit(&self, name: &str) -> Option<&Limit> {
+        let layers = [Some(&self.per_ip), self.tenants.as_ref()];
+        let mut found = layers
+            .into_iter()
+            .flatten()
+            .filter_map(|layer| layer.limit(name));
+        found.next().map(|limit| &**limit)
     }
 }
 
@@ -100,25 +159,26 @@ pub(crate) fn check(config: &Config) -> Result<(), Violation> {
     Limits::with_room_for(1, config).map(drop)
 }
 
-fn tenants(config: &Config, client: &buttress_http::ClientIp) -> Result<Vec<Policy>, Violation> {
+fn tenants(config: &Config, client: &ClientIp) -> Result<(Vec<Policy>, Vec<Routes>), Violation> {
     let limits = &config.limits;
     let api_key = match &limits.per_key {
         Some(per_key) => Some(ApiKey::at(&per_key.key)?),
         None => None,
     };
-    let mut policies = Vec::new();
+    let (mut policies, mut routes) = (Vec::new(), Vec::new());
     if let (Some(per_key), Some(api_key)) = (&limits.per_key, &api_key) {
         let policy = per_key::policy(per_key, api_key.clone());
         policies.push(tried_out_if(per_key.shadow, policy));
     }
-    for (shadow, policy) in routes::policies(&limits.routes, client, api_key.as_ref())? {
+    for (shadow, policy, of) in routes::policies(&limits.routes, client, api_key.as_ref())? {
         policies.push(tried_out_if(shadow, policy));
+        routes.push(of);
     }
     if let Some(global) = &limits.global {
         let policy = Policy::new(GLOBAL, global.quota);
         policies.push(tried_out_if(global.shadow, policy));
     }
-    Ok(policies)
+    Ok((policies, routes))
 }
 
 fn tried_out_if(shadow: bool, policy: Policy) -> Policy {

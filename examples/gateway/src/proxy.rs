@@ -9,28 +9,38 @@ use std::{
 };
 
 use axum::{
+    body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
 };
 use buttress_core::BoxFuture;
-use http::{Version, request::Parts};
+use bytes::Bytes;
+use http::request::Parts;
 use tower_service::Service;
 
 use crate::{
     config::ClientIpConfig,
+    failure::Failure,
     forwarded, hop_by_hop,
-    upstreams::{Preferred, Tried, Wanted},
+    upstreams::{Tried, Wanted},
     via,
 };
 
 /// Forwards any request: the innermost of the gateway's services.
 #[derive(Clone, Debug)]
-pub(crate) struct Proxy {
-    pub(crate) upstreams: Preferred,
+pub(crate) struct Proxy<S> {
+    /// Where attempts are made.
+    pub(crate) upstreams: S,
     pub(crate) client_ip: Arc<ClientIpConfig>,
 }
 
-impl Service<Request> for Proxy {
+impl<S, B> Service<Request> for Proxy<S>
+where
+    S: Service<Request, Response = http::Response<B>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
@@ -56,11 +66,11 @@ impl Service<Request> for Proxy {
             let request = Request::from_parts(parts, body);
             let answer = async {
                 poll_fn(|cx| upstreams.poll_ready(cx)).await?;
-                upstreams.call(request).await
+                Ok(upstreams.call(request).await?.map(Body::new))
             };
             Ok(answer
                 .await
-                .unwrap_or_else(|failure| failure.into_response()))
+                .unwrap_or_else(|failure: Failure| failure.into_response()))
         })
     }
 }
@@ -69,13 +79,12 @@ impl Service<Request> for Proxy {
 ///
 /// In this order: a client that names `X-Forwarded-For` in `Connection` does not make ours disappear.
 fn prepare(client_ip: &ClientIpConfig, parts: &mut Parts) {
-    let received = parts.version;
     let host = forwarded::requested_host(parts);
     hop_by_hop::strip(&mut parts.headers);
     if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied() {
         let trusted = client_ip.trusts(peer.ip());
         forwarded::tell(&mut parts.headers, peer.ip(), host, trusted);
     }
-    via::append(&mut parts.headers, received);
-    parts.version = Version::HTTP_11;
+    // The version stays what it was: by it a gRPC call is known further in.
+    via::append(&mut parts.headers, parts.version);
 }

@@ -1,28 +1,32 @@
 //! The layers, stacked: what one configuration makes of a request.
 //!
-//! Outermost first: the limit by address, API keys, the tenants' limits, the upstreams (an attempt at each is
-//! guarded by a circuit breaker, and has so long to answer). Why in this order says the guide to stacking of
+//! Outermost first: the limit by address, API keys, the caches, the tenants' limits, retries, the upstreams (an
+//! attempt at each is guarded by a circuit breaker, and has so long to answer). Why in this order says the guide to stacking of
 //! the crate `buttress`.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::{
+    body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
 };
 use buttress_core::View as _;
 use buttress_http::{ClientIp, Head};
+use buttress_retry::{Budget, ReplayBody};
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
 use crate::{
+    cache::Caches,
     call::{Call, Told},
     config::{Config, UpstreamConfig, Violation},
     keys::{CheckKeys, Keys},
-    limits::Limits,
+    limits::{ApiKey, Limits},
     path::Prefix,
     proxy::Proxy,
+    retry,
     shared::Shared,
     shutdown::Shutdown,
     speak::{Caller, OpenAiPaths},
@@ -37,6 +41,8 @@ pub(crate) struct Stack {
     config: Config,
     limits: Limits,
     upstreams: Arc<Upstreams>,
+    budget: Budget,
+    caches: Caches,
     client: ClientIp,
     openai: OpenAiPaths,
     service: Shared,
@@ -52,10 +58,11 @@ impl Stack {
         before: Option<&Self>,
     ) -> Result<Self, Violation> {
         let client = config.client_ip.build()?;
-        let limits = match before {
+        let kept = before.filter(|before| before.has_limits_of(config));
+        let limits = match kept {
             // Their counters, too.
-            Some(before) if before.has_limits_of(config) => before.limits.clone(),
-            _ => Limits::build(config)?,
+            Some(before) => before.limits.clone(),
+            None => Limits::build(config)?,
         };
         let keys = config.limits.per_key.as_ref().map(Keys::of).transpose()?;
         let upstreams = Upstreams::build(
@@ -66,8 +73,16 @@ impl Stack {
             before.map(|before| &*before.upstreams),
         )?;
 
+        let budget = match before {
+            // What was spent stays spent.
+            Some(before) if before.config.retry == config.retry => before.budget.clone(),
+            _ => config.retry.budget()?,
+        };
+        let retry = retry::layer(&config.retry, budget.clone(), &upstreams)?;
+        let attempts = Preferred::of(Arc::clone(&upstreams))
+            .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new));
         let proxy = Proxy {
-            upstreams: Preferred::of(Arc::clone(&upstreams)),
+            upstreams: retry.layer(attempts),
             client_ip: Arc::new(config.client_ip.clone()),
         };
         let mut service = Shared::of(proxy);
@@ -75,12 +90,28 @@ impl Stack {
             let limited = tenants.layer(service);
             service = Shared::of(limited.map_response(standing::set_aside));
         }
+        let api_key = config.limits.per_key.as_ref();
+        let api_key = api_key
+            .map(|per_key| ApiKey::at(&per_key.key))
+            .transpose()?;
+        let caches = Caches::build(
+            &config.cache.routes,
+            api_key.as_ref(),
+            before.map(|before| &before.caches),
+        )?;
+        service = caches.before(service);
         if let Some(keys) = keys {
             service = Shared::of(CheckKeys::before(service, Arc::new(keys)));
         }
         let limited = limits.per_ip.layer(service);
         let service = Shared::of(limited.map_response(standing::put_back));
 
+        if kept.is_some() {
+            // Last of all: nothing that may fail comes behind it.
+            limits.set_quotas(&config.limits)?;
+        } else if before.is_some() {
+            tracing::warn!("the limits are other ones now, and begin to count anew");
+        }
         Ok(Self {
             openai: OpenAiPaths(
                 config
@@ -93,13 +124,16 @@ impl Stack {
             config: config.clone(),
             limits,
             upstreams,
+            budget,
+            caches,
             client,
             service,
         })
     }
 
     fn has_limits_of(&self, config: &Config) -> bool {
-        self.config.limits == config.limits && self.config.client_ip == config.client_ip
+        self.config.limits.is_but_for_quotas(&config.limits)
+            && self.config.client_ip == config.client_ip
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -108,6 +142,10 @@ impl Stack {
 
     pub(crate) const fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(crate) const fn caches(&self) -> &Caches {
+        &self.caches
     }
 
     pub(crate) fn upstreams(&self) -> &Upstreams {

@@ -12,6 +12,7 @@ mod attempt;
 mod next;
 mod noted;
 mod target;
+mod tls;
 mod upgrade;
 mod upload;
 
@@ -85,7 +86,7 @@ impl Upstreams {
     }
 
     /// How long it takes until one of them may be called again; `None` where nobody knows.
-    fn ready_in(&self) -> Option<Duration> {
+    pub(crate) fn ready_in(&self) -> Option<Duration> {
         self.0.iter().filter_map(Upstream::ready_in).min()
     }
 }
@@ -101,10 +102,12 @@ impl Upstream {
     ) -> Result<Self, Violation> {
         let name: Arc<str> = config.name().into();
         let target = match before {
-            Some(before) if before.target.is_at(&config.url, config.http2) => {
-                Arc::clone(&before.target)
+            Some(before) if before.target.is_of(config) => Arc::clone(&before.target),
+            _ => {
+                let target = Target::of(config)
+                    .map_err(|reason| Violation::new(format!("upstreams[{index}].ca"), reason));
+                Arc::new(target?)
             }
-            _ => Arc::new(Target::at(config.url.clone(), config.http2)),
         };
         let layer = match before {
             Some(before) if before.circuit == *circuit => before.layer.clone(),

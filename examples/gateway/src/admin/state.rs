@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use buttress_cache::Stats;
 use buttress_rate_limit::{Limit, RateLimitLayer};
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use crate::reload::InForce;
 pub(super) struct State {
     in_flight: u64,
     limits: Vec<LimitState>,
+    cache: Vec<CacheState>,
     upstreams: Vec<UpstreamState>,
     call_log: Option<CallLogState>,
     reloads: ReloadState,
@@ -22,6 +24,23 @@ struct LimitState {
     algorithm: String,
     /// How often a client found no place of its own in the table.
     overflowed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CacheState {
+    path: String,
+    hits: u64,
+    stale_hits: u64,
+    forwarded: u64,
+    collapsed: u64,
+    validated: u64,
+    stale_on_failure: u64,
+    stored: u64,
+    invalidated: u64,
+    fetches_under_way: usize,
+    keys: usize,
+    bytes: u64,
+    capacity: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +96,11 @@ pub(super) fn of(in_force: &InForce) -> State {
             .flat_map(RateLimitLayer::limits)
             .map(|limit| LimitState::of(limit))
             .collect(),
+        cache: stack
+            .caches()
+            .iter()
+            .map(|(path, cache)| CacheState::of(path, cache.stats()))
+            .collect(),
         upstreams: stack.upstreams().iter().map(UpstreamState::of).collect(),
         call_log: telemetry.call_log().map(|log| CallLogState {
             written: log.written(),
@@ -100,6 +124,26 @@ impl LimitState {
             quota: limit.quota().to_string(),
             algorithm: format!("{:?}", limit.algorithm()),
             overflowed: limit.overflowed(),
+        }
+    }
+}
+
+impl CacheState {
+    fn of(path: &str, stats: Stats) -> Self {
+        Self {
+            path: path.to_owned(),
+            hits: stats.hits,
+            stale_hits: stats.stale_hits,
+            forwarded: stats.forwarded,
+            collapsed: stats.collapsed,
+            validated: stats.validated,
+            stale_on_failure: stats.stale_on_failure,
+            stored: stats.stored,
+            invalidated: stats.invalidated,
+            fetches_under_way: stats.under_way,
+            keys: stats.usage.keys,
+            bytes: stats.usage.bytes,
+            capacity: stats.usage.capacity,
         }
     }
 }

@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 /// |---|---|
 /// | `access` | `allowed`, `denied` |
 /// | `per_ip`, `per_key`, `per_route`, `global` | `admitted`, `refused`, `would_refuse` (in shadow), `no_key` |
-/// | `keys` | `tier`, `known` .. |
+/// | `keys` | `admitted` (with the tier), `unknown`, `none`, `refused` |
+/// | `retry` | `again`, after an attempt that failed; at the end of a call that failed or took several, why there was no further one |
 /// | `breaker` | `open`, `half_open`, `forced_open`, `parked` |
 /// | `upstream` | `answered`, or how the attempt failed |
 /// | `upstreams` | `exhausted` |
@@ -26,6 +27,7 @@ pub(crate) struct Decision {
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
+    /// For how long it was refused; for a retry, how long was waited.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "millis")]
     retry_after_ms: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "millis")]

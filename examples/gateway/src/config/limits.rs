@@ -65,6 +65,42 @@ impl LimitsConfig {
     }
 }
 
+impl LimitsConfig {
+    /// Whether `other` differs only in what can change while the limits are in use: in API keys, and in the
+    /// quotas of limits that are enforced.
+    #[must_use]
+    pub fn is_but_for_quotas(&self, other: &Self) -> bool {
+        self.without_quotas() == other.without_quotas()
+    }
+
+    fn without_quotas(&self) -> Self {
+        let mut without = self.clone();
+        // Any, but the same for all.
+        let Ok(any) = PerIpConfig::default().quota() else {
+            return without;
+        };
+        if !without.per_ip.shadow {
+            without.per_ip.quota = None;
+        }
+        if let Some(per_key) = &mut without.per_key {
+            if !per_key.shadow {
+                per_key.quota = any;
+            }
+            per_key.tiers.clear();
+            per_key.unknown = UnknownKey::default();
+        }
+        for route in &mut without.routes {
+            route.quota = any;
+        }
+        if let Some(global) = &mut without.global
+            && !global.shadow
+        {
+            global.quota = any;
+        }
+        without
+    }
+}
+
 /// What is of all limits now was of `[limits.per_ip]` while that was the only one, and may stand there still.
 fn either<T>(name: &str, of_all: Option<T>, of_ip: Option<T>) -> Result<Option<T>, Violation> {
     match (of_all, of_ip) {

@@ -6,10 +6,11 @@ use http::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-/// Where the upstream is: `http://host`, `http://host:port` or either with a path that goes before every
-/// request's own.
+/// Where the upstream is: `http://host`, `http://host:port`, the same with `https`, or any of them with a path
+/// that goes before every request's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamUrl {
+    scheme: Scheme,
     authority: Authority,
     /// Without its last `/`, so empty for most.
     base_path: String,
@@ -20,6 +21,12 @@ impl UpstreamUrl {
     #[must_use]
     pub const fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// Whether it is reached over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.scheme == Scheme::HTTPS
     }
 
     /// The address of what the client asked for as `requested`.
@@ -37,7 +44,7 @@ impl UpstreamUrl {
             None => PathAndQuery::from_static("/"),
         };
         Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(self.scheme.clone())
             .authority(self.authority.clone())
             .path_and_query(path)
             .build()
@@ -47,6 +54,7 @@ impl UpstreamUrl {
 impl From<Authority> for UpstreamUrl {
     fn from(authority: Authority) -> Self {
         Self {
+            scheme: Scheme::HTTP,
             authority,
             base_path: String::new(),
         }
@@ -55,7 +63,7 @@ impl From<Authority> for UpstreamUrl {
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.base_path)
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.base_path)
     }
 }
 
@@ -64,11 +72,10 @@ impl FromStr for UpstreamUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uri: Uri = text.parse().map_err(InvalidUpstreamUrl::Uri)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(InvalidUpstreamUrl::Https),
+        let scheme = match uri.scheme() {
+            Some(scheme) if [Scheme::HTTP, Scheme::HTTPS].contains(scheme) => scheme.clone(),
             _ => return Err(InvalidUpstreamUrl::NotHttp),
-        }
+        };
         let Some(authority) = uri.authority().cloned() else {
             return Err(InvalidUpstreamUrl::NotHttp);
         };
@@ -88,6 +95,7 @@ impl FromStr for UpstreamUrl {
             return Err(InvalidUpstreamUrl::Query);
         }
         Ok(Self {
+            scheme,
             authority,
             base_path: uri.path().trim_end_matches('/').to_owned(),
         })
@@ -108,10 +116,8 @@ impl<'de> Deserialize<'de> for UpstreamUrl {
 pub enum InvalidUpstreamUrl {
     /// It is no URI.
     Uri(InvalidUri),
-    /// It does not begin with `http://` and a host.
+    /// It does not begin with `http://` or `https://` and a host.
     NotHttp,
-    /// It begins with `https://`.
-    Https,
     /// Its port is no number from 1 to 65535.
     Port,
     /// It has a user or a password in it.
@@ -124,8 +130,7 @@ impl fmt::Display for InvalidUpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uri(error) => write!(f, "{error}, expected such as `http://127.0.0.1:3000`"),
-            Self::NotHttp => f.write_str("expected `http://` and a host"),
-            Self::Https => f.write_str("this gateway does not speak TLS, expected `http://`"),
+            Self::NotHttp => f.write_str("expected `http://` or `https://` and a host"),
             Self::Port => f.write_str("expected a port from 1 to 65535"),
             Self::UserInfo => f.write_str("expected no user or password before the host"),
             Self::Query => f.write_str("expected no query"),
@@ -145,6 +150,7 @@ mod tests {
             ("http://a", "/x?y=%2F", "http://a/x?y=%2F"),
             ("http://a:1/", "/", "http://a:1/"),
             ("http://[::1]:1/base/", "/x", "http://[::1]:1/base/x"),
+            ("https://a:1/base", "/x", "https://a:1/base/x"),
             ("http://a/base", "http://elsewhere/x", "http://a/base/x"),
         ] {
             let url: UpstreamUrl = text.parse().unwrap();
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn refuses_the_rest() {
         for (text, reason) in [
-            ("https://a", "TLS"),
+            ("ftp://a", "`https://`"),
             ("a:80", "`http://`"),
             ("/x", "`http://`"),
             ("http://a:99999", "a port"),

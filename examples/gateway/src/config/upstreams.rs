@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -18,6 +18,10 @@ pub struct UpstreamConfig {
     /// needs it.
     #[serde(default)]
     pub http2: bool,
+    /// A file of certificates, in PEM, that are trusted to tell who an `https://` upstream is; those of the system
+    /// where none is given.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
     /// `timeouts.response` of this one.
     #[serde(default, deserialize_with = "timeouts::some_duration")]
     pub response: Option<Duration>,
@@ -29,6 +33,7 @@ impl From<UpstreamUrl> for UpstreamConfig {
             url,
             name: None,
             http2: false,
+            ca: None,
             response: None,
         }
     }
@@ -55,6 +60,10 @@ pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<(), Violation> {
         return Err(Violation::new("upstreams", reason));
     }
     for (index, upstream) in upstreams.iter().enumerate() {
+        if upstream.ca.is_some() && !upstream.url.is_tls() {
+            let reason = "means nothing for an upstream at `http://`";
+            return Err(Violation::new(format!("upstreams[{index}].ca"), reason));
+        }
         let name = upstream.name();
         let wrong = |reason| Err(Violation::new(format!("upstreams[{index}].name"), reason));
         if name.is_empty() || name.contains(char::is_control) {

@@ -5,27 +5,39 @@ use crate::config::{KeySource, Violation, reason};
 
 /// The API key of a request, wherever the operator has it.
 #[derive(Clone, Debug)]
-pub(crate) enum ApiKey {
-    Bearer,
-    Header(keys::ApiKey),
+pub(crate) struct ApiKey {
+    source: KeySource,
+    header: Option<keys::ApiKey>,
+}
+
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
 }
 
 impl ApiKey {
     pub(crate) fn at(source: &KeySource) -> Result<Self, Violation> {
-        match source {
-            KeySource::Bearer => Ok(Self::Bearer),
-            KeySource::Header(name) => keys::ApiKey::in_header(name)
-                .map(Self::Header)
-                .map_err(|error| Violation::new("limits.per_key.key.header", reason(&error))),
-        }
+        let header = match source {
+            KeySource::Bearer => None,
+            KeySource::Header(name) => {
+                let header = keys::ApiKey::in_header(name);
+                let wrong = |error| Violation::new("limits.per_key.key.header", reason(&error));
+                Some(header.map_err(wrong)?)
+            }
+        };
+        Ok(Self {
+            source: source.clone(),
+            header,
+        })
     }
 }
 
 impl ExtractKey<Head> for ApiKey {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
-        match self {
-            Self::Bearer => keys::BearerToken.extract(from, key),
-            Self::Header(header) => header.extract(from, key),
+        match &self.header {
+            None => keys::BearerToken.extract(from, key),
+            Some(header) => header.extract(from, key),
         }
     }
 }

@@ -8,14 +8,11 @@ use crate::{config::PerKeyConfig, keys::Holder};
 
 /// Whose key it is was found out further out, by [`crate::keys`].
 pub(super) fn policy(config: &PerKeyConfig, key: ApiKey) -> Policy {
-    let policy = Policy::new(PER_KEY, config.quota)
+    Policy::new(PER_KEY, config.quota)
         .key(key)
-        .missing_key(config.missing.choice());
-    if config.tiers.is_empty() {
-        return policy;
-    }
-    policy.quota_by(|head: &Head| match head.extensions().get()? {
-        Holder::Tier(tier) => Some(tier.quota),
-        _ => None,
-    })
+        .missing_key(config.missing.choice())
+        .quota_by(|head: &Head| match head.extensions().get()? {
+            Holder::Tier(tier) => Some(tier.quota),
+            _ => None,
+        })
 }

@@ -1,6 +1,6 @@
 //! The limits of single routes: one policy, however many there are.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 use buttress_http::{ClientIp, Head};
@@ -18,7 +18,7 @@ pub(super) fn policies(
     configured: &[RouteConfig],
     client: &ClientIp,
     api_key: Option<&ApiKey>,
-) -> Result<Vec<(bool, Policy)>, Violation> {
+) -> Result<Vec<(bool, Policy, Routes)>, Violation> {
     let mut policies = Vec::new();
     for shadow in [false, true] {
         let mut routes = Vec::<Route>::new();
@@ -34,8 +34,9 @@ pub(super) fn policies(
             routes.push(route);
         }
         // Any quota, since every request that has a route has that one's.
-        if let Some(Route { quota, .. }) = routes.first() {
-            policies.push((shadow, policy(*quota, Routes::of(routes))));
+        if let Some(quota) = routes.first().map(Route::quota) {
+            let routes = Routes::of(routes, shadow);
+            policies.push((shadow, policy(quota, routes.clone()), routes));
         }
     }
     Ok(policies)
@@ -46,20 +47,25 @@ fn policy(quota: Quota, routes: Routes) -> Policy {
     Policy::new(PER_ROUTE, quota)
         .key(routes)
         .missing_key(OnMissingKey::Exempt)
-        .quota_by(move |head| quotas.of_request(head).map(|(_, route)| route.quota))
+        .quota_by(move |head| quotas.of_request(head).map(|(_, route)| route.quota()))
 }
 
 /// The routes, the longest first.
-#[derive(Clone)]
-struct Routes(Arc<[Route]>);
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    routes: Arc<[Route]>,
+    shadow: bool,
+}
 
+#[derive(Debug)]
 struct Route {
     prefix: Prefix,
-    quota: Quota,
+    quota: RwLock<Quota>,
     who: Told,
 }
 
 /// Who is told apart.
+#[derive(Debug)]
 enum Told {
     Client(ClientIp),
     /// By the key, or else as a client: without a key nobody gets past the limit.
@@ -68,15 +74,33 @@ enum Told {
 }
 
 impl Routes {
-    fn of(mut routes: Vec<Route>) -> Self {
+    fn of(mut routes: Vec<Route>, shadow: bool) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
-        Self(routes.into())
+        Self {
+            routes: routes.into(),
+            shadow,
+        }
+    }
+
+    /// Changes the quotas of those routes that are configured.
+    pub(super) fn set_quotas(&self, configured: &[RouteConfig]) {
+        for config in configured
+            .iter()
+            .filter(|config| config.shadow == self.shadow)
+        {
+            let prefix = Prefix::of(&config.path);
+            let mut routes = self.routes.iter();
+            if let Some(route) = routes.find(|route| Some(&route.prefix) == prefix.as_ref()) {
+                let quota = route.quota.write();
+                *quota.unwrap_or_else(PoisonError::into_inner) = config.quota;
+            }
+        }
     }
 
     /// The route of a request, and its place among them.
     fn of_request(&self, head: &Head) -> Option<(usize, &Route)> {
         let path = plain(head.uri().path());
-        self.0
+        self.routes
             .iter()
             .enumerate()
             .find(|(_, route)| route.prefix.covers(&path))
@@ -109,9 +133,15 @@ impl Route {
         };
         Ok(Self {
             prefix,
-            quota: config.quota,
+            quota: RwLock::new(config.quota),
             who,
         })
+    }
+}
+
+impl Route {
+    fn quota(&self) -> Quota {
+        *self.quota.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,10 +169,10 @@ mod tests {
         let quota = Quota::per_second(1).build().unwrap();
         let route = |path: &&str| Route {
             prefix: Prefix::of(path).unwrap(),
-            quota,
+            quota: RwLock::new(quota),
             who: Told::Nobody,
         };
-        Routes::of(paths.iter().map(route).collect())
+        Routes::of(paths.iter().map(route).collect(), false)
     }
 
     #[test]

@@ -1,3 +1,7 @@
+use std::{error::Error, future::poll_fn, time::Duration};
+
+use axum::BoxError;
+use buttress_retry::{ClassifyError as _, HyperErrors, Judgment};
 use http::{
     HeaderValue, Method, Request, Response, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
@@ -5,14 +9,19 @@ use http::{
 use http_body::Body as _;
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use std::{future::poll_fn, time::Duration};
 use tower_service::Service;
 
-use super::upload::Upload;
-use crate::{config::UpstreamUrl, failure::Failure};
+use super::{
+    tls::{self, Connector},
+    upload::Upload,
+};
+use crate::{
+    config::{UpstreamConfig, UpstreamUrl},
+    failure::Failure,
+};
 
 /// Shorter than the time after which common servers close an idle connection (Node: 5 s), so that a request
 /// seldom meets one that is just being closed.
@@ -24,45 +33,45 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// A place that requests go to, and the connections to it.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    url: UpstreamUrl,
-    http2: bool,
-    pooled: Client<HttpConnector, Upload>,
-    connector: HttpConnector,
+    config: UpstreamConfig,
+    pooled: Client<Connector, Upload>,
+    /// For connections that stand alone: tunnels are of HTTP/1.1.
+    alone: Connector,
 }
 
 impl Target {
-    pub(super) fn at(url: UpstreamUrl, http2: bool) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
+    /// The error is what is wrong with the certificates.
+    pub(super) fn of(config: &UpstreamConfig) -> Result<Self, String> {
+        let (pooled, alone) = tls::connectors(config)?;
         let pooled = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             // Whether a request may be sent twice is for a retry layer to decide, not for the pool.
             .retry_canceled_requests(false)
-            .http2_only(http2)
+            .http2_only(config.http2)
             .timer(TokioTimer::new())
             .http2_keep_alive_interval(PING_INTERVAL)
-            .build(connector.clone());
-        Self {
-            url,
-            http2,
+            .build(pooled);
+        Ok(Self {
+            config: config.clone(),
             pooled,
-            connector,
-        }
+            alone,
+        })
     }
 
     pub(super) const fn url(&self) -> &UpstreamUrl {
-        &self.url
+        &self.config.url
     }
 
     /// Whether this is it.
-    pub(super) fn is_at(&self, url: &UpstreamUrl, http2: bool) -> bool {
-        self.url == *url && self.http2 == http2
+    pub(super) fn is_of(&self, config: &UpstreamConfig) -> bool {
+        let of = |config: &UpstreamConfig| (config.url.clone(), config.http2, config.ca.clone());
+        of(&self.config) == of(config)
     }
 
     /// Whether it speaks HTTP/2.
     pub(super) const fn speaks_http2(&self) -> bool {
-        self.http2
+        self.config.http2
     }
 
     /// The request with this upstream's address, version and framing.
@@ -70,15 +79,16 @@ impl Target {
         &self,
         mut request: Request<Upload>,
     ) -> Result<Request<Upload>, Failure> {
-        let target = self.url.resolve(request.uri());
+        let target = self.config.url.resolve(request.uri());
         *request.uri_mut() = target.map_err(|error| Failure::BadTarget.because(&error))?;
         // The pool writes the upstream's own.
         request.headers_mut().remove(HOST);
-        if self.http2 {
+        if self.config.http2 {
             *request.version_mut() = Version::HTTP_2;
             // A wish for trailers has no company there (RFC 9113 §8.2.2).
             request.headers_mut().remove(CONNECTION);
         } else {
+            *request.version_mut() = Version::HTTP_11;
             frame(&mut request);
         }
         Ok(request)
@@ -90,11 +100,12 @@ impl Target {
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, Failure> {
         self.pooled.request(request).await.map_err(|error| {
-            if error.is_connect() {
-                Failure::Unreachable.because(&error)
+            let failure = if error.is_connect() {
+                Failure::Unreachable
             } else {
-                Failure::BrokenOff.because(&error)
-            }
+                of_error(&error)
+            };
+            failure.because(&error)
         })
     }
 
@@ -103,28 +114,38 @@ impl Target {
         &self,
         mut request: Request<Upload>,
     ) -> Result<Response<Incoming>, Failure> {
+        *request.version_mut() = Version::HTTP_11;
         frame(&mut request);
         let stream = self.connect().await?;
-        let broken = |error: hyper::Error| Failure::BrokenOff.because(&error);
+        let broken = |error: hyper::Error| of_error(&error).because(&error);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         // Ends when the answer is read, or given up, or its connection was handed to the tunnel.
         tokio::spawn(connection.with_upgrades());
         sender.send_request(request).await.map_err(broken)
     }
 
-    async fn connect(&self) -> Result<<HttpConnector as Service<Uri>>::Response, Failure> {
+    async fn connect(&self) -> Result<<Connector as Service<Uri>>::Response, Failure> {
         let address = self
+            .config
             .url
             .resolve(&Uri::default())
             .map_err(|error| Failure::Unreachable.because(&error))?;
-        let mut connector = self.connector.clone();
+        let mut connector = self.alone.clone();
         let connected = async {
             poll_fn(|cx| connector.poll_ready(cx)).await?;
             connector.call(address).await
         };
         connected
             .await
-            .map_err(|error| Failure::Unreachable.because(&error))
+            .map_err(|error: BoxError| Failure::Unreachable.because(&*error))
+    }
+}
+
+/// Whether anything of the request was sent decides on whether it may be sent again.
+fn of_error<E: Error + 'static>(error: &E) -> Failure {
+    match HyperErrors.classify_error(error) {
+        Judgment::Unprocessed { .. } => Failure::Unsent,
+        _ => Failure::BrokenOff,
     }
 }
 

@@ -12,17 +12,17 @@ use crate::{
 const GET: &str = "GET / HTTP/1.1\nHost: a\nConnection: close\n\n";
 
 /// A gateway before `upstream` that writes down its calls.
-struct Logged {
-    gateway: Running,
+pub(crate) struct Logged {
+    pub(crate) gateway: Running,
     file: PathBuf,
 }
 
 impl Logged {
-    async fn before(test: &str, upstream: &RawUpstream, more: &str) -> Self {
+    pub(crate) async fn before(test: &str, upstream: &RawUpstream, more: &str) -> Self {
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.ndjson"));
         let _ = fs::remove_file(&file);
         let text = format!(
-            "{more}\n[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
+            "retry.attempts = 1\n{more}\n[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
             upstream.address(),
             file.display()
         );
@@ -32,12 +32,12 @@ impl Logged {
         }
     }
 
-    async fn connect(&self) -> Raw {
+    pub(crate) async fn connect(&self) -> Raw {
         self.gateway.connect().await
     }
 
     /// Waits until there are so many lines, and sees that there are no more.
-    async fn records(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn records(&self, count: usize) -> Vec<Value> {
         let all_there = async {
             loop {
                 let text = fs::read_to_string(&self.file).unwrap();
@@ -58,7 +58,7 @@ impl Logged {
 }
 
 /// The layers and their verdicts.
-fn decisions(record: &Value) -> Vec<String> {
+pub(crate) fn decisions(record: &Value) -> Vec<String> {
     let decisions = record["decisions"].as_array().unwrap().iter();
     decisions
         .map(|decision| {
@@ -165,7 +165,10 @@ async fn a_refused_call_is_written_down() {
     assert_eq!(
         told,
         [
-            (502, strings(&["per_ip admitted", "upstream broke_off"])),
+            (
+                502,
+                strings(&["per_ip admitted", "upstream broke_off", "retry attempts"])
+            ),
             (403, strings(&["access denied"])),
             (429, strings(&["per_ip refused"])),
         ]
@@ -286,7 +289,12 @@ async fn a_circuit_that_refuses_stands_in_the_record() {
     let records = logged.records(2).await;
     assert_eq!(
         decisions(&records[1]),
-        ["per_ip admitted", "breaker parked", "upstreams exhausted"]
+        [
+            "per_ip admitted",
+            "breaker parked",
+            "upstreams exhausted",
+            "retry attempts"
+        ]
     );
     assert_eq!(records[1]["decisions"][1]["upstream"], "main");
     assert_eq!(records[1]["status"], 503);

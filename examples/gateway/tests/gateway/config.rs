@@ -2,7 +2,9 @@ use std::{net::IpAddr, path::Path, time::Duration};
 
 use gateway::{
     Config, ConfigFileError,
-    config::{CallLogConfig, Fields, KeySource, MissingKey, Source, UnknownKey, Who, parse},
+    config::{
+        CallLogConfig, Fields, KeySource, MissingKey, SharedBy, Source, UnknownKey, Who, parse,
+    },
 };
 
 use crate::{
@@ -104,8 +106,8 @@ const WRONG: &[(&str, &str)] = &[
     // Values that cannot be meant.
     ("listen = 'localhost:80'", "gateway.toml:1: listen: "),
     (
-        "upstream = 'https://a'",
-        "gateway.toml:1: upstream: `https://a` given: this gateway does not speak TLS",
+        "upstream = 'ftp://a'",
+        "gateway.toml:1: upstream: `ftp://a` given: expected `http://` or `https://`",
     ),
     ("upstream = 'http://a:99999'", "gateway.toml:1: upstream: "),
     (
@@ -245,8 +247,8 @@ const WRONG: &[(&str, &str)] = &[
         "gateway.toml:3: limits.per_key.unknown: unknown variant `ignore`",
     ),
     (
-        "[[upstreams]]\nurl = 'https://a'",
-        "gateway.toml:2: upstreams[0].url: `https://a` given: this gateway does not speak TLS",
+        "[[upstreams]]\nurl = 'http://a'\nca = 'ca.pem'",
+        "gateway.toml:3: upstreams[0].ca: means nothing for an upstream at `http://`",
     ),
     (
         "[[upstreams]]\nname = 'a'",
@@ -259,6 +261,43 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[[upstreams]]\nurl = 'http://a'\nname = ''",
         "gateway.toml:3: upstreams[0].name: expected a name",
+    ),
+    (
+        "[[cache.routes]]\npath = 'v1'",
+        "gateway.toml:2: cache.routes[0].path: `v1` given, expected a path such as",
+    ),
+    (
+        "[[cache.routes]]\npath = '/v1'\n[[cache.routes]]\npath = '/v1'",
+        "gateway.toml:4: cache.routes[1].path: `/v1` given twice",
+    ),
+    (
+        "[[cache.routes]]\npath = '/v1'\nby = 'key'",
+        "gateway.toml:3: cache.routes[0].by: expected `[limits.per_key]` too",
+    ),
+    (
+        "[[cache.routes]]\npath = '/v1'\ncapacity = 1",
+        "gateway.toml:3: cache.routes[0].capacity: `1` given, expected 1048576 to",
+    ),
+    (
+        "[[cache.routes]]\npath = '/v1'\nstale_if_error = '0s'",
+        "gateway.toml:3: cache.routes[0].stale_if_error: `0` given, expected",
+    ),
+    (
+        "retry.attempts = 0",
+        "gateway.toml:1: retry.attempts: `0` given, expected 1 to 100",
+    ),
+    (
+        "[retry]\nbackoff = '1s'",
+        "gateway.toml:1: retry.max_backoff: `250ms` given, expected",
+    ),
+    ("[retry]\nbudget = -1.0", "gateway.toml:2: retry.budget: "),
+    (
+        "[retry]\nmax_body = 100_000_000",
+        "gateway.toml:2: retry.max_body: `100000000` given, expected at most",
+    ),
+    (
+        "[retry]\nmax_wait = '2y'",
+        "gateway.toml:2: retry.max_wait: ",
     ),
     (
         "circuit_breaker.failure_rate = 0.0",
@@ -415,14 +454,23 @@ fn what_the_documented_file_has_in_comments_can_be_meant_too() {
         panic!("two upstreams");
     };
     assert_eq!((main.name(), spare.name()), ("main", "spare"));
-    assert_eq!(main.url.to_string(), "http://127.0.0.1:3000");
+    assert_eq!(main.url.to_string(), "https://127.0.0.1:3000");
     assert!(!main.http2);
+    assert_eq!(main.ca, Some("ca.pem".into()));
     assert_eq!(main.response, Some(config.timeouts.response));
     assert_eq!(config.call_log, Some(CallLogConfig::at("calls.ndjson")));
     let trusts = |ip: &str| config.client_ip.trusts(ip.parse::<IpAddr>().unwrap());
     assert!(trusts("10.1.2.3") && trusts("::ffff:10.1.2.3") && trusts("2001:db8::1"));
     assert!(!trusts("11.1.2.3"));
 
+    let [cached] = &config.cache.routes[..] else {
+        panic!("one cache");
+    };
+    assert_eq!(
+        (&*cached.path, cached.by, cached.capacity),
+        ("/v1/models", SharedBy::default(), 64 << 20)
+    );
+    assert_eq!(cached.stale_if_error, Some(Duration::from_secs(300)));
     let breaker = config.circuit_breaker;
     assert_eq!(breaker.slow_after, Some(Duration::from_secs(5)));
     let per_key = config.limits.per_key.unwrap();

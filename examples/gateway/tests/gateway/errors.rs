@@ -1,14 +1,10 @@
 //! The gateway's own errors, as the caller speaks.
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use crate::{
+    grpc,
     raw::{Head, RawUpstream, within},
     running::Running,
 };
@@ -88,7 +84,7 @@ async fn a_failure_of_an_upstream_is_told_in_each_of_them() {
     assert_eq!(head.one("content-type"), "application/problem+json");
     assert_eq!(body["status"], json!(502));
 
-    let response = grpc(&gateway, "/pkg.Service/Method", "application/grpc").await;
+    let response = grpc::call(&gateway, "/pkg.Service/Method", "application/grpc").await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/grpc");
     assert_eq!(response.headers()["grpc-status"], "14");
@@ -99,22 +95,7 @@ async fn a_failure_of_an_upstream_is_told_in_each_of_them() {
 #[tokio::test]
 async fn a_key_that_is_missing_is_unauthenticated_in_grpc() {
     let gateway = Running::from("limits.per_key = { quota = '1/h', missing = 'refuse' }\n").await;
-    let response = grpc(&gateway, "/pkg.Service/Method", "application/grpc+proto").await;
+    let response = grpc::call(&gateway, "/pkg.Service/Method", "application/grpc+proto").await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["grpc-status"], "16");
-}
-
-async fn grpc(gateway: &Running, path: &str, content_type: &str) -> Response<Incoming> {
-    let stream = TcpStream::connect(gateway.address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
-    let request = Request::post(format!("http://a{path}"))
-        .header("content-type", content_type)
-        .header("te", "trailers")
-        .body(Full::<Bytes>::default())
-        .unwrap();
-    within(sender.send_request(request)).await.unwrap()
 }

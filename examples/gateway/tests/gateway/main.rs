@@ -4,17 +4,21 @@
 //! what must happen is waited for under a deadline.
 
 mod admin;
+mod cache;
 mod call_log;
 mod config;
 mod errors;
 mod failures;
 mod forwarding;
 mod greeting;
+mod grpc;
 mod limits;
 mod policies;
 mod raw;
 mod reload;
+mod retry;
 mod running;
 mod shutdown;
+mod tls;
 mod tunnels;
 mod upstreams;

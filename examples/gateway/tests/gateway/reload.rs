@@ -30,6 +30,91 @@ async fn counters_stay() {
 }
 
 #[tokio::test]
+async fn another_quota_keeps_what_was_used() {
+    let text = |quota: &str| {
+        format!(
+            "limits.global.quota = '{quota}'\n\
+             limits.per_key = {{ quota = '{quota}', tiers.gold = {{ quota = '{quota}', keys = ['gold'] }} }}\n\
+             [[limits.routes]]\npath = '/v1'\nquota = '{quota}'\nby = 'key'\n"
+        )
+    };
+    for (only, path, key) in [
+        ("limits.per_ip", "/", ""),
+        ("limits.global", "/", ""),
+        ("limits.per_key", "/", "bronze"),
+        ("limits.per_key.tiers.gold", "/", "gold"),
+        ("limits.routes", "/v1/x", "gold"),
+    ] {
+        // Those others are not in the way.
+        let text = |quota: &str| {
+            let all = text("1000/h");
+            match only {
+                "limits.per_ip" => format!("limits.per_ip.quota = '{quota}'\n{all}"),
+                "limits.global" => all.replacen("1000/h", quota, 1),
+                "limits.per_key" => all.replacen(
+                    "per_key = { quota = '1000/h",
+                    &format!("per_key = {{ quota = '{quota}"),
+                    1,
+                ),
+                "limits.per_key.tiers.gold" => all.replace(
+                    "gold = { quota = '1000/h",
+                    &format!("gold = {{ quota = '{quota}"),
+                ),
+                _ => all.replace("quota = '1000/h'\nby", &format!("quota = '{quota}'\nby")),
+            }
+        };
+        let gateway = Running::from(&text("4/h")).await;
+        let statuses = async |count: usize| {
+            let mut statuses = Vec::new();
+            for _ in 0..count {
+                let mut client = gateway.connect().await;
+                client
+                    .send(&format!("GET {path} HTTP/1.1\nHost: a\nConnection: close\nAuthorization: Bearer {key}\n\n"))
+                    .await;
+                let head = client.head().await;
+                statuses.push(head.first_line().split(' ').nth(1) == Some("429"));
+            }
+            statuses
+        };
+        assert_eq!(statuses(2).await, [false; 2], "{only}");
+        // Half was used, and half is left of twice as much.
+        gateway.reload(&text("8/h")).unwrap();
+        assert_eq!(
+            statuses(5).await,
+            [false, false, false, false, true],
+            "{only}"
+        );
+        // All was used, and a larger quota is no new one.
+        gateway.reload(&text("16/h")).unwrap();
+        assert_eq!(statuses(1).await, [true], "{only}");
+    }
+}
+
+#[tokio::test]
+async fn a_tier_takes_keys_in_and_lets_them_go() {
+    let text = |keys: &str| {
+        format!(
+            "limits.per_key = {{ quota = '1/h', tiers.gold = {{ quota = '100/h', keys = [{keys}] }} }}\n"
+        )
+    };
+    let gateway = Running::from(&text("'other'")).await;
+    let refused = async || {
+        let mut client = gateway.connect().await;
+        client
+            .send("GET / HTTP/1.1\nHost: a\nConnection: close\nAuthorization: Bearer me\n\n")
+            .await;
+        client.head().await.first_line() == "HTTP/1.1 429 Too Many Requests"
+    };
+    assert!(!refused().await && refused().await);
+    gateway.reload(&text("'other', 'me'")).unwrap();
+    // It had used all that it might for an hour, and has used all of the larger one.
+    assert!(refused().await);
+    gateway.reload(&text("'me', 'new'")).unwrap();
+    assert!(refused().await);
+    assert_eq!(gateway.state().await["reloads"]["done"], 2);
+}
+
+#[tokio::test]
 async fn what_is_in_flight_finishes_and_what_comes_next_goes_elsewhere() {
     let (old, new) = (RawUpstream::bind().await, RawUpstream::bind().await);
     let upstream = |upstream: &RawUpstream| format!("upstream = 'http://{}'\n", upstream.address());

@@ -25,7 +25,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// In front of `upstream`, and not in the way with a limit.
+    /// In front of `upstream`, which is asked once, and not in the way with a limit.
     pub(crate) async fn before(upstream: SocketAddr) -> Self {
         Self::with(upstream, |_| {}).await
     }
@@ -35,6 +35,9 @@ impl Running {
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.upstream = Some(format!("http://{upstream}").parse().unwrap());
         config.limits.per_ip.quota = Some("1000000/s".parse().unwrap());
+        config.retry = gateway::config::parse("retry.attempts = 1", "test".as_ref())
+            .unwrap()
+            .retry;
         configure(&mut config);
         Self::of(&config).await
     }

@@ -1,0 +1,217 @@
+//! Caches, each for a route.
+
+use serde_json::json;
+
+use crate::{
+    call_log::{Logged, decisions},
+    raw::{Head, Raw, RawUpstream},
+    running::Running,
+};
+
+const FRESH: &str =
+    "HTTP/1.1 200 OK\nCache-Control: max-age=600\nConnection: close\nContent-Length: 5\n\nhello";
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\nContent-Length: 0\nConnection: close\n\n";
+
+async fn before(upstream: &RawUpstream, more: &str) -> Running {
+    Running::from(&text(upstream, more)).await
+}
+
+fn text(upstream: &RawUpstream, more: &str) -> String {
+    format!(
+        "upstream = 'http://{}'\nretry.attempts = 1\n{more}\n",
+        upstream.address()
+    )
+}
+
+async fn asked(gateway: &Running, path: &str, fields: &str) -> Raw {
+    let mut client = gateway.connect().await;
+    client
+        .send(&format!(
+            "GET {path} HTTP/1.1\nHost: a\nConnection: close\n{fields}\n"
+        ))
+        .await;
+    client
+}
+
+/// The head of the answer, and its body.
+async fn read(mut client: Raw) -> (Head, String) {
+    (client.head().await, client.rest().await)
+}
+
+async fn answers(upstream: &RawUpstream, answer: &str) {
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(answer).await;
+}
+
+#[tokio::test]
+async fn a_hit_asks_no_upstream_and_costs_a_tenant_nothing() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(
+        &upstream,
+        "limits.global.quota = '2/h'\n[[cache.routes]]\npath = '/cached'",
+    )
+    .await;
+    let client = asked(&gateway, "/cached/x", "").await;
+    answers(&upstream, FRESH).await;
+    let (head, body) = read(client).await;
+    assert_eq!(body, "hello");
+    assert!(
+        head.one("cache-status").contains("fwd=uri-miss"),
+        "{head:?}"
+    );
+    assert!(
+        head.one("ratelimit").contains("\"global\";r=1;"),
+        "{head:?}"
+    );
+
+    for _ in 0..3 {
+        let (head, body) = read(asked(&gateway, "/cached/x", "").await).await;
+        assert_eq!((head.first_line(), &*body), ("HTTP/1.1 200 OK", "hello"));
+        assert!(
+            head.one("cache-status").starts_with("buttress-gateway;hit"),
+            "{head:?}"
+        );
+        assert!(
+            !head.one("ratelimit").contains("global"),
+            "nobody was charged: {head:?}"
+        );
+    }
+    let client = asked(&gateway, "/cached/y", "").await;
+    answers(&upstream, NOT_FOUND).await;
+    read(client).await;
+    // That was the second one.
+    let (head, _) = read(asked(&gateway, "/cached/z", "").await).await;
+    assert_eq!(head.first_line(), "HTTP/1.1 429 Too Many Requests");
+    let (head, _) = read(asked(&gateway, "/cached/x", "").await).await;
+    assert_eq!(head.first_line(), "HTTP/1.1 200 OK", "a hit passes");
+
+    let state = gateway.state().await;
+    assert_eq!(state["cache"][0]["path"], "/cached");
+    assert_eq!(state["cache"][0]["hits"], 4);
+    assert_eq!(state["cache"][0]["keys"], 1);
+}
+
+#[tokio::test]
+async fn other_routes_are_not_cached() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(&upstream, "[[cache.routes]]\npath = '/cached'").await;
+    for path in ["/", "/cachedandmore", "/"] {
+        let client = asked(&gateway, path, "").await;
+        answers(&upstream, FRESH).await;
+        let (head, _) = read(client).await;
+        assert!(head.all("cache-status").is_empty(), "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_key_has_a_cache_of_its_own() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(
+        &upstream,
+        "limits.per_key.quota = '100/h'\n[[cache.routes]]\npath = '/'\nby = 'key'",
+    )
+    .await;
+    for (key, body) in [("a", "alice"), ("b", "bobby")] {
+        let field = format!("Authorization: Bearer {key}\n");
+        let client = asked(&gateway, "/me", &field).await;
+        answers(&upstream, &FRESH.replace("hello", body)).await;
+        assert_eq!(read(client).await.1, body);
+        assert_eq!(read(asked(&gateway, "/me", &field).await).await.1, body);
+    }
+    // Nobody's is not everybody's.
+    let client = asked(&gateway, "/me", "").await;
+    answers(&upstream, &FRESH.replace("hello", "other")).await;
+    assert_eq!(read(client).await.1, "other");
+    assert!(upstream.is_left_alone().await);
+}
+
+#[tokio::test]
+async fn what_is_meant_for_one_is_not_shared() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(&upstream, "[[cache.routes]]\npath = '/'").await;
+    for _ in 0..2 {
+        let client = asked(&gateway, "/me", "Authorization: Bearer a\n").await;
+        answers(&upstream, FRESH).await;
+        read(client).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_outlives_a_reload() {
+    let upstream = RawUpstream::bind().await;
+    let cached = "[[cache.routes]]\npath = '/cached'";
+    let gateway = before(&upstream, cached).await;
+    let client = asked(&gateway, "/cached", "").await;
+    answers(&upstream, FRESH).await;
+    read(client).await;
+    gateway
+        .reload(&text(
+            &upstream,
+            &format!("timeouts.response = '5s'\n{cached}"),
+        ))
+        .unwrap();
+    let (_, body) = read(asked(&gateway, "/cached", "").await).await;
+    assert_eq!(body, "hello");
+    // Another configuration is another cache.
+    gateway
+        .reload(&text(&upstream, &format!("{cached}\ncapacity = 2_000_000")))
+        .unwrap();
+    let client = asked(&gateway, "/cached", "").await;
+    answers(&upstream, FRESH).await;
+    read(client).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_passes() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(&upstream, "[[cache.routes]]\npath = '/'").await;
+    let mut client = gateway.connect().await;
+    client
+        .send("GET /chat HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\n\n")
+        .await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: websocket\n\nhello")
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 101 Switching Protocols");
+    client.expect("hello").await;
+    client.send("hi").await;
+    server.expect("hi").await;
+}
+
+#[tokio::test]
+async fn the_record_tells_of_hits_and_of_what_a_miss_met() {
+    let upstream = RawUpstream::bind().await;
+    let logged = Logged::before(
+        "cached",
+        &upstream,
+        "limits.global.quota = '1/h'\n[[cache.routes]]\npath = '/cached'",
+    )
+    .await;
+    let client = asked(&logged.gateway, "/cached", "").await;
+    answers(&upstream, FRESH).await;
+    read(client).await;
+    logged.records(1).await;
+    read(asked(&logged.gateway, "/cached", "").await).await;
+    logged.records(2).await;
+    read(asked(&logged.gateway, "/cached/else", "").await).await;
+    let records = logged.records(3).await;
+    let told: Vec<_> = records.iter().map(decisions).collect();
+    assert_eq!(
+        told,
+        [
+            &[
+                "per_ip admitted",
+                "cache uri-miss",
+                "global admitted",
+                "upstream answered"
+            ][..],
+            &["per_ip admitted", "cache hit"],
+            &["per_ip admitted", "cache uri-miss", "global refused"],
+        ]
+    );
+    assert_eq!(records[1]["bytes"], json!(5));
+}
