@@ -28,6 +28,9 @@ pub enum Against {
     Overhead(&'static str),
     /// Our own time in another case of the group.
     OurOwn(&'static str),
+    /// Our own time in another case of the group; of both, the time that the bare service takes there is
+    /// subtracted.
+    OurOwnOverhead(&'static str),
     /// Our own implementation on the clock that users get unless they choose another.
     DefaultClock,
 }
@@ -68,6 +71,10 @@ impl Row {
                 (ours - bare, of(self.case, peer)? - bare)
             }
             Against::OurOwn(case) => (ours, of(case, "buttress")?),
+            Against::OurOwnOverhead(case) => {
+                let bare = of(case, "bare")?;
+                (ours - bare, of(case, "buttress")? - bare)
+            }
             Against::DefaultClock => (of(self.case, "buttress_default_clock")?, ours),
         })
     }
@@ -98,7 +105,9 @@ impl Row {
         let Self { group, case, .. } = self;
         match self.against {
             Against::Peer(_) => format!("`{group}/{case}`"),
-            Against::Overhead(_) => format!("`{group}/{case}`, overhead"),
+            Against::Overhead(_) | Against::OurOwnOverhead(_) => {
+                format!("`{group}/{case}`, overhead")
+            }
             Against::OurOwn(_) => format!("`{group}/{case}`, whole"),
             Against::DefaultClock => format!("`{group}/{case}`, default clock"),
         }
@@ -107,7 +116,7 @@ impl Row {
     fn yardstick(&self) -> String {
         match self.against {
             Against::Peer(peer) | Against::Overhead(peer) => peer.to_owned(),
-            Against::OurOwn(case) => format!("own `{case}`"),
+            Against::OurOwn(case) | Against::OurOwnOverhead(case) => format!("own `{case}`"),
             Against::DefaultClock => "own, on quanta".to_owned(),
         }
     }
@@ -115,7 +124,7 @@ impl Row {
 
 /// The rows, in the order of the table.
 pub const ROWS: &[Row] = {
-    use Against::{DefaultClock, OurOwn, Overhead, Peer};
+    use Against::{DefaultClock, OurOwn, OurOwnOverhead, Overhead, Peer};
     const fn row(
         group: &'static str,
         case: &'static str,
@@ -193,6 +202,12 @@ pub const ROWS: &[Row] = {
             "admit_headers",
             Overhead("tower_governor"),
             Some(0.6),
+        ),
+        row(
+            "rate_limit_layer",
+            "three_policies",
+            OurOwnOverhead("admit"),
+            Some(2.5),
         ),
         row(
             "rate_limit_layer",

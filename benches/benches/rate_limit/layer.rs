@@ -63,6 +63,17 @@ pub(crate) fn layer(c: &mut Criterion) {
     let name = "tower-resilience-ratelimiter";
     measure(&mut group, "admit", name, layer.layer(service()));
 
+    let name = |nth: &str| Policy::new(nth, our_quota()).key(ClientIp::peer());
+    let layer = RateLimitLayer::http(name("per-second"))
+        .policy(name("per-minute"))
+        .policy(name("per-day"))
+        .clock(QuantaClock::starting_now())
+        .fields(FieldStyle::None)
+        .build()
+        .expect("the configuration is valid");
+    let three = "three_policies";
+    measure(&mut group, three, "buttress", layer.layer(service()));
+
     measure(&mut group, "admit_headers", "bare", service());
     let layer = ours(our_quota(), FieldStyle::Draft11);
     measure(

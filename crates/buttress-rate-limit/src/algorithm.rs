@@ -23,7 +23,7 @@ pub use self::{
     fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,
     sliding_log::SlidingLog, sliding_window::SlidingWindow, token_bucket::TokenBucket,
 };
-use crate::{Decision, Quota};
+use crate::{Decision, Quota, store::step};
 
 /// A rate limiting algorithm: pure decisions over a state of a fixed number of words.
 ///
@@ -248,6 +248,38 @@ impl Kind {
             Self::Word(Arc::new(algorithm))
         } else {
             Self::Words(Arc::new(algorithm))
+        }
+    }
+
+    /// Decides on a state of one word; the next one comes with it where the request is admitted and costs
+    /// anything.
+    #[inline]
+    pub(crate) fn step(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Option<u64>) {
+        match self {
+            Self::Gcra => step(&Gcra, quota, state, now, cost),
+            kind => kind.step_by_word(quota, state, now, cost),
+        }
+    }
+
+    #[inline(never)]
+    fn step_by_word(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Option<u64>) {
+        match self {
+            Self::TokenBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
+            Self::LeakyBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
+            Self::FixedWindow => step(&Word(&FixedWindow), quota, state, now, cost),
+            kind => step(&Word(kind.algorithm()), quota, state, now, cost),
         }
     }
 

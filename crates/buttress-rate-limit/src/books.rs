@@ -63,8 +63,18 @@ impl Books {
 
     /// Charges what is asked. Where a policy's quota was changed since it was read, what is asked is so under the
     /// one that is in force.
-    #[inline]
     pub(crate) fn acquire(
+        &self,
+        now: Tick,
+        asked: &mut [Asked],
+        decisions: &mut [Decision],
+    ) -> Acquire {
+        self.acquire_up_to::<MAX_POLICIES>(now, asked, decisions)
+    }
+
+    /// The same, for up to `N` policies.
+    #[inline]
+    pub(crate) fn acquire_up_to<const N: usize>(
         &self,
         now: Tick,
         asked: &mut [Asked],
@@ -74,7 +84,7 @@ impl Books {
             let Some(first) = self.limits.first() else {
                 return Acquire::Admitted;
             };
-            let mut charges = [Asked::NOTHING.of(first); MAX_POLICIES];
+            let mut charges = [Asked::NOTHING.of(first); N];
             for (place, asked) in charges.iter_mut().zip(&*asked) {
                 if let Some(limit) = self.limits.get(asked.ordinal) {
                     *place = asked.of(limit);

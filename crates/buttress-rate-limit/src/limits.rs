@@ -20,6 +20,9 @@ use crate::{
 /// How many policies a layer may have. Their decisions live on the stack.
 pub(crate) const MAX_POLICIES: usize = 8;
 
+/// How many most layers have.
+pub(crate) const FEW: usize = 4;
+
 /// The policies of a layer and what they share: the one place where a request is read, keyed and ruled
 /// on. Knows nothing of services and responses.
 pub(crate) struct Limits<T: ?Sized> {
@@ -215,7 +218,11 @@ impl<T: ?Sized + 'static> Limits<T> {
             }
         }
         let ([limit], [whose]) = (&*self.books.limits, &*self.whose) else {
-            return self.rule_by_all(from, then);
+            return match self.whose.len() {
+                // Most have a few, which need less room.
+                0..=FEW => self.rule_by_all::<FEW, _>(from, then),
+                _ => self.rule_by_all::<MAX_POLICIES, _>(from, then),
+            };
         };
         let asked = match self.read(0, limit, whose, from) {
             Ok(Some(asked)) => asked,
@@ -229,12 +236,12 @@ impl<T: ?Sized + 'static> Limits<T> {
         }
     }
 
-    fn rule_by_all<O>(&self, from: &T, then: impl FnOnce(Ruling<'_>) -> O) -> O {
+    fn rule_by_all<const N: usize, O>(&self, from: &T, then: impl FnOnce(Ruling<'_>) -> O) -> O {
         let limits = &self.books.limits;
         if limits.is_empty() {
             return then(Ruling::Admitted(Standing::of(&[], &[], &[], Tick::ZERO)));
         }
-        let mut asked = [Asked::NOTHING; MAX_POLICIES];
+        let mut asked = [Asked::NOTHING; N];
         let mut places = asked.iter_mut();
         for (ordinal, (limit, whose)) in limits.iter().zip(&self.whose).enumerate() {
             match self.read(ordinal, limit, whose, from) {
@@ -252,15 +259,15 @@ impl<T: ?Sized + 'static> Limits<T> {
                 }
             }
         }
-        let count = MAX_POLICIES - places.len();
+        let count = N - places.len();
         let asked = asked.get_mut(..count).unwrap_or_default();
         if self.lookups {
             return self.look_up(from, asked, then);
         }
-        let mut decisions = [UNDECIDED; MAX_POLICIES];
+        let mut decisions = [UNDECIDED; N];
         let made = decisions.get_mut(..count).unwrap_or_default();
         let now = self.books.now();
-        let acquired = self.books.acquire(now, asked, made);
+        let acquired = self.books.acquire_up_to::<N>(now, asked, made);
         self.books.conclude(acquired, now, asked, made, then)
     }
 

@@ -181,6 +181,12 @@ impl Table {
         }
     }
 
+    /// The slot of a key whose state is of this tag, to decide on it now and write it later.
+    #[inline]
+    pub(super) fn look(&self, key: impl Into<Fingerprint>, tag: Tag) -> Option<Slot<'_>> {
+        self.find(key.into(), tag)
+    }
+
     /// Whether `key` is known, or would find a place now.
     pub(crate) fn has_place_for(
         &self,
@@ -386,16 +392,16 @@ impl Bucket {
 }
 
 /// A slot that belonged to a key when it was found.
-struct Slot<'a> {
+pub(super) struct Slot<'a> {
     state: &'a AtomicU64,
-    seen: u64,
+    pub(super) seen: u64,
 }
 
 impl Slot<'_> {
     /// Writes `next` if the state is still the one that was seen, which implies that the slot's owner is
     /// still the same.
     #[inline]
-    fn swap(&self, next: u64) -> bool {
+    pub(super) fn swap(&self, next: u64) -> bool {
         self.exchange(next.min(BUSY - 1))
     }
 

@@ -5,6 +5,8 @@ use buttress_core::Tick;
 use super::{MemoryStore, Place, Stale, signed};
 use crate::{
     Decision,
+    algorithm::Kind,
+    limits::MAX_POLICIES,
     store::{Acquire, Charge},
 };
 
@@ -17,6 +19,9 @@ impl MemoryStore {
         charges: &[Charge<'_>],
         out: &mut [Decision],
     ) -> Result<Acquire, Stale> {
+        if let Some(acquired) = self.acquire_known(now, charges, out) {
+            return Ok(acquired);
+        }
         for (charge, decision) in charges.iter().zip(&mut *out) {
             self.peek(now, charge, decision)?;
         }
@@ -46,6 +51,50 @@ impl MemoryStore {
             }
         }
         Ok(Acquire::Admitted)
+    }
+
+    /// The usual case: all keys are known, in tables without locks, and nobody comes in between. Each is looked
+    /// up once. `None` where it is another one; nothing is charged then.
+    fn acquire_known(
+        &self,
+        now: Tick,
+        charges: &[Charge<'_>],
+        out: &mut [Decision],
+    ) -> Option<Acquire> {
+        let mut moves = [const { None }; MAX_POLICIES];
+        let mut refused = charges.len() > moves.len();
+        for ((charge, decision), place) in charges.iter().zip(&mut *out).zip(&mut moves) {
+            let limit = charge.limit;
+            if let Kind::Words(_) = limit.kind() {
+                return None;
+            }
+            let revision = charge.revision;
+            let revision = revision.unwrap_or_else(|| limit.quotas().revision());
+            let slot = self.table(limit)?.look(charge.key, revision as u8)?;
+            let next;
+            (*decision, next) = limit.kind().step(charge.quota, slot.seen, now, charge.cost);
+            refused |= !decision.is_admitted();
+            let next = next.unwrap_or(slot.seen);
+            *place = Some((slot, next));
+        }
+        if refused {
+            let by = binding(out)?;
+            let stood = charges.iter().zip(out).zip(&moves);
+            for ((charge, decision), place) in stood {
+                if let (true, Some((slot, _))) = (decision.is_admitted(), place) {
+                    let kind = charge.limit.kind();
+                    (*decision, _) = kind.step(charge.quota, slot.seen, now, 0);
+                }
+            }
+            return Some(Acquire::Refused { by });
+        }
+        for (index, (slot, next)) in moves.iter().flatten().enumerate() {
+            if *next != slot.seen && !slot.swap(*next) {
+                self.take_back(now, charges, index, 0);
+                return None;
+            }
+        }
+        Some(Acquire::Admitted)
     }
 
     /// One limit refused, so those that would have admitted were not charged: tells how they stand.
