@@ -14,7 +14,7 @@ use crate::{
     pump::{Pump, Storing},
     rfc9111::{self, CacheStatus, Forward, HeadEffect, Times},
     shared::Shared,
-    store::Entry,
+    store::{Entry, Variants},
 };
 
 /// What is done with the answer to a request that went straight to the inner service.
@@ -25,7 +25,7 @@ pub(crate) struct After {
     keys: Keys,
     why: Forward,
     /// What an answer to HEAD is compared with.
-    stored: Option<Arc<Entry>>,
+    stored: Variants,
     may_store: bool,
     sent: SystemTime,
     epoch: Epoch,
@@ -45,7 +45,7 @@ impl After {
             asked: Asked::of(request),
             keys,
             why,
-            stored: None,
+            stored: Variants::none(),
             may_store,
             sent: shared.wall.now(),
             epoch: shared.epochs.of(keys.key),
@@ -59,7 +59,7 @@ impl After {
         request: &Request<A>,
         keys: Keys,
         why: Forward,
-        stored: Option<Arc<Entry>>,
+        stored: Variants,
     ) -> Box<Self> {
         let mut after = Self::watching(shared, request, keys, why, false);
         after.stored = stored;
@@ -78,7 +78,7 @@ impl After {
         };
         let (status, headers) = (response.status(), response.headers());
         shared.heed(&self.asked, self.keys.partition, status, headers);
-        if let Some(stored) = &self.stored {
+        for stored in self.stored.as_slice() {
             self.compare(stored, &response, times);
         }
         let storing = self
@@ -117,7 +117,7 @@ impl After {
         shared.later(match effect {
             HeadEffect::Update(head) => {
                 let new = Arc::new(Entry::new(*head, stored.body().clone()));
-                shared.update(key, stored, new, self.epoch)
+                shared.update(key, stored, Some(new), self.epoch)
             }
             HeadEffect::Stale => shared.make_stale(key, stored, self.epoch),
             _ => None,
@@ -153,6 +153,7 @@ impl After {
         let executor = Arc::clone(&self.shared.executor);
         let pump = Pump {
             key: self.keys.key,
+            asked: self.asked,
             // What it invalidated, it did itself.
             epoch: self.shared.epochs.of(self.keys.key),
             shared: self.shared,

@@ -3,7 +3,7 @@ use http::{Extensions, HeaderMap, Method, Request, Uri};
 use crate::rfc9111::{RequestHead, Target};
 
 /// What is kept of a request while its answer is on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
     /// As the client sent it.

@@ -98,7 +98,7 @@ impl Shared {
         };
         let Some(entry) = entry else {
             return match rfc9111::miss(head, selection) {
-                Miss::Fetch(why) => Step::Fetch(Plan { why, stored: None }),
+                Miss::Fetch(why) => Step::Fetch(Plan::plain(why)),
                 Miss::GatewayTimeout => Step::GatewayTimeout(Forward::UriMiss),
             };
         };
@@ -112,15 +112,26 @@ impl Shared {
             Reuse::Validate(why) => Step::Fetch(Plan {
                 why,
                 stored: Some(entry),
+                completes: false,
             }),
             Reuse::GatewayTimeout => Step::GatewayTimeout(Forward::Stale),
-            Reuse::Fetch(why) => Step::Fetch(Plan { why, stored: None }),
-            // Until the rest is fetched by itself: all of it is.
-            _ => Step::Fetch(Plan {
-                why: Forward::Partial,
-                stored: None,
+            Reuse::Fetch(why) => Step::Fetch(Plan::plain(why)),
+            Reuse::Complete => Step::Fetch(if self.can_complete(&entry) {
+                Plan {
+                    why: Forward::Partial,
+                    stored: Some(entry),
+                    completes: true,
+                }
+            } else {
+                Plan::plain(Forward::Partial)
             }),
         }
+    }
+
+    /// Whether all of what a part is of would find room here.
+    fn can_complete(&self, part: &Entry) -> bool {
+        let complete = part.head().part().and_then(|part| part.complete);
+        complete.is_some_and(|complete| complete <= self.settings.largest as u64)
     }
 
     /// Says that a request was sent on.

@@ -103,6 +103,17 @@ impl Variants {
         ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
+    /// These, without the ones in `gone`.
+    #[must_use]
+    pub fn without(&self, gone: &[Arc<Entry>]) -> Self {
+        if gone.is_empty() {
+            return self.clone();
+        }
+        let is_gone = |entry: &&Arc<Entry>| !gone.iter().any(|gone| Arc::ptr_eq(gone, entry));
+        let left: Vec<_> = self.as_slice().iter().filter(is_gone).cloned().collect();
+        left.into()
+    }
+
     /// These, with `entry` in the place of the one whose variant it is, as the newest. The oldest go, as
     /// long as there are more than `most`, or they take more than `bytes`.
     #[must_use]

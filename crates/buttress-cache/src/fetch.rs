@@ -22,7 +22,7 @@ use crate::{
     epochs::Epoch,
     event::NotStored,
     flight::{Attendance, Deserted},
-    keeping::{Rest, finish},
+    keeping::{Rest, combined, finish},
     news::{Lead, News},
     pump::{Pump, Storing},
     rfc9111::{self, CacheStatus, Forward, StoredHead, Times, Unreachable, Validated},
@@ -36,6 +36,8 @@ pub(crate) struct Fetch {
     pub(crate) shared: Arc<Shared>,
     /// The request as the client sent it.
     pub(crate) asked: Asked,
+    /// The request as it was sent, where it asks for the rest of something.
+    pub(crate) completion: Option<Asked>,
     pub(crate) key: Digest,
     pub(crate) plan: Plan,
     pub(crate) lead: Lead,
@@ -47,8 +49,21 @@ pub(crate) struct Fetch {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) why: Forward,
-    /// What is to be validated.
+    /// What is to be validated, or to be completed.
     pub(crate) stored: Option<Arc<Entry>>,
+    /// Whether it is a part, of which the rest is asked for.
+    pub(crate) completes: bool,
+}
+
+impl Plan {
+    /// The request goes as it is.
+    pub(crate) const fn plain(why: Forward) -> Self {
+        Self {
+            why,
+            stored: None,
+            completes: false,
+        }
+    }
 }
 
 /// What the request that caused a fetch is told.
@@ -171,6 +186,11 @@ impl Fetch {
             requested: self.sent,
             responded: now,
         };
+        if let Some(completion) = self.completion.take() {
+            return self
+                .completed(completion, response, times, attendance, asking)
+                .await;
+        }
         if let Some(stored) = self.plan.stored.take() {
             let validated = rfc9111::validated(
                 &self.shared.options,
@@ -201,7 +221,7 @@ impl Fetch {
                         Err(why) => why,
                     };
                     // What it replaces must not be served any more.
-                    let rest = self.shared.make_stale(self.key, &stored, self.epoch);
+                    let rest = self.shared.update(self.key, &stored, None, self.epoch);
                     self.refuse(refused, response, asking);
                     return finish(rest).await;
                 }
@@ -224,11 +244,8 @@ impl Fetch {
         let shared = &self.shared;
         shared.tell(&Event::Validated);
         let entry = Arc::new(Entry::new(head, stored.body().clone()));
-        let rest = if keep {
-            shared.update(self.key, stored, Arc::clone(&entry), self.epoch)
-        } else {
-            shared.make_stale(self.key, stored, self.epoch)
-        };
+        let new = keep.then(|| Arc::clone(&entry));
+        let rest = shared.update(self.key, stored, new, self.epoch);
         let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
         let response = shared.answer(&self.asked.head(), &entry, now, &status);
         reply(asking, Reply::Answered(response));
@@ -240,12 +257,13 @@ impl Fetch {
         rest
     }
 
-    /// A 304 that is about something else: what is stored is worth nothing, and there is nothing to give.
+    /// An answer to what was not asked, such as a 304 that is about something else: what is stored is worth
+    /// nothing, and there is nothing to give.
     fn refetch<B: Body, E>(&self, asking: Asking<B, E>) -> Rest {
         let rest = self.shared.invalidate(self.key);
         let mut response = Response::new(CacheBody::empty());
         *response.status_mut() = StatusCode::BAD_GATEWAY;
-        let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
+        let status = self.status().detail("an answer to something else");
         self.shared.mark(&status, &mut response);
         reply(asking, Reply::Answered(response));
         rest
@@ -300,6 +318,7 @@ impl Fetch {
         let begins = Response::from_parts(parts, ());
         let pump = Pump {
             shared,
+            asked: self.asked,
             key: self.key,
             epoch: self.epoch,
             lead: self.lead,
@@ -309,6 +328,46 @@ impl Fetch {
             reply(asking, Reply::Reading(begins, length));
         })
         .await;
+    }
+
+    /// The rest of a stored part, or whatever came instead.
+    async fn completed<B, E>(
+        self,
+        completion: Asked,
+        response: Response<B>,
+        times: Times,
+        mut attendance: Attendance<Arc<News>>,
+        asking: Asking<B, E>,
+    ) where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let storing = Storing::of(&self.shared, &completion, &response, times);
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return match storing {
+                Ok(storing) => self.store(storing, response, attendance, asking).await,
+                Err(why) => self.refuse(why, response, asking),
+            };
+        }
+        let rest = match storing {
+            Ok(storing) => storing.collect(response.into_body(), &mut attendance).await,
+            Err(_) => None,
+        };
+        let whole = rest.zip(self.plan.stored.as_ref());
+        let whole = whole
+            .and_then(|((head, body), part)| Some((combined(part, &head, &body)?, head, body)));
+        let Some((entry, head, body)) = whole else {
+            let rest = self.refetch(asking);
+            return finish(rest).await;
+        };
+        let now = self.shared.wall.now();
+        let status = self.status().status(StatusCode::PARTIAL_CONTENT.as_u16());
+        let answer = self.shared.answer(&self.asked.head(), &entry, now, &status);
+        let rest = self
+            .shared
+            .keep(self.asked, self.key, head, body, self.epoch);
+        reply(asking, Reply::Answered(answer));
+        finish(rest).await;
     }
 
     fn status(&self) -> CacheStatus<'static> {

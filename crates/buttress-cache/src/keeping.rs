@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use buttress_core::{BoxFuture, Digest};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     asked::Asked,
     epochs::Epoch,
     event::NotStored,
-    rfc9111::{self, Target},
+    rfc9111::{self, Piece, StoredHead, Target},
     shared::Shared,
     store::{Answer, Entry, StoreError, Variants},
 };
@@ -24,34 +25,54 @@ pub(crate) async fn finish(rest: Rest) {
 }
 
 impl Shared {
-    /// Stores `entry`, unless `key` was invalidated since `epoch`.
+    /// Stores a response that came in full, unless `key` was invalidated since `epoch`. Where a part of the
+    /// same representation is stored already, they become one (RFC 9111 §3.4).
     #[must_use]
-    pub(crate) fn keep(self: &Arc<Self>, key: Digest, entry: Arc<Entry>, epoch: Epoch) -> Rest {
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        asked: Asked,
+        key: Digest,
+        head: StoredHead,
+        body: Bytes,
+        epoch: Epoch,
+    ) -> Rest {
         if self.epochs.of(key) != epoch {
             let why = NotStored::Outdated;
             self.tell(&Event::NotStored { why });
             return None;
         }
-        let bytes = entry.weight();
-        let put = self.store.put(key, entry);
-        self.then(put, move |shared, kept| {
-            shared.tell(&if kept {
-                Event::Stored { bytes }
-            } else {
-                let why = NotStored::Store;
-                Event::NotStored { why }
-            });
-            shared.unless_outdated(key, epoch)
+        let seen = self.store.get(key);
+        self.then(seen, move |shared, variants| {
+            let variants = variants.as_slice().iter();
+            let request = asked.head();
+            let replaced: Vec<_> = variants
+                .filter(|old| old.head().matches(&request))
+                .cloned()
+                .collect();
+            let whole = replaced.iter().find_map(|old| combined(old, &head, &body));
+            let fits = |entry: &Entry| entry.weight() <= shared.settings.largest;
+            let entry = whole.filter(fits).unwrap_or_else(|| Entry::new(head, body));
+            let bytes = entry.weight();
+            let put = shared.store.put(key, Arc::new(entry), &replaced);
+            shared.then(put, move |shared, kept| {
+                shared.tell(&if kept {
+                    Event::Stored { bytes }
+                } else {
+                    let why = NotStored::Store;
+                    Event::NotStored { why }
+                });
+                shared.unless_outdated(key, epoch)
+            })
         })
     }
 
-    /// Replaces `old`, unless `key` was invalidated since `epoch`.
+    /// Replaces `old`, or forgets it, unless `key` was invalidated since `epoch`.
     #[must_use]
     pub(crate) fn update(
         self: &Arc<Self>,
         key: Digest,
         old: &Arc<Entry>,
-        new: Arc<Entry>,
+        new: Option<Arc<Entry>>,
         epoch: Epoch,
     ) -> Rest {
         if self.epochs.of(key) != epoch {
@@ -72,7 +93,7 @@ impl Shared {
         let mut head = old.head().clone();
         head.mark_stale();
         let stale = Arc::new(Entry::new(head, old.body().clone()));
-        self.update(key, old, stale, epoch)
+        self.update(key, old, Some(stale), epoch)
     }
 
     /// Forgets what is stored under `key`, and what is on its way there.
@@ -153,4 +174,18 @@ impl Shared {
             }
         }
     }
+}
+
+/// What is stored and what came, if together they are more of one representation.
+pub(crate) fn combined(old: &Entry, head: &StoredHead, body: &[u8]) -> Option<Entry> {
+    let all = rfc9111::combine(old.head(), old.body().len(), head, body.len())?;
+    let mut whole = Vec::with_capacity(old.body().len().saturating_add(body.len()));
+    for piece in all.pieces {
+        whole.extend_from_slice(match piece {
+            Piece::Old(range) => old.body().get(range)?,
+            Piece::New(range) => body.get(range)?,
+        });
+    }
+    // Of exact size: what both had was counted twice.
+    Some(Entry::new(all.head, whole.into_boxed_slice().into()))
 }

@@ -98,6 +98,32 @@ impl Storing {
         )
     }
 
+    /// All of a body, if it comes in full, and there is room for it.
+    pub(crate) async fn collect<B>(
+        mut self,
+        body: B,
+        attendance: &mut Attendance<Arc<News>>,
+    ) -> Option<(StoredHead, Bytes)>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let mut body = pin!(body);
+        let mut whole = Vec::with_capacity(self.expected());
+        loop {
+            let frame = poll_fn(|cx| body.as_mut().poll_frame(cx));
+            let Some(frame) = attendance.during(frame).await.ok()? else {
+                break;
+            };
+            if let Ok(data) = frame.ok()?.into_data() {
+                self.takes(whole.len().saturating_add(data.len()) as u64)
+                    .ok()?;
+                whole.extend_from_slice(&data);
+            }
+        }
+        let head = self.head.complete(whole.len() as u64, true).ok()?;
+        Some((head, whole.into_boxed_slice().into()))
+    }
+
     fn expected(&self) -> usize {
         usize::try_from(self.length.unwrap_or(0)).unwrap_or(0)
     }
@@ -132,6 +158,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 #[derive(Debug)]
 pub(crate) struct Pump {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) asked: Asked,
     pub(crate) key: Digest,
     pub(crate) epoch: Epoch,
     pub(crate) lead: Lead,
@@ -228,8 +255,8 @@ impl Pump {
 
     /// The body has ended with `last`. It is stored first, so that whoever has read it and asks again
     /// finds it.
-    fn end(self, storing: Option<Storing>, last: Bytes, trailers: Option<HeaderMap>) -> Rest {
-        let flight = self.lead.flight();
+    fn end(mut self, storing: Option<Storing>, last: Bytes, trailers: Option<HeaderMap>) -> Rest {
+        let flight = Arc::clone(self.lead.flight());
         let received = flight.received() + last.len() as u64;
         let whole = flight.seal(last);
         let rest = storing
@@ -239,8 +266,8 @@ impl Pump {
         rest
     }
 
-    fn break_off(self, storing: Option<Storing>, error: BodyError) -> Rest {
-        let flight = self.lead.flight();
+    fn break_off(mut self, storing: Option<Storing>, error: BodyError) -> Rest {
+        let flight = Arc::clone(self.lead.flight());
         let received = flight.received();
         let whole = flight.seal(Bytes::new());
         let rest = storing
@@ -250,11 +277,11 @@ impl Pump {
         rest
     }
 
-    fn keep(&self, storing: Storing, received: u64, clean: bool, whole: Bytes) -> Rest {
+    fn keep(&mut self, storing: Storing, received: u64, clean: bool, whole: Bytes) -> Rest {
         match storing.head.complete(received, clean) {
             Ok(head) => {
-                let entry = Arc::new(Entry::new(head, whole));
-                self.shared.keep(self.key, entry, self.epoch)
+                let asked = std::mem::take(&mut self.asked);
+                self.shared.keep(asked, self.key, head, whole, self.epoch)
             }
             Err(_) => {
                 self.not_stored(NotStored::Incomplete);

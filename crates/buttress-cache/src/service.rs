@@ -138,6 +138,7 @@ impl<S> CacheService<S> {
                         let plan = Plan {
                             why: rfc9111::Forward::Stale,
                             stored: Some(entry),
+                            completes: false,
                         };
                         self.send(request, keys, plan, lead, None);
                     }
@@ -146,8 +147,7 @@ impl<S> CacheService<S> {
                 ResponseFuture::ready(response)
             }
             Step::Fetch(plan) if *request.method() == Method::HEAD => {
-                let stored = plan.stored;
-                let after = After::head(&self.shared, &request, keys, plan.why, stored);
+                let after = After::head(&self.shared, &request, keys, plan.why, variants);
                 ResponseFuture::passing(self.inner.call(request), Some(after))
             }
             Step::Fetch(plan) => {
@@ -239,8 +239,9 @@ impl<S> CacheService<S> {
     {
         let shared = &self.shared;
         shared.tell_forwarded(plan.why);
-        let fetch = Fetch {
+        let mut fetch = Fetch {
             asked: Asked::of(&request),
+            completion: None,
             key: keys.key,
             sent: shared.wall.now(),
             epoch: shared.epochs.of(keys.key),
@@ -249,7 +250,12 @@ impl<S> CacheService<S> {
             plan,
         };
         if let Some(stored) = &fetch.plan.stored {
-            rfc9111::condition(stored.head(), request.headers_mut(), fetch.sent);
+            if fetch.plan.completes {
+                rfc9111::completion(stored.head(), request.headers_mut());
+                fetch.completion = Some(Asked::of(&request));
+            } else {
+                rfc9111::condition(stored.head(), request.headers_mut(), fetch.sent);
+            }
         }
         let answer = self.inner.call(request);
         shared.executor.execute(Box::pin(fetch.run(answer, asking)));

@@ -22,13 +22,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The variants that are kept under `key`.
     fn get(&self, key: Digest) -> Answer<Variants>;
 
-    /// Keeps `entry` under `key`, in the place of the one that is the
-    /// [same variant](crate::rfc9111::StoredHead::vary), if there is one. Whether it was kept.
-    fn put(&self, key: Digest, entry: Arc<Entry>) -> Answer<bool>;
+    /// Keeps `entry` under `key`, in the place of those in `replaced` and of the one that has the same
+    /// [variant](crate::rfc9111::StoredHead::vary), if there is one. Whether it was kept.
+    fn put(&self, key: Digest, entry: Arc<Entry>, replaced: &[Arc<Entry>]) -> Answer<bool>;
 
     /// Replaces `old` by `new`, which has another head and the same body: it was validated, or marked as
-    /// stale. Where `old` is no longer kept, nothing happens. Whether it was replaced.
-    fn update(&self, key: Digest, old: &Arc<Entry>, new: Arc<Entry>) -> Answer<bool>;
+    /// stale. Without `new`, it is forgotten. Where `old` is no longer kept, nothing happens. Whether it
+    /// was kept.
+    fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool>;
 
     /// Forgets what is kept under `key`, all variants of it. Whether there was something.
     fn invalidate(&self, key: Digest) -> Answer<bool>;

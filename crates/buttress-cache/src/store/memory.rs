@@ -92,32 +92,34 @@ impl Store for Memory {
         Answer::Now(self.cache.get(&key).unwrap_or_default())
     }
 
-    fn put(&self, key: Digest, entry: Arc<Entry>) -> Answer<bool> {
+    fn put(&self, key: Digest, entry: Arc<Entry>, replaced: &[Arc<Entry>]) -> Answer<bool> {
         let _writer = self.writer(key);
         let stored = self.cache.peek(&key).unwrap_or_default();
+        let others = stored.without(replaced);
         self.cache
-            .insert(key, stored.with(entry, VARIANTS, self.per_key));
+            .insert(key, others.with(entry, VARIANTS, self.per_key));
         // What is too large for a shard is not kept.
         Answer::Now(self.cache.contains_key(&key))
     }
 
-    fn update(&self, key: Digest, old: &Arc<Entry>, new: Arc<Entry>) -> Answer<bool> {
+    fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool> {
         let _writer = self.writer(key);
         let stored = self.cache.peek(&key).unwrap_or_default();
-        let others: Vec<_> = stored.as_slice().to_vec();
-        let kept = others.len();
-        let others: Vec<_> = others
-            .into_iter()
-            .filter(|entry| !Arc::ptr_eq(entry, old))
-            .collect();
-        let found = others.len() < kept;
-        if found {
-            self.cache.insert(
-                key,
-                Variants::from(others).with(new, VARIANTS, self.per_key),
-            );
+        let others = stored.without(std::slice::from_ref(old));
+        let was_kept = others.as_slice().len() < stored.as_slice().len();
+        if was_kept {
+            match new {
+                Some(new) => {
+                    let variants = others.with(new, VARIANTS, self.per_key);
+                    self.cache.insert(key, variants);
+                }
+                None if others.as_slice().is_empty() => {
+                    self.cache.remove(&key);
+                }
+                None => self.cache.insert(key, others),
+            }
         }
-        Answer::Now(found)
+        Answer::Now(was_kept)
     }
 
     fn invalidate(&self, key: Digest) -> Answer<bool> {

@@ -52,11 +52,12 @@ impl Store for Remote {
         self.later(move |memory| memory.get(key))
     }
 
-    fn put(&self, key: Digest, entry: Arc<Entry>) -> Answer<bool> {
-        self.later(move |memory| memory.put(key, entry))
+    fn put(&self, key: Digest, entry: Arc<Entry>, replaced: &[Arc<Entry>]) -> Answer<bool> {
+        let replaced = replaced.to_vec();
+        self.later(move |memory| memory.put(key, entry, &replaced))
     }
 
-    fn update(&self, key: Digest, old: &Arc<Entry>, new: Arc<Entry>) -> Answer<bool> {
+    fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool> {
         let old = Arc::clone(old);
         self.later(move |memory| memory.update(key, &old, new))
     }
