@@ -1,0 +1,97 @@
+use http::Method;
+
+/// Bytes of a chunk of a stream.
+pub(crate) const CHUNK: usize = 64;
+
+/// The key of a tier that is never refused.
+const PAID: &str = "paid-key";
+
+/// The key of a tier that is refused often, see [`gateway`](crate::gateway).
+const FREE: &str = "free-key";
+
+/// What is asked of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// So many bytes.
+    Bytes(usize),
+    /// So many bytes, of those who are sent them.
+    Upload(usize),
+    /// So many chunks, one after another.
+    Stream(usize),
+    /// So many chunks, but the client leaves after so many.
+    LeftStream(usize, usize),
+    /// An answer that takes so many milliseconds, and the client leaves after so many.
+    LeftEarly(u64, u64),
+    /// So many bytes, with a key that has used up its quota most of the time.
+    Free(usize),
+    /// With a key that nobody has given out.
+    Stranger,
+    /// What is the same for everybody and may be stored.
+    Shared(u64),
+}
+
+/// How many different things are shared.
+const SHARED: u64 = 64;
+
+impl Asked {
+    /// What comes next.
+    pub(crate) fn draw(random: &mut fastrand::Rng) -> Self {
+        match random.u32(0..100) {
+            0..35 => Self::Bytes(random.usize(0..16_384)),
+            35..50 => Self::Upload(random.usize(0..40_000)),
+            50..60 => Self::Stream(random.usize(1..16)),
+            60..72 => {
+                let chunks = random.usize(2..16);
+                Self::LeftStream(chunks, random.usize(0..chunks))
+            }
+            72..77 => Self::LeftEarly(random.u64(0..300), random.u64(0..300)),
+            77..87 => Self::Free(random.usize(0..1_024)),
+            87..92 => Self::Stranger,
+            _ => Self::Shared(random.u64(0..SHARED)),
+        }
+    }
+
+    pub(crate) const fn method(self) -> Method {
+        match self {
+            Self::Upload(_) => Method::POST,
+            _ => Method::GET,
+        }
+    }
+
+    /// Where. The last segment is `id`, but for what is shared.
+    pub(crate) fn path(self, id: u64) -> String {
+        match self {
+            Self::Bytes(length) | Self::Upload(length) => format!("/bytes/{length}/{id}"),
+            Self::Stream(chunks) | Self::LeftStream(chunks, _) => format!("/stream/{chunks}/{id}"),
+            Self::LeftEarly(millis, _) => format!("/slow/{millis}/{id}"),
+            // Where OpenAI's protocol is spoken.
+            Self::Free(length) => format!("/v1/bytes/{length}/{id}"),
+            Self::Stranger => format!("/bytes/0/{id}"),
+            Self::Shared(number) => format!("/shared/{number}"),
+        }
+    }
+
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Free(_) => FREE,
+            Self::Stranger => "a-key-of-nobody",
+            _ => PAID,
+        }
+    }
+
+    /// Whose bytes come back, and how many.
+    pub(crate) const fn content(self, id: u64) -> (u64, usize) {
+        match self {
+            Self::Bytes(length) | Self::Upload(length) | Self::Free(length) => (id, length),
+            Self::Stream(chunks) | Self::LeftStream(chunks, _) => (id, chunks * CHUNK),
+            Self::LeftEarly(..) | Self::Stranger => (id, 0),
+            Self::Shared(number) => (number, shared_length(number)),
+        }
+    }
+}
+
+/// How long that is of which there is one for everybody.
+pub(crate) const fn shared_length(number: u64) -> usize {
+    // Some fit into a packet, and some do not.
+    number as usize * 97
+}

@@ -1,0 +1,97 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// After the last upstream was revived, for so long an answer may still tell of its death: circuits are open,
+/// and then let only a few try.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// When upstreams died and were revived. All times are since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Weather(Mutex<Vec<(Duration, Change)>>);
+
+/// What happened to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Said before it is killed.
+    Killed,
+    /// Said after it listens again.
+    Revived,
+}
+
+impl Weather {
+    pub(crate) fn note(&self, at: Duration, change: Change) {
+        let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.push((at, change));
+    }
+
+    /// Whether all upstreams were well all the time, and the gateway had time to see it.
+    pub(crate) fn was_calm(&self, from: Duration, to: Duration) -> bool {
+        let changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut down = 0_u32;
+        let mut settled = Duration::ZERO;
+        for (at, change) in changes.iter().filter(|(at, _)| *at <= to) {
+            match change {
+                Change::Killed if *at >= from => return false,
+                Change::Killed => down += 1,
+                Change::Revived => {
+                    down = down.saturating_sub(1);
+                    settled = *at + SETTLING;
+                }
+            }
+        }
+        down == 0 && settled <= from
+    }
+
+    /// Whether an upstream was killed between these two.
+    pub(crate) fn has_killed(&self, from: Duration, to: Duration) -> bool {
+        let changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        changes
+            .iter()
+            .any(|(at, change)| *change == Change::Killed && (from..=to).contains(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_calm_when_all_are_well_and_were_for_a_while() {
+        let weather = Weather::default();
+        let s = Duration::from_secs;
+        assert!(weather.was_calm(s(0), s(1)));
+        weather.note(s(10), Change::Killed);
+        weather.note(s(11), Change::Killed);
+        weather.note(s(12), Change::Revived);
+        weather.note(s(20), Change::Revived);
+        for (from, to, is_calm) in [
+            (0, 9, true),
+            (0, 10, false),
+            (10, 10, false),
+            (15, 19, false),
+            (20, 21, false),
+            (22, 24, false),
+            (23, 24, true),
+        ] {
+            assert_eq!(weather.was_calm(s(from), s(to)), is_calm, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_kill_is_within_when_it_is() {
+        let weather = Weather::default();
+        weather.note(Duration::from_secs(10), Change::Killed);
+        weather.note(Duration::from_secs(11), Change::Revived);
+        for (from, to, has) in [
+            (9, 10, true),
+            (10, 12, true),
+            (11, 12, false),
+            (0, 9, false),
+        ] {
+            let has_killed = weather.has_killed(Duration::from_secs(from), Duration::from_secs(to));
+            assert_eq!(has_killed, has, "{from} to {to}");
+        }
+    }
+}
