@@ -116,7 +116,44 @@ pub(super) fn field(headers: &HeaderMap, name: HeaderName, now: SystemTime) -> O
         return None;
     }
     let text = std::str::from_utf8(trim(line.as_bytes())).ok()?;
-    parse_http_date(text, now)
+    parse_http_date(text, now).or_else(|| lenient(text, now))
+}
+
+/// A date in whatever case, on whatever day of the week: RFC 9111 §4.2 asks caches not to insist on the one, and the
+/// other says nothing that the rest does not say.
+fn lenient(text: &str, now: SystemTime) -> Option<SystemTime> {
+    /// Longer than any date.
+    const LONGEST: usize = 40;
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    if text.len() > LONGEST {
+        return None;
+    }
+    let text = in_proper_case(text);
+    parse_http_date(&text, now).or_else(|| {
+        let (day, rest) = text.split_at_checked(3)?;
+        if !DAYS.contains(&day) {
+            return None;
+        }
+        DAYS.iter()
+            .find_map(|day| parse_http_date(&format!("{day}{rest}"), now))
+    })
+}
+
+/// Letters in the case that the grammar of dates gives them.
+fn in_proper_case(text: &str) -> String {
+    let mut proper = String::with_capacity(text.len());
+    let mut starts = true;
+    for letter in text.chars() {
+        proper.push(match starts {
+            true => letter.to_ascii_uppercase(),
+            false => letter.to_ascii_lowercase(),
+        });
+        starts = !letter.is_ascii_alphabetic();
+    }
+    match proper.strip_suffix(" Gmt") {
+        Some(rest) => format!("{rest} GMT"),
+        None => proper,
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +171,7 @@ mod tests {
     fn expires(lines: &[&'static str]) -> Duration {
         let mut headers: HeaderMap = lines
             .iter()
-            .map(|line| (EXPIRES, HeaderValue::from_static(line)))
+            .map(|line| (EXPIRES, HeaderValue::from_bytes(line.as_bytes()).unwrap()))
             .collect();
         headers.insert(DATE, HeaderValue::from_static(NOW));
         let options = Options::shared();
@@ -155,6 +192,12 @@ mod tests {
             " Thu, 18 Aug 2050 02:01:18 GMT\t",
             "Thursday, 18-Aug-50 02:01:18 GMT",
             "Thu Aug 18 02:01:18 2050",
+            "THU, 18 Aug 2050 02:01:18 GMT",
+            "thu, 18 AUG 2050 02:01:18 gMT",
+            "tHURSDAY, 18-aug-50 02:01:18 gmt",
+            "thu aug 18 02:01:18 2050",
+            "Mon, 18 Aug 2050 02:01:18 GMT",
+            "MON AUG 18 02:01:18 2050",
         ] {
             assert_eq!(expires(&[form]), until_2050, "{form}");
         }
@@ -172,12 +215,18 @@ mod tests {
             "Thu, 18 Aug 2050 02:01:18 UTC",
             "Thu, 18 Aug 2050 02:01:18 AEST",
             "Thu, 18 Aug 2050 02:01:18",
+            "Thu, 18 Aug 2050 02:01:18 GMT+1",
+            "Thu, 18 Aug 2050 02:01:18 GMTX",
+            "Thu, 18 Aug 2050 02:01:18 GM\u{fc}",
             "Thu, 18 Aug 50 02:01:18 GMT",
             "Thu, 18  Aug  2050 02:01:18 GMT",
             "Thu, 18-Aug-2050 02:01:18 GMT",
             "Thu, 18 Aug 2050 02.01.18 GMT",
             "Thu, 18 Aug 2050 2:01:18 GMT",
             "Thu, 31 Feb 2050 02:01:18 GMT",
+            "Day, 18 Aug 2050 02:01:18 GMT",
+            "Th\u{fc}, 18 Aug 2050 02:01:18 GMT",
+            "Th",
             "Thu, 18 Aug 1950 02:01:18 GMT",
             "Thu, 18 Aug 2050 02:01:18 GMT, Thu, 18 Aug 2050 02:01:18 GMT",
         ] {

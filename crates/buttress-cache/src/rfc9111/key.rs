@@ -119,6 +119,9 @@ fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
 }
 
 fn feed_lower_case(text: &str, to: &mut impl FnMut(&[u8])) {
+    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return to(text.as_bytes());
+    }
     let mut buffer = [0; 64];
     for chunk in text.as_bytes().chunks(buffer.len()) {
         for (lower, byte) in buffer.iter_mut().zip(chunk) {

@@ -58,6 +58,15 @@ impl Part {
         self.last.saturating_sub(self.first).saturating_add(1)
     }
 
+    /// Its beginning, so many bytes; `None` where that is nothing, or more than it has.
+    pub(super) fn shortened(self, length: u64) -> Option<Self> {
+        let fits = length > 0 && length <= self.len();
+        fits.then(|| Self {
+            last: self.first.saturating_add(length - 1),
+            ..self
+        })
+    }
+
     /// As a Content-Range field.
     pub(super) fn content_range(&self) -> HeaderValue {
         let Self { first, last, .. } = self;

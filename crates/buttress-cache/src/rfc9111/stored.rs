@@ -132,17 +132,12 @@ impl StoredHead {
         self.lifetime() > self.age(now)
     }
 
-    /// For how many seconds it is still fresh; negative for how many it has been stale (RFC 9211 §2.4).
+    /// For how many seconds it is still fresh, reckoned from the age in whole seconds, as Age tells it; negative for how
+    /// many it has been stale (RFC 9211 §2.4).
     #[must_use]
     pub fn ttl(&self, now: SystemTime) -> i64 {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        // In whole seconds, as Age has it.
-        let age = Duration::from_secs(self.age(now).as_secs());
-        let lifetime = self.lifetime();
-        match lifetime.checked_sub(age) {
-            Some(left) => seconds(left),
-            None => -seconds(age - lifetime),
-        }
+        seconds(self.lifetime()).saturating_sub(seconds(self.age(now)))
     }
 
     /// For how long it has been stale; zero while it is fresh.
@@ -244,6 +239,9 @@ impl StoredHead {
     /// Whether what came is what the head announced; to be asked at the body's end. `received` are the bytes that came,
     /// `clean` is whether the body ended as its protocol has it, and was not broken off.
     ///
+    /// A part that ends sooner than its Content-Range says is kept as the part that came: Content-Range tells where it
+    /// begins, the message how long it is.
+    ///
     /// # Errors
     ///
     /// Says what is wrong. The response is then not to be stored.
@@ -251,10 +249,15 @@ impl StoredHead {
         if !clean {
             return Err(Incomplete::BrokenOff);
         }
-        let announced = [self.content_length, self.part.map(|part| part.len())];
-        match announced.iter().flatten().any(|length| *length != received) {
-            true => Err(Incomplete::Length),
-            false => Ok(self),
+        if self.content_length.is_some_and(|length| length != received) {
+            return Err(Incomplete::Length);
+        }
+        match self.part {
+            Some(part) if part.len() != received => {
+                let part = part.shortened(received).ok_or(Incomplete::Length)?;
+                Ok(self.with_part(part))
+            }
+            _ => Ok(self),
         }
     }
 
