@@ -527,12 +527,11 @@ proptest! {
         completion(&stored, &mut outgoing);
         let _ = validated(&options, &head, &stored, status, &update, times);
         let _ = head_response(&options, &head, &stored, received, status, &update, times);
-        if let Ok(complete) = stored.clone().complete(received, true) {
-            if let Ok(length) = usize::try_from(received) {
-                if let Some(all) = combine(&stored, length, &complete, length) {
-                    prop_assert!(!all.pieces.is_empty());
-                }
-            }
+        if let Ok(complete) = stored.clone().complete(received, true)
+            && let Ok(length) = usize::try_from(received)
+            && let Some(all) = combine(&stored, length, &complete, length)
+        {
+            prop_assert!(!all.pieces.is_empty());
         }
     }
 }
