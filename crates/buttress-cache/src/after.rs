@@ -48,7 +48,7 @@ impl After {
             stored: Variants::none(),
             may_store,
             sent: shared.wall.now(),
-            epoch: shared.epochs.of(keys.key),
+            epoch: shared.epochs.begin(keys.key),
             shared: Arc::clone(shared),
         })
     }
@@ -117,9 +117,9 @@ impl After {
         shared.later(match effect {
             HeadEffect::Update(head) => {
                 let new = Arc::new(Entry::new(*head, stored.body().clone()));
-                shared.update(key, stored, Some(new), self.epoch)
+                shared.update(key, stored, Some(new), &self.epoch)
             }
-            HeadEffect::Stale => shared.make_stale(key, stored, self.epoch),
+            HeadEffect::Stale => shared.make_stale(key, stored, &self.epoch),
             _ => None,
         });
     }
@@ -155,7 +155,7 @@ impl After {
             key: self.keys.key,
             asked: self.asked,
             // What it invalidated, it did itself.
-            epoch: self.shared.epochs.of(self.keys.key),
+            epoch: self.shared.epochs.begin(self.keys.key),
             shared: self.shared,
             lead,
             attendance,

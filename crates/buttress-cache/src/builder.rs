@@ -283,7 +283,7 @@ impl CacheLayerBuilder {
             },
             store,
             flights: Arc::new(Flights::new()),
-            epochs: Epochs::new(),
+            epochs: Arc::new(Epochs::new()),
             // One of the largest must find room in any case.
             budget: Budget::of((self.capacity / ON_THEIR_WAY).max(largest)),
             secret: self.secret,

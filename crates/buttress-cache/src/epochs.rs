@@ -1,45 +1,78 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use buttress_core::Digest;
 
-/// A power of two.
-const SLOTS: usize = 1024;
+use crate::digest_hasher::DigestHasher;
 
-/// When a key was last invalidated, as a number that counts up.
+/// A power of two.
+const SHARDS: usize = 16;
+
+/// What was invalidated while its fetch was under way.
 ///
 /// What was asked for before an invalidation may be older than what caused it: it must not be stored
-/// afterwards. Several keys share a number, which costs an answer its place in the store now and then.
+/// afterwards. Only keys that are being fetched are remembered, so that there are never more of them than
+/// fetches, and none of them suffers for what befalls another.
 #[derive(Debug)]
 pub(crate) struct Epochs {
     all: AtomicU64,
-    slots: Box<[AtomicU64]>,
+    shards: [Mutex<Shard>; SHARDS],
 }
 
-/// When a fetch began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Epoch {
+type Shard = HashMap<Digest, UnderWay, DigestHasher>;
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    fetches: usize,
+    invalidations: u64,
+}
+
+/// The time since a fetch began. To be kept for as long as its answer may be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Epoch(Arc<Begun>);
+
+#[derive(Debug)]
+struct Begun {
+    epochs: Arc<Epochs>,
+    key: Digest,
     all: u64,
-    key: u64,
+    invalidations: u64,
 }
 
 impl Epochs {
     pub(crate) fn new() -> Self {
         Self {
             all: AtomicU64::new(0),
-            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            shards: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
-    pub(crate) fn of(&self, key: Digest) -> Epoch {
-        Epoch {
+    /// A fetch of `key` begins.
+    pub(crate) fn begin(self: &Arc<Self>, key: Digest) -> Epoch {
+        let invalidations = {
+            let mut shard = self.shard(key);
+            let under_way = shard.entry(key).or_default();
+            under_way.fetches += 1;
+            under_way.invalidations
+        };
+        Epoch(Arc::new(Begun {
+            key,
             all: self.all.load(Ordering::Acquire),
-            key: self.slot(key).load(Ordering::Acquire),
-        }
+            invalidations,
+            epochs: Arc::clone(self),
+        }))
     }
 
     /// `key` is invalidated; to be called before the store is.
     pub(crate) fn advance(&self, key: Digest) {
-        self.slot(key).fetch_add(1, Ordering::AcqRel);
+        if let Some(under_way) = self.shard(key).get_mut(&key) {
+            under_way.invalidations += 1;
+        }
     }
 
     /// Everything is.
@@ -47,8 +80,83 @@ impl Epochs {
         self.all.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn slot(&self, key: Digest) -> &AtomicU64 {
-        // In bounds: the mask is one less than their number.
-        &self.slots[key.low() as usize & (SLOTS - 1)]
+    fn shard(&self, key: Digest) -> MutexGuard<'_, Shard> {
+        // In bounds: the mask is one less than their number. The map within hashes by the low half.
+        let at = (key.high() as usize) & (SHARDS - 1);
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Epoch {
+    /// Whether the key was invalidated since.
+    pub(crate) fn is_over(&self) -> bool {
+        let Begun {
+            epochs,
+            key,
+            all,
+            invalidations,
+        } = &*self.0;
+        let now = epochs.shard(*key).get(key).map(|key| key.invalidations);
+        now != Some(*invalidations) || epochs.all.load(Ordering::Acquire) != *all
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut under_way) = self.epochs.shard(self.key).entry(self.key) {
+            under_way.get_mut().fetches -= 1;
+            if under_way.get().fetches == 0 {
+                under_way.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use buttress_core::DigestKey;
+
+    use super::*;
+
+    fn key(name: &str) -> Digest {
+        DigestKey::from_words(1, 2).digest(name)
+    }
+
+    #[test]
+    fn an_invalidation_ends_the_epochs_of_its_key_that_have_begun() {
+        let epochs = Arc::new(Epochs::new());
+        let (before, other) = (epochs.begin(key("a")), epochs.begin(key("b")));
+        epochs.advance(key("a"));
+        let after = epochs.begin(key("a"));
+        assert!(before.is_over() && !after.is_over() && !other.is_over());
+        epochs.advance_all();
+        assert!(after.is_over() && other.is_over());
+        assert!(!epochs.begin(key("b")).is_over());
+    }
+
+    #[test]
+    fn only_keys_that_are_fetched_are_remembered() {
+        let epochs = Arc::new(Epochs::new());
+        let remembered = || {
+            epochs
+                .shards
+                .iter()
+                .map(|shard| shard.lock().unwrap().len())
+                .sum::<usize>()
+        };
+        epochs.advance(key("a"));
+        assert_eq!(remembered(), 0);
+        let (one, two) = (epochs.begin(key("a")), epochs.begin(key("a")));
+        drop(one.clone());
+        drop(one);
+        epochs.advance(key("a"));
+        assert!(two.is_over());
+        assert_eq!(remembered(), 1);
+        drop(two);
+        assert_eq!(remembered(), 0);
+        // The count begins anew, and nobody is left who could mistake it.
+        assert!(!epochs.begin(key("a")).is_over());
     }
 }

@@ -210,7 +210,7 @@ impl Fetch {
                 }
                 Validated::Forward => return self.pass(response, asking),
                 Validated::Refetch => {
-                    let rest = self.refetch(asking);
+                    let rest = self.unrelated(&stored, now, asking);
                     return finish(rest).await;
                 }
                 Validated::Replace => {
@@ -221,7 +221,7 @@ impl Fetch {
                         Err(why) => why,
                     };
                     // What it replaces must not be served any more.
-                    let rest = self.shared.update(self.key, &stored, None, self.epoch);
+                    let rest = self.shared.update(self.key, &stored, None, &self.epoch);
                     self.refuse(refused, response, asking);
                     return finish(rest).await;
                 }
@@ -245,7 +245,7 @@ impl Fetch {
         shared.tell(&Event::Validated);
         let entry = Arc::new(Entry::new(head, stored.body().clone()));
         let new = keep.then(|| Arc::clone(&entry));
-        let rest = shared.update(self.key, stored, new, self.epoch);
+        let rest = shared.update(self.key, stored, new, &self.epoch);
         let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
         let response = shared.answer(&self.asked.head(), &entry, now, &status);
         reply(asking, Reply::Answered(response));
@@ -257,14 +257,30 @@ impl Fetch {
         rest
     }
 
-    /// An answer to what was not asked, such as a 304 that is about something else: what is stored is worth
-    /// nothing, and there is nothing to give.
+    /// An answer to what was not asked, when a part was to be completed: what is stored is worth nothing, and
+    /// there is nothing to give.
     fn refetch<B: Body, E>(&self, asking: Asking<B, E>) -> Rest {
         let rest = self.shared.invalidate(self.key);
         let mut response = Response::new(CacheBody::empty());
         *response.status_mut() = StatusCode::BAD_GATEWAY;
         let status = self.status().detail("an answer to something else");
         self.shared.mark(&status, &mut response);
+        reply(asking, Reply::Answered(response));
+        rest
+    }
+
+    /// A 304 that is about something else than what is stored. To ask again, the request would have to be
+    /// had again. The origin said of our validator that nothing has changed, so what is stored answers this
+    /// once; it is not freshened, but forgotten, and the next request gets the whole.
+    fn unrelated<B: Body, E>(
+        &self,
+        stored: &Arc<Entry>,
+        now: SystemTime,
+        asking: Asking<B, E>,
+    ) -> Rest {
+        let rest = self.shared.update(self.key, stored, None, &self.epoch);
+        let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
+        let response = self.shared.answer(&self.asked.head(), stored, now, &status);
         reply(asking, Reply::Answered(response));
         rest
     }
@@ -365,7 +381,7 @@ impl Fetch {
         let answer = self.shared.answer(&self.asked.head(), &entry, now, &status);
         let rest = self
             .shared
-            .keep(self.asked, self.key, head, body, self.epoch);
+            .keep(self.asked, self.key, head, body, &self.epoch);
         reply(asking, Reply::Answered(answer));
         finish(rest).await;
     }

@@ -34,13 +34,14 @@ impl Shared {
         key: Digest,
         head: StoredHead,
         body: Bytes,
-        epoch: Epoch,
+        epoch: &Epoch,
     ) -> Rest {
-        if self.epochs.of(key) != epoch {
+        if epoch.is_over() {
             let why = NotStored::Outdated;
             self.tell(&Event::NotStored { why });
             return None;
         }
+        let epoch = epoch.clone();
         let seen = self.store.get(key);
         self.then(seen, move |shared, variants| {
             let variants = variants.as_slice().iter();
@@ -61,7 +62,7 @@ impl Shared {
                     let why = NotStored::Store;
                     Event::NotStored { why }
                 });
-                shared.unless_outdated(key, epoch)
+                shared.unless_outdated(key, &epoch)
             })
         })
     }
@@ -73,13 +74,16 @@ impl Shared {
         key: Digest,
         old: &Arc<Entry>,
         new: Option<Arc<Entry>>,
-        epoch: Epoch,
+        epoch: &Epoch,
     ) -> Rest {
-        if self.epochs.of(key) != epoch {
+        if epoch.is_over() {
             return None;
         }
+        let epoch = epoch.clone();
         let updated = self.store.update(key, old, new);
-        self.then(updated, move |shared, _| shared.unless_outdated(key, epoch))
+        self.then(updated, move |shared, _| {
+            shared.unless_outdated(key, &epoch)
+        })
     }
 
     /// What is stored under `key` is to be validated before it is used again.
@@ -88,7 +92,7 @@ impl Shared {
         self: &Arc<Self>,
         key: Digest,
         old: &Arc<Entry>,
-        epoch: Epoch,
+        epoch: &Epoch,
     ) -> Rest {
         let mut head = old.head().clone();
         head.mark_stale();
@@ -147,8 +151,8 @@ impl Shared {
     }
 
     /// Takes back what was stored while it was being invalidated.
-    fn unless_outdated(self: &Arc<Self>, key: Digest, epoch: Epoch) -> Rest {
-        if self.epochs.of(key) == epoch {
+    fn unless_outdated(self: &Arc<Self>, key: Digest, epoch: &Epoch) -> Rest {
+        if !epoch.is_over() {
             None
         } else {
             let gone = self.store.invalidate(key);

@@ -281,7 +281,7 @@ impl Pump {
         match storing.head.complete(received, clean) {
             Ok(head) => {
                 let asked = std::mem::take(&mut self.asked);
-                self.shared.keep(asked, self.key, head, whole, self.epoch)
+                self.shared.keep(asked, self.key, head, whole, &self.epoch)
             }
             Err(_) => {
                 self.not_stored(NotStored::Incomplete);

@@ -244,7 +244,7 @@ impl<S> CacheService<S> {
             completion: None,
             key: keys.key,
             sent: shared.wall.now(),
-            epoch: shared.epochs.of(keys.key),
+            epoch: shared.epochs.begin(keys.key),
             shared: Arc::clone(shared),
             lead,
             plan,

@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) flights: Arc<Flights>,
-    pub(crate) epochs: Epochs,
+    pub(crate) epochs: Arc<Epochs>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) secret: DigestKey,
     pub(crate) wall: Arc<dyn WallClock>,

@@ -106,7 +106,7 @@ fn whole(
     if fresh {
         return Reuse::Serve(Served::Fresh);
     }
-    if said.forbids_stale(options.shared) {
+    if stored.forbids_stale(options) {
         return Reuse::Validate(Forward::Stale);
     }
     let staleness = stored.staleness(now);

@@ -203,7 +203,7 @@ impl StoredHead {
     pub fn keep_for(&self, options: &Options, now: SystemTime) -> Duration {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let fresh = self.lifetime().saturating_sub(self.age(now));
-        let stale = match self.directives.forbids_stale(options.shared) {
+        let stale = match self.forbids_stale(options) {
             true => Duration::ZERO,
             false => self
                 .stale_while_revalidate(options)
@@ -231,7 +231,12 @@ impl StoredHead {
         window(self.directives.stale_if_error, options.stale_if_unreachable)
     }
 
-    /// Makes it stale, so that it is validated before its next use.
+    /// Whether it must not be used stale, not even when the origin is gone.
+    pub(super) fn forbids_stale(&self, options: &Options) -> bool {
+        self.marked_stale || self.directives.forbids_stale(options.shared)
+    }
+
+    /// Makes it stale, for there is reason to believe that it is outdated: it is not used again before it is validated.
     pub fn mark_stale(&mut self) {
         self.marked_stale = true;
     }

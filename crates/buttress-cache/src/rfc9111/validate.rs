@@ -102,7 +102,8 @@ pub enum Validated {
     /// The origin fails, and the client is answered from what is stored (RFC 5861 §4).
     Stale,
 
-    /// The answer is about something that is not stored: the request goes forward again, without conditions.
+    /// The answer is about something that is not stored. The request goes forward again, without conditions; where
+    /// that cannot be, what is stored may answer this once, but goes, without being freshened.
     Refetch,
 }
 
@@ -185,7 +186,7 @@ fn may_be_stale(
     window: Duration,
     now: SystemTime,
 ) -> bool {
-    !stored.directives().forbids_stale(options.shared)
+    !stored.forbids_stale(options)
         && !request.directives().no_cache
         && stored.staleness(now) <= window
 }
