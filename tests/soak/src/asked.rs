@@ -28,7 +28,12 @@ pub(crate) enum Asked {
     Stranger,
     /// What is the same for everybody and may be stored.
     Shared(u64),
+    /// What is another for each key, of which there are a few, and may be stored for that key alone.
+    Own(u64, usize),
 }
+
+/// The keys of those for whom something is stored, none of which is ever refused.
+const OWN_KEYS: [&str; 4] = ["paid-key-0", "paid-key-1", "paid-key-2", "paid-key-3"];
 
 /// How many different things are shared.
 const SHARED: u64 = 64;
@@ -47,7 +52,8 @@ impl Asked {
             72..77 => Self::LeftEarly(random.u64(0..300), random.u64(0..300)),
             77..87 => Self::Free(random.usize(0..1_024)),
             87..92 => Self::Stranger,
-            _ => Self::Shared(random.u64(0..SHARED)),
+            92..96 => Self::Shared(random.u64(0..SHARED)),
+            _ => Self::Own(random.u64(0..SHARED), random.usize(0..OWN_KEYS.len())),
         }
     }
 
@@ -68,30 +74,46 @@ impl Asked {
             Self::Free(length) => format!("/v1/bytes/{length}/{id}"),
             Self::Stranger => format!("/bytes/0/{id}"),
             Self::Shared(number) => format!("/shared/{number}"),
+            Self::Own(number, _) => format!("/own/{number}"),
         }
     }
 
-    pub(crate) const fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Free(_) => FREE,
             Self::Stranger => "a-key-of-nobody",
+            Self::Own(_, who) => OWN_KEYS.get(who).copied().unwrap_or(PAID),
             _ => PAID,
         }
     }
 
+    /// Whether many ask for the very same, so that it has no number of its own.
+    pub(crate) const fn is_shared(self) -> bool {
+        matches!(self, Self::Shared(_) | Self::Own(..))
+    }
+
     /// Whose bytes come back, and how many.
-    pub(crate) const fn content(self, id: u64) -> (u64, usize) {
+    pub(crate) fn content(self, id: u64) -> (u64, usize) {
         match self {
             Self::Bytes(length) | Self::Upload(length) | Self::Free(length) => (id, length),
             Self::Stream(chunks) | Self::LeftStream(chunks, _) => (id, chunks * CHUNK),
             Self::LeftEarly(..) | Self::Stranger => (id, 0),
-            Self::Shared(number) => (number, shared_length(number)),
+            Self::Shared(number) => (number, stored_length(number)),
+            Self::Own(number, _) => (own_number(number, self.key()), stored_length(number)),
         }
     }
 }
 
-/// How long that is of which there is one for everybody.
-pub(crate) const fn shared_length(number: u64) -> usize {
-    // Some fit into a packet, and some do not.
-    number as usize * 97
+/// Whose bytes they are that stand at `number` for whoever has this key.
+pub(crate) fn own_number(number: u64, key: &str) -> u64 {
+    let key = key
+        .bytes()
+        .fold(1_u64, |sum, byte| sum.wrapping_mul(257) + u64::from(byte));
+    number ^ key
+}
+
+/// How long that is which may be stored.
+pub(crate) const fn stored_length(number: u64) -> usize {
+    // Some fit into a packet, and not all of them into a cache.
+    number as usize * 1_021
 }

@@ -25,7 +25,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// Longer than anything takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Requests per second of the tier that is refused often; as many at once.
+/// Requests per second of the tier that is refused often, and as many at once. No configuration changes it, and so
+/// none gives more.
 pub(crate) const FREE_PER_SECOND: u64 = 20;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -50,7 +51,7 @@ pub(crate) enum Variant {
     First,
     /// The other upstream is preferred, and has longer to answer.
     OtherOrder,
-    /// Another limit of a route.
+    /// Another limit of a route, and another cache.
     OtherLimit,
     /// Nothing that can be meant.
     Broken,
@@ -244,6 +245,12 @@ fn text(variant: Variant, upstreams: [SocketAddr; 2], call_log: &Path) -> String
         Variant::Broken => "many",
         _ => "100000/s",
     };
+    // Another cache, which is empty.
+    let stale_if_error = if variant == Variant::OtherLimit {
+        "20s"
+    } else {
+        "10s"
+    };
     let response = if variant == Variant::OtherOrder {
         "40s"
     } else {
@@ -274,7 +281,7 @@ unknown = "refuse"
 
 [limits.per_key.tiers.paid]
 quota = "1000000/s"
-keys = ["paid-key"]
+keys = ["paid-key", "paid-key-0", "paid-key-1", "paid-key-2", "paid-key-3"]
 
 [limits.per_key.tiers.free]
 quota = "{FREE_PER_SECOND}/s"
@@ -284,6 +291,17 @@ keys = ["free-key"]
 path = "/bytes"
 quota = "{route}"
 by = "all"
+
+[[cache.routes]]
+path = "/shared"
+capacity = 1_048_576
+stale_while_revalidate = "1s"
+stale_if_error = "{stale_if_error}"
+
+[[cache.routes]]
+path = "/own"
+by = "key"
+capacity = 1_048_576
 
 [circuit_breaker]
 window = "1s"

@@ -83,7 +83,7 @@ impl Ledger {
     /// Where it is told of a request that there was not, or otherwise than its client saw it.
     pub(crate) fn check(&self, record: &Record) -> Result<(), String> {
         let mut entries = self.entries();
-        if record.path.starts_with("/shared/") {
+        if record.path.starts_with("/shared/") || record.path.starts_with("/own/") {
             return entries.check_shared(record);
         }
         let id = record

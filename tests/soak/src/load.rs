@@ -1,7 +1,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use crate::{
     asked::Asked,
     client::Client,
     judge::{Span, judge},
-    ledger::Ledger,
+    ledger::{Ledger, Seen},
     weather::Weather,
 };
 
@@ -37,6 +40,8 @@ pub(crate) struct Load {
     pub(crate) ledger: Ledger,
     /// Ends the load: when it is time, or something was wrong.
     pub(crate) stop: CancellationToken,
+    /// How many requests were not refused that have a quota.
+    pub(crate) admitted: AtomicU64,
     wrong: Mutex<Option<String>>,
 }
 
@@ -47,6 +52,7 @@ impl Load {
             weather: Weather::default(),
             ledger: Ledger::default(),
             stop: CancellationToken::new(),
+            admitted: AtomicU64::new(0),
             wrong: Mutex::default(),
         })
     }
@@ -100,7 +106,7 @@ impl Load {
     }
 
     async fn ask(&self, client: &mut Client, asked: Asked) -> Result<(), String> {
-        let shared = matches!(asked, Asked::Shared(_));
+        let shared = asked.is_shared();
         let id = if shared { 0 } else { self.ledger.begin() };
         let from = self.now();
         let outcome = time::timeout(DEADLINE, client.ask(asked, id))
@@ -113,6 +119,9 @@ impl Load {
         };
         let seen = judge(asked, id, &outcome, &self.weather, span)
             .map_err(|reason| format!("request {id} got a wrong answer: {reason}: {outcome:?}"))?;
+        if matches!(asked, Asked::Free(_)) && !matches!(seen, Seen::Whole { status: 429, .. }) {
+            self.admitted.fetch_add(1, Ordering::Relaxed);
+        }
         match (shared, seen) {
             (true, seen) => self.ledger.saw_shared(asked.path(id), seen),
             (false, seen) => self.ledger.saw(id, seen),

@@ -1,6 +1,6 @@
 //! A run: what is started, in which order it ends, and what must be true then.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use clap::Args;
 use tokio::time;
@@ -8,7 +8,7 @@ use tokio::time;
 use crate::{
     call_log,
     chaos::{self, CYCLE, Upstreams},
-    gateway::{Gateway, number},
+    gateway::{FREE_PER_SECOND, Gateway, number},
     load::Load,
     memory::Memory,
 };
@@ -42,6 +42,17 @@ pub(crate) struct Options {
 
 /// Soaks, and says what was.
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
+    let folder = options.folder.clone();
+    let told = |error| {
+        format!(
+            "{error}\n(what the gateway wrote is in {})",
+            folder.display()
+        )
+    };
+    soak(options).await.map_err(|error| told(error).into())
+}
+
+async fn soak(options: Options) -> Result<(), Error> {
     let cycles = (options.minutes * 60.0 / CYCLE.as_secs_f64())
         .ceil()
         .max(1.0) as u32;
@@ -76,7 +87,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         ended?;
     }
     if let Some(wrong) = load.wrong() {
-        return Err(format!("{wrong}\n(logs are in {})", options.folder.display()).into());
+        return Err(wrong.into());
     }
     let happened = happened?;
     let took = load.now();
@@ -93,6 +104,13 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         if !sum.contains_key(needed) {
             return Err(format!("no request was seen as '{needed}'").into());
         }
+    }
+    // As many as fit into the time, and those that may come at once.
+    let most = (FREE_PER_SECOND as f64 * (took.as_secs_f64() + 1.0)).ceil() as u64;
+    let admitted = load.admitted.load(Ordering::Relaxed);
+    println!("{admitted} requests admitted of a quota of {most}");
+    if admitted > most {
+        return Err("a quota was exceeded".into());
     }
     account(&load, gateway).await?;
     check_memory(&memory, options.minutes)

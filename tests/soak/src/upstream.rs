@@ -11,8 +11,11 @@ use axum::{
     Router,
     body::Body,
     extract::Path,
-    http::header::CACHE_CONTROL,
-    response::IntoResponse,
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, CACHE_CONTROL, ETAG, IF_NONE_MATCH},
+    },
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use bytes::Bytes;
@@ -20,7 +23,7 @@ use http_body_util::{Channel, channel::Sender};
 use tokio::{net::TcpListener, time};
 
 use crate::{
-    asked::{CHUNK, shared_length},
+    asked::{CHUNK, own_number, stored_length},
     content,
 };
 
@@ -47,6 +50,7 @@ fn routes() -> Router {
         .route("/stream/{chunks}/{id}", get(stream))
         .route("/slow/{millis}/{id}", get(slow))
         .route("/shared/{number}", get(shared))
+        .route("/own/{number}", get(own))
 }
 
 async fn bytes(Path((length, id)): Path<(usize, u64)>) -> Bytes {
@@ -73,7 +77,42 @@ async fn slow(Path((millis, _id)): Path<(u64, u64)>) -> Bytes {
     Bytes::new()
 }
 
-async fn shared(Path(number): Path<u64>) -> impl IntoResponse {
-    let content = content::of(number, shared_length(number));
-    ([(CACHE_CONTROL, "public, max-age=1")], content)
+async fn shared(Path(number): Path<u64>, headers: HeaderMap) -> Response {
+    let content = content::of(number, stored_length(number));
+    stored(
+        "public, max-age=1",
+        format!("\"{number}\""),
+        &headers,
+        content,
+    )
+}
+
+async fn own(Path(number): Path<u64>, headers: HeaderMap) -> Response {
+    let key = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let key = key
+        .and_then(|key| key.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let own = own_number(number, key);
+    let content = content::of(own, stored_length(number));
+    stored(
+        "private, max-age=1",
+        format!("\"{own}\""),
+        &headers,
+        content,
+    )
+}
+
+/// What may be stored for a second, and then is validated.
+fn stored(for_whom: &'static str, tag: String, asked: &HeaderMap, content: Bytes) -> Response {
+    let is_known = asked
+        .get(IF_NONE_MATCH)
+        .is_some_and(|tags| tags == tag.as_str());
+    let headers = [(CACHE_CONTROL, for_whom.to_owned()), (ETAG, tag)];
+    if is_known {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        (headers, content).into_response()
+    }
 }
