@@ -33,8 +33,8 @@ use crate::{Decision, Quota, store::step};
 /// | [`TokenBucket`] | `burst + count` | 1 | the same in its own words, or refilled at intervals |
 /// | [`LeakyBucket`] | `burst + count`; as a queue it passes on `1 + count` | 1 | a constant rate, by delaying |
 /// | [`FixedWindow`] | `2 × count` | 1 | "100 in each minute", where that is what was agreed on |
-/// | [`SlidingWindow`] of `k` sub-windows | `count` | `k + 2` | never more than the count, in little memory |
-/// | [`SlidingLog`] | `count`, exactly | `count + 1` | never more than the count, and never less |
+/// | [`SlidingWindow`] of `k` sub-windows | `count` | `k + 3` | never more than the count, in little memory |
+/// | [`SlidingLog`] | `count`, exactly | `count + 2` | never more than the count, and never less |
 ///
 /// A state of one word is swapped without a lock; longer ones stand behind the lock of a shard, see
 /// [`MemoryStore`](crate::store::MemoryStore).
@@ -221,9 +221,12 @@ pub(crate) enum Kind {
     TokenBucket(TokenBucket),
     LeakyBucket(LeakyBucket),
     FixedWindow,
+    Pacing(Pacing),
     /// Another of one word.
     Word(Arc<dyn Algorithm>),
-    /// Of any other number of words.
+    SlidingWindow(SlidingWindow),
+    SlidingLog(SlidingLog),
+    /// Another of any other number of words.
     Words(Arc<dyn Algorithm>),
 }
 
@@ -244,6 +247,12 @@ impl Kind {
             }
         } else if any.is::<FixedWindow>() {
             Self::FixedWindow
+        } else if let Some(pacing) = any.downcast_ref::<Pacing>() {
+            Self::Pacing(*pacing)
+        } else if let Some(window) = any.downcast_ref::<SlidingWindow>() {
+            Self::SlidingWindow(*window)
+        } else if let Some(log) = any.downcast_ref::<SlidingLog>() {
+            Self::SlidingLog(*log)
         } else if algorithm.words() == 1 {
             Self::Word(Arc::new(algorithm))
         } else {
@@ -279,8 +288,18 @@ impl Kind {
             Self::TokenBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
             Self::LeakyBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
             Self::FixedWindow => step(&Word(&FixedWindow), quota, state, now, cost),
+            Self::Pacing(pacing) => step(&Word(pacing), quota, state, now, cost),
             kind => step(&Word(kind.algorithm()), quota, state, now, cost),
         }
+    }
+
+    /// Whether its states are of more than one word, and stand behind locks.
+    #[inline]
+    pub(crate) const fn is_long(&self) -> bool {
+        matches!(
+            self,
+            Self::SlidingWindow(_) | Self::SlidingLog(_) | Self::Words(_)
+        )
     }
 
     pub(crate) fn algorithm(&self) -> &dyn Algorithm {
@@ -289,6 +308,9 @@ impl Kind {
             Self::TokenBucket(bucket) => bucket,
             Self::LeakyBucket(bucket) => bucket,
             Self::FixedWindow => &FixedWindow,
+            Self::Pacing(pacing) => pacing,
+            Self::SlidingWindow(window) => window,
+            Self::SlidingLog(log) => log,
             Self::Word(algorithm) | Self::Words(algorithm) => &**algorithm,
         }
     }

@@ -1,6 +1,7 @@
 //! How much, and how fast it comes back.
 
 mod builder;
+mod divisor;
 mod parse;
 #[cfg(feature = "serde")]
 mod serde;
@@ -8,6 +9,7 @@ mod serde;
 use std::{num::NonZeroU64, time::Duration};
 
 pub use self::builder::{IntoQuota, QuotaBuilder};
+use self::divisor::Divisor;
 
 /// How many requests are admitted in which time, and how many of them at once.
 ///
@@ -40,9 +42,11 @@ pub use self::builder::{IntoQuota, QuotaBuilder};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quota {
     count: NonZeroU64,
-    period_nanos: NonZeroU64,
+    period_nanos: Divisor,
     burst: NonZeroU64,
     interval_nanos: NonZeroU64,
+    /// As many intervals as the count is: the period, but for what the interval was rounded up by.
+    step_nanos: Divisor,
 }
 
 /// How many words a quota is.
@@ -83,7 +87,7 @@ impl Quota {
     /// The time in which [`count`](Self::count) requests are given back.
     #[must_use]
     pub const fn period(&self) -> Duration {
-        Duration::from_nanos(self.period_nanos.get())
+        Duration::from_nanos(self.period_nanos.get().get())
     }
 
     /// The most requests that are admitted at once.
@@ -104,11 +108,26 @@ impl Quota {
         Duration::from_nanos(self.refill_nanos())
     }
 
+    fn of_nanos(
+        count: NonZeroU64,
+        period: NonZeroU64,
+        burst: NonZeroU64,
+        interval: NonZeroU64,
+    ) -> Self {
+        Self {
+            count,
+            period_nanos: Divisor::new(period),
+            burst,
+            interval_nanos: interval,
+            step_nanos: Divisor::new(interval.saturating_mul(count)),
+        }
+    }
+
     /// As words, which can be written and read one by one.
     pub(crate) const fn to_words(self) -> [u64; WORDS] {
         [
             self.count.get(),
-            self.period_nanos.get(),
+            self.period_nanos.get().get(),
             self.burst.get(),
             self.interval_nanos.get(),
         ]
@@ -117,18 +136,31 @@ impl Quota {
     /// The quota of [such words](Self::to_words).
     pub(crate) fn from_words([count, period, burst, interval]: [u64; WORDS]) -> Self {
         let word = |word| NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN);
-        Self {
-            count: word(count),
-            period_nanos: word(period),
-            burst: word(burst),
-            interval_nanos: word(interval),
-        }
+        Self::of_nanos(word(count), word(period), word(burst), word(interval))
+    }
+
+    /// When the period began that `now` lies in, where they begin at the multiples of the period.
+    #[inline]
+    pub(crate) const fn period_start(&self, now: u64) -> u64 {
+        now - self.period_nanos.remainder(now)
+    }
+
+    /// As many intervals as the count is.
+    #[inline]
+    pub(crate) const fn step_nanos(&self) -> NonZeroU64 {
+        self.step_nanos.get()
+    }
+
+    /// When the [step](Self::step_nanos) began that `now` lies in, where they begin at its multiples.
+    #[inline]
+    pub(crate) const fn step_start(&self, now: u64) -> u64 {
+        now - self.step_nanos.remainder(now)
     }
 
     /// [`period`](Self::period), in nanoseconds.
     #[inline]
     pub(crate) const fn period_nanos(&self) -> NonZeroU64 {
-        self.period_nanos
+        self.period_nanos.get()
     }
 
     /// [`interval`](Self::interval), in nanoseconds.

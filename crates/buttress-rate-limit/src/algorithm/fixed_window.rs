@@ -1,3 +1,5 @@
+use std::num::NonZeroU64;
+
 use buttress_core::{ConfigError, Tick};
 
 use super::{Algorithm, SKEW, carry, window::burst_is_the_count};
@@ -33,36 +35,35 @@ pub struct FixedWindow;
 struct Window<'a> {
     quota: &'a Quota,
     start: u64,
-    used: u64,
+    /// The share of its length that stands for what is used.
+    within: u64,
 }
 
 impl<'a> Window<'a> {
     #[inline]
     fn unused(quota: &'a Quota, now: Tick) -> Self {
-        let now = now.as_nanos();
         Self {
             quota,
-            start: now - now % quota.period_nanos().get(),
-            used: 0,
+            start: quota.period_start(now.as_nanos()),
+            within: 0,
         }
     }
 
     /// The window that `state` counts, which may be over; `None` where it was never seen.
     fn counted(quota: &'a Quota, state: u64) -> Option<Self> {
         let counted = state.checked_sub(1)?;
-        let within = counted % quota.period_nanos();
-        Some(Self::used(quota, counted - within, within))
-    }
-
-    #[inline]
-    fn used(quota: &'a Quota, start: u64, within: u64) -> Self {
-        let unit = unit(quota);
-        Self {
+        let start = quota.period_start(counted);
+        Some(Self {
             quota,
             start,
-            // To the nearest: exact under the quota that wrote it.
-            used: within.saturating_add(unit / 2) / unit,
-        }
+            within: counted - start,
+        })
+    }
+
+    /// How much is used, in the same share: to the nearest request. Exact under the quota that wrote it.
+    #[inline]
+    fn rounded(&self) -> u64 {
+        self.within.saturating_add(unit(self.quota).get() / 2)
     }
 
     /// The window that `now` lies in, as far as `state` knows it.
@@ -70,10 +71,10 @@ impl<'a> Window<'a> {
     fn current(quota: &'a Quota, state: u64, now: Tick) -> Self {
         let current = Self::unused(quota, now);
         let period = quota.period_nanos().get();
-        // What nearly all are, with one division less.
+        // What nearly all are.
         let within = state.wrapping_sub(1).wrapping_sub(current.start);
         if state > current.start && within < period {
-            return Self::used(quota, current.start, within);
+            return Self { within, ..current };
         }
         match Self::counted(quota, state) {
             // One that begins after now was begun by a thread whose clock was ahead, unless it begins so
@@ -91,9 +92,8 @@ impl<'a> Window<'a> {
 
     fn state(&self) -> u64 {
         let period = self.quota.period_nanos().get();
-        let within = self.used.saturating_mul(unit(self.quota));
         // Never the next window's: what is used of this one stays below its length.
-        let within = within.saturating_add(1).min(period);
+        let within = self.within.saturating_add(1).min(period);
         self.start.saturating_add(within)
     }
 
@@ -105,8 +105,8 @@ impl<'a> Window<'a> {
 /// The share of a window that stands for one request. Twice the limit fits in: the interval is rounded up
 /// by less than one.
 #[inline]
-fn unit(quota: &Quota) -> u64 {
-    ((quota.interval_nanos().get() - 1) / 2).max(1)
+fn unit(quota: &Quota) -> NonZeroU64 {
+    NonZeroU64::new((quota.interval_nanos().get() - 1) / 2).unwrap_or(NonZeroU64::MIN)
 }
 
 impl Algorithm for FixedWindow {
@@ -130,24 +130,30 @@ impl Algorithm for FixedWindow {
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let state = state.first().copied().unwrap_or(0);
         let window = Window::current(quota, state, now);
-        let left = quota.count().saturating_sub(window.used);
         let to_end = window.end().saturating_sub(now.as_nanos());
+        let unit = unit(quota);
+        // As much is left as there are whole units below one more than the count. Neither overflows: twice the
+        // count is less than a window.
+        let one = unit.get();
+        let end = one.saturating_mul(quota.count()).saturating_add(one);
+        let used = window.rounded();
+        let then_used = used.saturating_add(one.saturating_mul(cost));
 
         let (verdict, then_used, retry_after) = if cost > quota.count() {
-            (Verdict::CostExceedsBurst, window.used, 0)
-        } else if cost <= left || cost == 0 {
-            // Below twice the count.
-            (Verdict::Admitted, window.used.saturating_add(cost), 0)
+            (Verdict::CostExceedsBurst, used, 0)
+        } else if then_used < end || cost == 0 {
+            (Verdict::Admitted, then_used, 0)
         } else {
-            (Verdict::Refused, window.used, to_end)
+            (Verdict::Refused, used, to_end)
         };
-        let remaining = quota.count().saturating_sub(then_used);
-        Decision::reckoned(
+        let spare = (end - 1).saturating_sub(then_used);
+        Decision::reckoned_in(
+            unit,
             verdict,
-            remaining,
+            spare,
             retry_after,
-            if remaining == 0 { to_end } else { 0 },
-            if then_used == 0 { 0 } else { to_end },
+            if spare < one { to_end } else { 0 },
+            if then_used < one { 0 } else { to_end },
         )
     }
 
@@ -158,13 +164,17 @@ impl Algorithm for FixedWindow {
         };
         if cost > 0 {
             let mut window = Window::current(quota, *word, now);
-            let most = quota.count().saturating_mul(2).max(window.used);
-            window.used = window.used.saturating_add(cost.unsigned_abs()).min(most);
+            let one = unit(quota).get();
+            let most = one.saturating_mul(quota.count().saturating_mul(2));
+            let then = one.saturating_mul(cost.unsigned_abs());
+            let then = window.within.saturating_add(then);
+            window.within = then.min(most.max(window.within));
             *word = window.state();
         } else if let Some(mut window) = Window::counted(quota, *word)
             && window.start == Window::unused(quota, now).start
         {
-            window.used = window.used.saturating_sub(cost.unsigned_abs());
+            let given = unit(quota).get().saturating_mul(cost.unsigned_abs());
+            window.within = window.within.saturating_sub(given);
             *word = window.state();
         }
     }
@@ -181,7 +191,9 @@ impl Algorithm for FixedWindow {
         };
         let counted = Window::current(from, *word, at);
         let mut carried = Window::unused(to, at);
-        carried.used = carry::scaled(counted.used, from.count(), to.count());
+        let used = counted.rounded() / unit(from);
+        let used = carry::scaled(used, from.count(), to.count());
+        carried.within = used.saturating_mul(unit(to).get());
         *word = carried.state();
     }
 

@@ -28,8 +28,9 @@ const LONGEST: usize = 1 << 16;
 /// removes the requests of the time at which it was charged, if they still count. After a clock stepped
 /// back, however far, requests are admitted again within two periods and a minute.
 ///
-/// State: one word more than the log is long. Where the log begins and how long it is, half a word each;
-/// then a ring of nanoseconds, in their order.
+/// State: two words more than the log is long. Where the log begins and how long it is, half a word each; the
+/// latest time in it; then a ring of nanoseconds, in their order. Where all of the log is over, it begins anew
+/// beside the first two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingLog {
     length: usize,
@@ -37,7 +38,7 @@ pub struct SlidingLog {
 
 impl SlidingLog {
     /// For quotas of a count up to `length`, which is 1 to 65,536; any other is an error when the limiter
-    /// is built. Each key takes `16 × (length + 2)` bytes of memory: say for how many keys there is room.
+    /// is built. Each key takes `16 × (length + 3)` bytes of memory: say for how many keys there is room.
     #[must_use]
     pub const fn for_counts_up_to(length: usize) -> Self {
         Self { length }
@@ -47,27 +48,34 @@ impl SlidingLog {
 /// A log, as it is written in a state.
 #[derive(Clone, Copy)]
 struct Log<'a> {
+    /// The latest, where there is any.
+    latest: u64,
     ring: &'a [u64],
     first: usize,
     len: usize,
 }
 
 impl<'a> Log<'a> {
+    #[inline]
     fn of(state: &'a [u64]) -> Self {
-        let Some((&head, ring)) = state.split_first() else {
+        let [head, latest, ring @ ..] = state else {
             return Self::empty(&[]);
         };
-        let (first, len) = (head >> 32, head & 0xffff_ffff);
+        let (latest, first, len) = (*latest, head >> 32, head & 0xffff_ffff);
         match (usize::try_from(first), usize::try_from(len)) {
-            (Ok(first), Ok(len)) if first < ring.len() && len <= ring.len() => {
-                Self { ring, first, len }
-            }
+            (Ok(first), Ok(len)) if first < ring.len() && len <= ring.len() => Self {
+                latest,
+                ring,
+                first,
+                len,
+            },
             _ => Self::empty(ring),
         }
     }
 
     const fn empty(ring: &'a [u64]) -> Self {
         Self {
+            latest: 0,
             ring,
             first: 0,
             len: 0,
@@ -96,7 +104,7 @@ impl<'a> Log<'a> {
     }
 
     fn last(&self) -> Option<u64> {
-        self.get(self.len.checked_sub(1)?)
+        (self.len > 0).then_some(self.latest)
     }
 
     /// How many are before `time`.
@@ -116,9 +124,13 @@ impl<'a> Log<'a> {
     /// How many count no more.
     fn over(&self, now: Tick, period: u64) -> usize {
         // At `now` those are over that were made at `now - period` or before.
-        now.as_nanos()
-            .checked_sub(period)
-            .map_or(0, |start| self.before(start.saturating_add(1)))
+        match now.as_nanos().checked_sub(period) {
+            None => 0,
+            // All of them, as the latest one tells; or none.
+            Some(start) if self.last().is_none_or(|last| last <= start) => self.len,
+            Some(start) if self.get(0).is_some_and(|first| first > start) => 0,
+            Some(start) => self.before(start.saturating_add(1)),
+        }
     }
 }
 
@@ -131,19 +143,19 @@ const fn head(first: usize, len: usize) -> u64 {
 }
 
 /// Forgets those that are `over`, and adds `count` at `stamp` in the place of the oldest, if need be.
-fn push(
-    state: &mut [u64],
-    (first, len): (usize, usize),
-    over: usize,
-    stamp: u64,
-    count: usize,
-) -> u64 {
-    let ring = state.get_mut(1..).unwrap_or_default();
+fn push(state: &mut [u64], (first, len): (usize, usize), over: usize, stamp: u64, count: usize) {
+    let [head_word, latest, ring @ ..] = state else {
+        return;
+    };
     let size = ring.len();
     if size == 0 {
-        return 0;
+        return;
     }
-    let (mut first, mut len) = (place(first, over, size), len - over);
+    let (mut first, mut len) = match len - over {
+        0 => (0, 0),
+        left => (place(first, over, size), left),
+    };
+    *latest = stamp;
     for _ in 0..count.min(size) {
         if len == size {
             first = place(first, 1, size);
@@ -154,12 +166,14 @@ fn push(
         }
         len += 1;
     }
-    head(first, len)
+    *head_word = head(first, len);
 }
 
 /// Removes `count`: the first ones from the one at `from` on and, if these are too few, the last before.
-fn remove(state: &mut [u64], (first, len): (usize, usize), from: usize, count: usize) -> u64 {
-    let ring = state.get_mut(1..).unwrap_or_default();
+fn remove(state: &mut [u64], (first, len): (usize, usize), from: usize, count: usize) {
+    let [head_word, latest, ring @ ..] = state else {
+        return;
+    };
     let end = from.saturating_add(count).min(len);
     let start = from.saturating_sub(count - (end - from));
     for (gap, kept) in (start..).zip(end..len) {
@@ -168,7 +182,11 @@ fn remove(state: &mut [u64], (first, len): (usize, usize), from: usize, count: u
             *gap = kept;
         }
     }
-    head(first, len - (end - start))
+    let len = len - (end - start);
+    let last = len.checked_sub(1);
+    let last = last.and_then(|last| ring.get(place(first, last, ring.len())));
+    *latest = last.copied().unwrap_or(0);
+    *head_word = head(first, len);
 }
 
 /// The place in a ring of `size` that is `nth` after `first`, both of them within it.
@@ -180,7 +198,7 @@ const fn place(first: usize, nth: usize, size: usize) -> usize {
 
 impl Algorithm for SlidingLog {
     fn words(&self) -> usize {
-        self.length.saturating_add(1)
+        self.length.saturating_add(2)
     }
 
     fn supports(&self, quota: &Quota) -> Result<(), ConfigError> {
@@ -202,6 +220,7 @@ impl Algorithm for SlidingLog {
         Ok(())
     }
 
+    #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let period = quota.period_nanos().get();
         let log = Log::of(state).at(now, period);
@@ -239,15 +258,16 @@ impl Algorithm for SlidingLog {
         )
     }
 
+    #[inline]
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
         let period = quota.period_nanos().get();
         let log = Log::of(state);
         let count = usize::try_from(cost.unsigned_abs()).unwrap_or(usize::MAX);
-        let head = if cost > 0 {
+        if cost > 0 {
             let log = log.at(now, period);
             let (over, stamp) = (log.over(now, period), log.last().unwrap_or(0));
             let (first, len) = (log.first, log.len);
-            push(state, (first, len), over, stamp.max(now.as_nanos()), count)
+            push(state, (first, len), over, stamp.max(now.as_nanos()), count);
         } else {
             let charged = now.as_nanos();
             // Whatever was charged then counts no more.
@@ -258,10 +278,7 @@ impl Algorithm for SlidingLog {
                 return;
             }
             let (first, len, from) = (log.first, log.len, log.before(charged));
-            remove(state, (first, len), from, count)
-        };
-        if let Some(word) = state.first_mut() {
-            *word = head;
+            remove(state, (first, len), from, count);
         }
     }
 
@@ -278,7 +295,7 @@ impl Algorithm for SlidingLog {
         let log = Log::of(state).at(at, period);
         let over = log.over(at, period);
         let logged: Vec<_> = (over..log.len).filter_map(|nth| log.get(nth)).collect();
-        let Some((head_word, ring)) = state.split_first_mut() else {
+        let [head_word, latest, ring @ ..] = state else {
             return;
         };
         let len = carry::scaled(logged.len() as u64, from.count(), to.count());
@@ -288,6 +305,7 @@ impl Algorithm for SlidingLog {
             let old = ((nth + 1) * logged.len()).div_ceil(len) - 1;
             let old = logged.get(old).copied().unwrap_or(0);
             *entry = redated(from, to, old, at.as_nanos());
+            *latest = *entry;
         }
         *head_word = head(0, len);
     }

@@ -33,9 +33,9 @@ const MOST_SUB_WINDOWS: usize = 60;
 /// goes to the sub-window in which it was charged, and is lost with it. After a clock stepped back,
 /// however far, requests are admitted again within three periods and a minute.
 ///
-/// State: `k + 2` words. The start of the newest sub-window in nanoseconds, and one; then for each
-/// sub-window, from the newest to the oldest, what was used, as the time in which the quota gives back
-/// as much. So a state says the same of a quota whose count has changed: half of it is used.
+/// State: `k + 3` words. The start of the newest sub-window in nanoseconds, and one; then what was used in
+/// all of them, and in each, from the newest to the oldest, as the time in which the quota gives back
+/// as much. As long as a sub-window lasts, a decision reads no more than the first two. So a state says the same of a quota whose count has changed: half of it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindow {
     sub_windows: usize,
@@ -55,25 +55,29 @@ impl SlidingWindow {
     }
 
     /// Nanoseconds of a sub-window, rounded up: together they are never shorter than the period.
+    #[inline]
     fn length(self, quota: &Quota) -> u64 {
         let divisor = u64::try_from(self.sub_windows).unwrap_or(u64::MAX);
         quota.period_nanos().get().div_ceil(divisor.max(1))
     }
 
     /// The counters as they stand at `now`.
+    #[inline]
     fn counters<'a>(self, quota: &Quota, state: &'a [u64], now: Tick) -> Counters<'a> {
         let (now, length) = (now.as_nanos(), self.length(quota));
         let (current, covered) = (now - now % length, self.covered());
         let unused = Counters {
+            total: 0,
             counts: &[],
             age: covered,
             start: current,
             length,
             covered,
         };
-        let Some((&first, counts)) = state.split_first() else {
+        let [first, total, counts @ ..] = state else {
             return unused;
         };
+        let (first, total) = (*first, *total);
         let newest = match first.checked_sub(1) {
             Some(newest) if newest == current => newest,
             _ => newest(first, length),
@@ -89,6 +93,7 @@ impl SlidingWindow {
             behind => behind / length,
         };
         Counters {
+            total,
             counts,
             age: usize::try_from(age).unwrap_or(covered).min(covered),
             start: current.max(newest),
@@ -105,6 +110,8 @@ const fn newest(word: u64, length: u64) -> u64 {
 }
 
 struct Counters<'a> {
+    /// What was used in all of them when the first was the current one.
+    total: u64,
     /// What was used in each sub-window, from the newest to the oldest.
     counts: &'a [u64],
     /// How many sub-windows ago the first of them was the current one.
@@ -121,7 +128,11 @@ impl Counters<'_> {
         self.counts.get(..living).unwrap_or(self.counts)
     }
 
+    #[inline]
     fn used(&self) -> u64 {
+        if self.age == 0 {
+            return self.total;
+        }
         self.living()
             .iter()
             .fold(0, |sum, &used| sum.saturating_add(used))
@@ -143,7 +154,7 @@ impl Counters<'_> {
 
 impl Algorithm for SlidingWindow {
     fn words(&self) -> usize {
-        self.sub_windows.saturating_add(2)
+        self.sub_windows.saturating_add(3)
     }
 
     fn supports(&self, quota: &Quota) -> Result<(), ConfigError> {
@@ -157,6 +168,7 @@ impl Algorithm for SlidingWindow {
         burst_is_the_count(quota)
     }
 
+    #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let price_of_one = quota.interval_nanos().get();
         let full = price_of_one.saturating_mul(quota.count());
@@ -203,6 +215,7 @@ impl Algorithm for SlidingWindow {
         )
     }
 
+    #[inline]
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
         let price_of_one = quota.interval_nanos().get();
         let price = price_of_one.saturating_mul(cost.unsigned_abs());
@@ -212,22 +225,22 @@ impl Algorithm for SlidingWindow {
         }
         let most = price_of_one.saturating_mul(quota.count()).saturating_mul(2);
         let counters = self.counters(quota, state, now);
-        let price = price.min(most.saturating_sub(counters.used()));
+        let used = counters.used();
+        let price = price.min(most.saturating_sub(used));
         let (start, age) = (counters.start, counters.age);
-        let Some((first, counts)) = state.split_first_mut() else {
+        let [first, total, counts @ ..] = state else {
             return;
         };
         *first = start.saturating_add(1);
-        let age = age.min(counts.len());
-        counts.copy_within(..counts.len() - age, age);
-        counts.iter_mut().take(age).for_each(|count| *count = 0);
+        *total = used.saturating_add(price);
+        grow_older(counts, age);
         if let Some(current) = counts.first_mut() {
             *current = current.saturating_add(price);
         }
     }
 
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
-        let Some((&first, counts)) = state.split_first() else {
+        let [first, _, counts @ ..] = state else {
             return Tick::ZERO;
         };
         let Some(age) = counts.iter().position(|&count| count > 0) else {
@@ -235,25 +248,25 @@ impl Algorithm for SlidingWindow {
         };
         let length = self.length(quota);
         let until = ((counts.len() - age) as u64).saturating_mul(length);
-        Tick::from_nanos(newest(first, length).saturating_add(until))
+        Tick::from_nanos(newest(*first, length).saturating_add(until))
     }
 
     /// Each sub-window keeps its age and its share.
     fn carry_over(&self, from: &Quota, to: &Quota, state: &mut [u64], at: Tick) {
         let counters = self.counters(from, state, at);
         let age = counters.age;
-        let Some((first, counts)) = state.split_first_mut() else {
+        let [first, total, counts @ ..] = state else {
             return;
         };
         if *first == 0 {
             return;
         }
-        let age = age.min(counts.len());
-        counts.copy_within(..counts.len() - age, age);
-        counts.iter_mut().take(age).for_each(|count| *count = 0);
+        grow_older(counts, age);
         let full = |quota: &Quota| quota.interval_nanos().get().saturating_mul(quota.count());
+        *total = 0;
         for count in counts {
             *count = carry::scaled(*count, full(from), full(to));
+            *total = total.saturating_add(*count);
         }
         let at = at.as_nanos();
         *first = (at - at % self.length(to)).saturating_add(1);
@@ -269,13 +282,24 @@ impl Algorithm for SlidingWindow {
     }
 }
 
+/// Moves the counters of sub-windows on by as many, and forgets the oldest.
+#[inline]
+fn grow_older(counts: &mut [u64], by: usize) {
+    if by == 0 {
+        return;
+    }
+    let by = by.min(counts.len());
+    counts.copy_within(..counts.len() - by, by);
+    counts.iter_mut().take(by).for_each(|count| *count = 0);
+}
+
 /// Gives back what was charged at `charged`: to the sub-window of that time or, where the charge went
 /// to a newer one because its clock was behind, to that. Where the time is not known but later, to the newest.
 fn give_back(state: &mut [u64], charged: Tick, length: u64, mut price: u64) {
-    let Some((&mut first, counts)) = state.split_first_mut() else {
+    let [first, total, counts @ ..] = state else {
         return;
     };
-    let since = newest(first, length).saturating_sub(charged.as_nanos());
+    let since = newest(*first, length).saturating_sub(charged.as_nanos());
     let age = usize::try_from(since.div_ceil(length)).unwrap_or(usize::MAX);
     let Some((newer, older)) = age
         .checked_add(1)
@@ -286,6 +310,7 @@ fn give_back(state: &mut [u64], charged: Tick, length: u64, mut price: u64) {
     for count in newer.iter_mut().rev().chain(older) {
         let given = price.min(*count);
         *count -= given;
+        *total = total.saturating_sub(given);
         price -= given;
     }
 }

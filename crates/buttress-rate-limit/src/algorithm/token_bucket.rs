@@ -135,8 +135,9 @@ struct AtIntervals<'a> {
 }
 
 /// Nanoseconds from boundary to boundary.
+#[inline]
 fn step(quota: &Quota) -> u64 {
-    quota.interval_nanos().get().saturating_mul(quota.count())
+    quota.step_nanos().get()
 }
 
 impl<'a> AtIntervals<'a> {
@@ -146,7 +147,7 @@ impl<'a> AtIntervals<'a> {
         Self {
             quota,
             now,
-            since: now - now % step(quota),
+            since: quota.step_start(now),
         }
     }
 

@@ -152,9 +152,10 @@ impl InForce {
 
     /// Carries a state that was written under the quota of this tag over to that of `revision`; tells whether it
     /// was one of an earlier one.
-    pub(crate) fn carry_over(
+    #[cold]
+    pub(crate) fn carry_over<A: Algorithm + ?Sized>(
         &self,
-        algorithm: &dyn Algorithm,
+        algorithm: &A,
         state: &mut [u64],
         written: Tag,
         revision: u64,

@@ -82,12 +82,7 @@ impl QuotaBuilder {
                 "a burst that refills within 73 years",
             ));
         }
-        Ok(Quota {
-            count,
-            period_nanos,
-            burst,
-            interval_nanos,
-        })
+        Ok(Quota::of_nanos(count, period_nanos, burst, interval_nanos))
     }
 }
 

@@ -54,7 +54,7 @@ impl TryFrom<&str> for Quota {
 /// The form that [`FromStr`] reads; the burst is left out where it is the count.
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.period_nanos.get();
+        let nanos = self.period_nanos().get();
         write!(f, "{}/", self.count)?;
         if let Some((names, unit)) = UNITS.iter().find(|(_, unit)| nanos.is_multiple_of(*unit)) {
             if nanos != *unit {

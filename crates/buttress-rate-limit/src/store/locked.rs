@@ -57,9 +57,8 @@ struct Slots {
 }
 
 /// One limit's way of deciding, at one time.
-#[derive(Clone, Copy)]
-pub(super) struct Request<'a> {
-    pub(super) algorithm: &'a dyn Algorithm,
+pub(super) struct Request<'a, A: ?Sized> {
+    pub(super) algorithm: &'a A,
     pub(super) quota: &'a Quota,
     /// Whether it is one of the limit's own quotas, which are these.
     pub(super) own: bool,
@@ -84,11 +83,13 @@ pub(super) enum Found<T> {
 /// The state was written under a later quota than the one that is asked for.
 struct Later;
 
-impl Request<'_> {
+impl<A: Algorithm + ?Sized> Request<'_, A> {
+    #[inline]
     pub(super) fn check(&self, state: &[u64]) -> Decision {
         self.algorithm.check(self.quota, state, self.now, self.cost)
     }
 
+    #[inline]
     pub(super) fn charge(&self, state: &mut [u64], by: i64) {
         self.algorithm.charge(self.quota, state, self.now, by);
     }
@@ -158,7 +159,11 @@ impl LockedTable {
     }
 
     /// How `key` stands.
-    pub(super) fn peek(&self, key: Fingerprint, request: &Request<'_>) -> Found<Decision> {
+    pub(super) fn peek<A: Algorithm + ?Sized>(
+        &self,
+        key: Fingerprint,
+        request: &Request<'_, A>,
+    ) -> Found<Decision> {
         self.with(key, request, |slots, known| match known {
             Some(slot) => slots.state(slot).map(|state| request.check(state)),
             None if request.cost > 0 && slots.vacancy(key, request).is_none() => None,
@@ -167,10 +172,10 @@ impl LockedTable {
     }
 
     /// Decides on the state of `key`, and charges it. A key that is unknown takes a slot only if it is charged.
-    pub(super) fn acquire(
+    pub(super) fn acquire<A: Algorithm + ?Sized>(
         &self,
         key: Fingerprint,
-        request: &Request<'_>,
+        request: &Request<'_, A>,
         by: i64,
     ) -> Found<Decision> {
         self.with(key, request, |slots, known| {
@@ -186,7 +191,12 @@ impl LockedTable {
     }
 
     /// Charges `key`, or gives back to it. `Full` where it was charged in the shared bucket.
-    pub(super) fn settle(&self, key: Fingerprint, request: &Request<'_>, by: i64) -> Found<()> {
+    pub(super) fn settle<A: Algorithm + ?Sized>(
+        &self,
+        key: Fingerprint,
+        request: &Request<'_, A>,
+        by: i64,
+    ) -> Found<()> {
         self.with(key, request, |slots, known| {
             if let Some(slot) = known {
                 request.charge(slots.state(slot)?, by);
@@ -202,10 +212,11 @@ impl LockedTable {
     }
 
     /// Locks the shard of a key, and makes its state one of the quota that is asked for.
-    fn with<O>(
+    #[inline]
+    fn with<A: Algorithm + ?Sized, O>(
         &self,
         key: Fingerprint,
-        request: &Request<'_>,
+        request: &Request<'_, A>,
         then: impl FnOnce(&mut Slots, Option<usize>) -> Option<O>,
     ) -> Found<O> {
         let Some(mut slots) = self.shard(key) else {
@@ -225,9 +236,9 @@ impl LockedTable {
     }
 
     /// Does something with the bucket that keys without a place share; `None` where it is one of a later quota.
-    fn with_shared<O>(
+    fn with_shared<A: Algorithm + ?Sized, O>(
         &self,
-        request: &Request<'_>,
+        request: &Request<'_, A>,
         then: impl FnOnce(&mut [u64]) -> O,
     ) -> Option<O> {
         let mut shared = unpoisoned(self.shared.lock());
@@ -240,21 +251,32 @@ impl LockedTable {
     }
 
     /// Decides on that bucket, and charges it.
-    pub(super) fn acquire_shared(&self, request: &Request<'_>, by: i64) -> Option<Decision> {
+    pub(super) fn acquire_shared<A: Algorithm + ?Sized>(
+        &self,
+        request: &Request<'_, A>,
+        by: i64,
+    ) -> Option<Decision> {
         self.with_shared(request, |state| charge_if_admitted(state, request, by))
     }
 
     /// How that bucket stands.
-    pub(super) fn peek_shared(&self, request: &Request<'_>) -> Option<Decision> {
+    pub(super) fn peek_shared<A: Algorithm + ?Sized>(
+        &self,
+        request: &Request<'_, A>,
+    ) -> Option<Decision> {
         self.with_shared(request, |state| request.check(state))
     }
 
-    pub(super) fn settle_shared(&self, request: &Request<'_>, by: i64) -> Option<()> {
+    pub(super) fn settle_shared<A: Algorithm + ?Sized>(
+        &self,
+        request: &Request<'_, A>,
+        by: i64,
+    ) -> Option<()> {
         self.with_shared(request, |state| request.charge(state, by))
     }
 
     /// What a request is answered that is not counted.
-    pub(super) fn check_unseen(&self, request: &Request<'_>) -> Decision {
+    pub(super) fn check_unseen<A: Algorithm + ?Sized>(&self, request: &Request<'_, A>) -> Decision {
         request.check(&self.unseen)
     }
 
@@ -265,7 +287,12 @@ impl LockedTable {
     }
 }
 
-fn charge_if_admitted(state: &mut [u64], request: &Request<'_>, by: i64) -> Decision {
+#[inline]
+fn charge_if_admitted<A: Algorithm + ?Sized>(
+    state: &mut [u64],
+    request: &Request<'_, A>,
+    by: i64,
+) -> Decision {
     let decision = request.check(state);
     if decision.is_admitted() && by > 0 {
         request.charge(state, by);
@@ -282,11 +309,11 @@ impl Slots {
     }
 
     #[cold]
-    fn carry_over(
+    fn carry_over<A: Algorithm + ?Sized>(
         &mut self,
         slot: usize,
         key: Fingerprint,
-        request: &Request<'_>,
+        request: &Request<'_, A>,
         written: Tag,
     ) -> Result<(), Later> {
         if let Some(state) = self.state(slot) {
@@ -297,7 +324,13 @@ impl Slots {
     }
 
     /// Gives `key` a slot, if there is one, and charges it.
-    fn insert(&mut self, key: Fingerprint, request: &Request<'_>, by: i64) -> Option<()> {
+    #[cold]
+    fn insert<A: Algorithm + ?Sized>(
+        &mut self,
+        key: Fingerprint,
+        request: &Request<'_, A>,
+        by: i64,
+    ) -> Option<()> {
         let slot = self.vacancy(key, request)?;
         // Nobody's until it is charged, should the algorithm panic.
         self.own(slot, NOBODY);
@@ -310,7 +343,12 @@ impl Slots {
 
     /// The best slot for a new key: one that was never used or, of those that can be forgotten, the one
     /// that could have been for the longest time.
-    fn vacancy(&mut self, key: Fingerprint, request: &Request<'_>) -> Option<usize> {
+    #[cold]
+    fn vacancy<A: Algorithm + ?Sized>(
+        &mut self,
+        key: Fingerprint,
+        request: &Request<'_, A>,
+    ) -> Option<usize> {
         let mut best = None;
         for choice in 0..CHOICES {
             for slot in self.bucket(key, choice) {

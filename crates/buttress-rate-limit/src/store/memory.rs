@@ -60,15 +60,15 @@ impl MemoryStore {
     ) -> Result<Self, ConfigError> {
         let max_keys = checked_max_keys(max_keys)?;
         let table = |keys| Table::with_room_for(keys).ok_or_else(|| too_many(keys));
-        let own = |limit: &Arc<Limit>| match limit.kind() {
-            Kind::Words(_) => table(0),
-            _ => table(limit.room(max_keys)),
+        let own = |limit: &Arc<Limit>| match limit.kind().is_long() {
+            true => table(0),
+            false => table(limit.room(max_keys)),
         };
         let locked = |limit: &Arc<Limit>| {
-            let Kind::Words(algorithm) = limit.kind() else {
+            if !limit.kind().is_long() {
                 return Ok(None);
-            };
-            let (keys, words) = (limit.room(max_keys), algorithm.words());
+            }
+            let (keys, words) = (limit.room(max_keys), limit.algorithm().words());
             let table = LockedTable::with_room_for(keys, words).ok_or_else(|| {
                 let expected = format!("states of which {keys} fit into memory; see `max_keys`");
                 ConfigError::new("algorithm.words", words, expected)
@@ -99,8 +99,8 @@ impl MemoryStore {
     ) -> Result<(), Stale> {
         let decision = match charge.limit.kind() {
             Kind::Gcra => self.peek_by(&Gcra, now, charge)?,
-            Kind::Words(algorithm) => {
-                let request = request(&**algorithm, now, charge);
+            kind if kind.is_long() => {
+                let request = request(kind.algorithm(), now, charge);
                 match self.locked(charge.limit) {
                     Some(table) => peek_locked(table, charge, &request)?,
                     None => return Ok(()),
@@ -170,7 +170,10 @@ impl MemoryStore {
             Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, ask, out),
             Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, ask, out),
             Kind::FixedWindow => self.acquire_by_word(&FixedWindow, ask, out),
+            Kind::Pacing(pacing) => self.acquire_by_word(pacing, ask, out),
             Kind::Word(algorithm) => self.acquire_by_word(&**algorithm, ask, out),
+            Kind::SlidingWindow(window) => self.acquire_by_words(window, ask, out),
+            Kind::SlidingLog(log) => self.acquire_by_words(log, ask, out),
             Kind::Words(algorithm) => self.acquire_by_words(&**algorithm, ask, out),
         }
     }
@@ -186,9 +189,9 @@ impl MemoryStore {
     }
 
     #[inline(never)]
-    fn acquire_by_words(
+    fn acquire_by_words<A: Algorithm + ?Sized>(
         &self,
-        algorithm: &dyn Algorithm,
+        algorithm: &A,
         ask: Ask<'_>,
         out: &mut Decision,
     ) -> Result<Place, Stale> {
@@ -318,8 +321,9 @@ impl MemoryStore {
             };
             let settled = match limit.kind() {
                 Kind::Gcra => self.settle_by(&Gcra, now, &charge, place, by),
-                Kind::Words(algorithm) => {
-                    self.settle_by_words(&request(&**algorithm, now, &charge), &charge, place, by)
+                kind if kind.is_long() => {
+                    let request = request(kind.algorithm(), now, &charge);
+                    self.settle_by_words(&request, &charge, place, by)
                 }
                 kind => self.settle_by(&Word(kind.algorithm()), now, &charge, place, by),
             };
@@ -364,7 +368,7 @@ impl MemoryStore {
 
     fn settle_by_words(
         &self,
-        request: &Request<'_>,
+        request: &Request<'_, dyn Algorithm>,
         charge: &Charge<'_>,
         place: Option<Place>,
         by: i64,
@@ -484,7 +488,7 @@ struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    fn request(&self, algorithm: &'a dyn Algorithm) -> Request<'a> {
+    fn request<A: ?Sized>(&self, algorithm: &'a A) -> Request<'a, A> {
         let quotas = self.limit.quotas();
         Request {
             algorithm,
@@ -507,7 +511,11 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn request<'a>(algorithm: &'a dyn Algorithm, now: Tick, charge: &Charge<'a>) -> Request<'a> {
+fn request<'a>(
+    algorithm: &'a dyn Algorithm,
+    now: Tick,
+    charge: &Charge<'a>,
+) -> Request<'a, dyn Algorithm> {
     let ask = Ask {
         now,
         limit: charge.limit,
@@ -522,7 +530,7 @@ fn request<'a>(algorithm: &'a dyn Algorithm, now: Tick, charge: &Charge<'a>) -> 
 fn peek_locked(
     table: &LockedTable,
     charge: &Charge<'_>,
-    request: &Request<'_>,
+    request: &Request<'_, dyn Algorithm>,
 ) -> Result<Decision, Stale> {
     match table.peek(charge.key.into(), request) {
         Found::Known(decision) => Ok(decision),
@@ -534,7 +542,11 @@ fn peek_locked(
 }
 
 /// What a key is answered that has no place; `None` where it shares a bucket.
-fn unplaced(table: &LockedTable, limit: &Limit, request: &Request<'_>) -> Option<Decision> {
+fn unplaced<A: Algorithm + ?Sized>(
+    table: &LockedTable,
+    limit: &Limit,
+    request: &Request<'_, A>,
+) -> Option<Decision> {
     let decision = table.check_unseen(request);
     match limit.overflow() {
         Overflow::Share => None,

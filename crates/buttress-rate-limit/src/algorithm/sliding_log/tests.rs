@@ -21,7 +21,7 @@ fn request(log: SlidingLog, quota: &Quota, state: &mut [u64], now: u64, cost: u6
 #[test]
 fn each_comes_back_one_period_after_it_was_used() {
     let (log, quota) = (SlidingLog::for_counts_up_to(3), "3/s".parse().unwrap());
-    let mut state = [0; 4];
+    let mut state = [0; 5];
     for now in [100, 400, 900] {
         assert!(request(log, &quota, &mut state, now, 1).is_admitted());
     }
@@ -37,7 +37,7 @@ fn each_comes_back_one_period_after_it_was_used() {
 #[test]
 fn debt_is_as_long_as_the_log() {
     let (log, quota) = (SlidingLog::for_counts_up_to(5), "3/s".parse().unwrap());
-    let mut state = [0; 6];
+    let mut state = [0; 7];
     log.charge(&quota, &mut state, at(1), 3);
     log.charge(&quota, &mut state, at(2), i64::MAX);
     let standing = log.check(&quota, &state, at(2), 1);
@@ -72,7 +72,7 @@ proptest! {
     ) {
         let quota = Quota::per(count, Duration::from_nanos(1_000)).build().unwrap();
         let log = SlidingLog::for_counts_up_to(12);
-        let (mut state, mut model, mut now) = ([0; 13], VecDeque::new(), 0);
+        let (mut state, mut model, mut now) = ([0; 14], VecDeque::new(), 0);
         for (step, cost, refund) in steps {
             now += step;
             model.retain(|&admitted| admitted + 1_000 > now);

@@ -29,7 +29,7 @@ fn drain(state: &mut [u64], now: u64) -> (u64, Option<Duration>) {
 /// What the weighing counter makes 199 of, and a fixed window 200.
 #[test]
 fn an_adversary_around_a_boundary_gets_the_count() {
-    let mut state = [0; 12];
+    let mut state = [0; 13];
     let (before, _) = drain(&mut state, SECOND - 1);
     let (after, _) = drain(&mut state, SECOND);
     let (later, _) = drain(&mut state, 2 * SECOND - 2);
@@ -38,12 +38,12 @@ fn an_adversary_around_a_boundary_gets_the_count() {
 
 #[test]
 fn what_was_used_comes_back_at_most_a_sub_window_after_a_period() {
-    let mut state = [0; 12];
+    let mut state = [0; 13];
     let tenth = SECOND / 10;
     // At the end of a sub-window, nearly at once; at its beginning, a sub-window later.
     let short = Some(Duration::from_nanos(SECOND + 1));
     assert_eq!(drain(&mut state, 5 * tenth - 1), (100, short));
-    let mut state = [0; 12];
+    let mut state = [0; 13];
     let long = Some(Duration::from_millis(1_100));
     assert_eq!(drain(&mut state, 5 * tenth), (100, long));
     assert_eq!(drain(&mut state, 16 * tenth - 1).0, 0);
@@ -52,7 +52,7 @@ fn what_was_used_comes_back_at_most_a_sub_window_after_a_period() {
 
 #[test]
 fn sub_windows_come_back_one_by_one() {
-    let (quota, mut state) = (quota(), [0; 12]);
+    let (quota, mut state) = (quota(), [0; 13]);
     for (now, cost) in [(0, 30), (SECOND / 2, 70)] {
         TEN.charge(&quota, &mut state, at(now), cost);
     }
@@ -66,7 +66,7 @@ fn sub_windows_come_back_one_by_one() {
 /// As much as the documentation says that it costs to be strict.
 #[test]
 fn who_keeps_sending_gets_ten_elevenths() {
-    let mut state = [0; 12];
+    let mut state = [0; 13];
     let step = SECOND / 1_000;
     let admitted: u64 = (0..110_000).map(|n| drain(&mut state, n * step).0).sum();
     assert_eq!(admitted, 100 * 100);
@@ -74,7 +74,7 @@ fn who_keeps_sending_gets_ten_elevenths() {
 
 #[test]
 fn another_count_finds_the_same_part_used() {
-    let mut state = [0; 12];
+    let mut state = [0; 13];
     TEN.charge(&quota(), &mut state, at(1), 40);
     for (text, remaining) in [("100/s", 60), ("10/s", 6), ("1000/s", 600)] {
         let quota = text.parse().unwrap();

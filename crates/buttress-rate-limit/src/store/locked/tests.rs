@@ -16,9 +16,13 @@ fn key(n: u64) -> Fingerprint {
     DigestKey::from_words(7, 8).digest(&n).into()
 }
 
-fn at(quota: &Quota, now: u64) -> Request<'_> {
+fn at(quota: &Quota, now: u64) -> Request<'_, SlidingLog> {
+    request_of(&LOG, quota, now)
+}
+
+fn request_of<'a, A>(algorithm: &'a A, quota: &'a Quota, now: u64) -> Request<'a, A> {
     Request {
-        algorithm: &LOG,
+        algorithm,
         quota,
         own: true,
         quotas: Box::leak(Box::new(InForce::new(*quota))),
@@ -211,7 +215,7 @@ fn an_algorithm_that_panics_harms_nobody_else() {
     struct Panics;
     impl Algorithm for Panics {
         fn words(&self) -> usize {
-            4
+            LOG.words()
         }
         fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
             LOG.check(quota, state, now, cost)
@@ -225,10 +229,7 @@ fn an_algorithm_that_panics_harms_nobody_else() {
         }
     }
     let (table, quota) = (table(1), quota());
-    let panics = Request {
-        algorithm: &Panics,
-        ..at(&quota, 1)
-    };
+    let panics = request_of(&Panics, &quota, 1);
     thread::scope(|scope| {
         let panicked = scope
             .spawn(|| table.acquire(key(1), &panics, 1).known())

@@ -5,7 +5,6 @@ use buttress_core::Tick;
 use super::{MemoryStore, Place, Stale, signed};
 use crate::{
     Decision,
-    algorithm::Kind,
     limits::MAX_POLICIES,
     store::{Acquire, Charge},
 };
@@ -65,7 +64,7 @@ impl MemoryStore {
         let mut refused = charges.len() > moves.len();
         for ((charge, decision), place) in charges.iter().zip(&mut *out).zip(&mut moves) {
             let limit = charge.limit;
-            if let Kind::Words(_) = limit.kind() {
+            if limit.kind().is_long() {
                 return None;
             }
             let revision = charge.revision;
