@@ -38,6 +38,12 @@
 //! | rate limit that paces | inside retry, so that each attempt is paced |
 //! | circuit breaker | inside pacing: each attempt asks, and an open circuit is an instant refusal |
 //! | timeout per attempt, connector | |
+//!
+//! The [guide] goes on from here: which layer, which algorithm, what numbers, and moving from another crate.
+
+#[cfg(all(feature = "circuit-breaker", feature = "rate-limit"))]
+#[doc = include_str!("../doc/guide.md")]
+pub mod guide {}
 
 #[cfg(feature = "cache")]
 pub use buttress_cache as cache;
