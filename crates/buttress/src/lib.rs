@@ -41,7 +41,12 @@
 //!
 //! The [guide] goes on from here: which layer, which algorithm, what numbers, and moving from another crate.
 
-#[cfg(all(feature = "circuit-breaker", feature = "rate-limit"))]
+#[cfg(all(
+    feature = "cache",
+    feature = "circuit-breaker",
+    feature = "rate-limit",
+    feature = "retry"
+))]
 #[doc = include_str!("../doc/guide.md")]
 pub mod guide {}
 

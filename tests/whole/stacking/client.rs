@@ -1,0 +1,365 @@
+//! The order on a client. Time is tokio's, and paused: what is waited for takes none.
+
+use std::{
+    convert::Infallible,
+    future::ready,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::http::{Request, Response, StatusCode};
+use buttress::{
+    CacheLayer, CircuitBreakerLayer, Head, Policy, RateLimitLayer, RetryLayer, Trip,
+    circuit_breaker::State,
+    clock::TokioClock,
+    core::{Clock as _, Tick, View as _},
+    http::{LocalRefusal, keys::Authority},
+    rate_limit::Pacing,
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Full};
+use tower::{
+    Service, ServiceBuilder, ServiceExt as _, service_fn,
+    util::{BoxCloneSyncService, MapResponseLayer},
+};
+use tower_http::timeout::TimeoutLayer;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn request() -> Request<Empty<Bytes>> {
+    Request::get("http://api.example/")
+        .body(Empty::new())
+        .unwrap()
+}
+
+fn answer(status: u16) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .body(Full::from("an answer"))
+        .unwrap()
+}
+
+/// An upstream that answers by the number of the request, and the times at which it was called.
+#[derive(Clone, Default)]
+struct Upstream {
+    clock: TokioClock,
+    called: Arc<Mutex<Vec<Tick>>>,
+}
+
+impl Upstream {
+    fn answering<B: Send + 'static>(
+        &self,
+        script: impl Fn(usize) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+    ) -> BoxCloneSyncService<Request<B>, Response<Full<Bytes>>, Infallible> {
+        let Self { clock, called } = self.clone();
+        BoxCloneSyncService::new(service_fn(move |_: Request<B>| {
+            let mut called = called.lock().unwrap();
+            called.push(clock.now());
+            ready(Ok(script(called.len())))
+        }))
+    }
+
+    fn calls(&self) -> usize {
+        self.called.lock().unwrap().len()
+    }
+
+    /// The time between one call and the next.
+    fn gaps(&self) -> Vec<Duration> {
+        let called = self.called.lock().unwrap();
+        let gap = |pair: &[Tick]| pair[1].saturating_duration_since(pair[0]);
+        called.windows(2).map(gap).collect()
+    }
+
+    /// The time since it was made.
+    fn age(&self) -> Duration {
+        self.clock.now().saturating_duration_since(Tick::ZERO)
+    }
+}
+
+/// Three attempts, one right after the other where nobody says otherwise.
+fn retry() -> RetryLayer {
+    RetryLayer::http().backoff(Duration::ZERO).build().unwrap()
+}
+
+/// One request a second, and whoever comes earlier waits for up to ten.
+fn pace() -> RateLimitLayer {
+    paced(Pacing::up_to(10 * SECOND))
+}
+
+fn paced(pacing: Pacing) -> RateLimitLayer {
+    let policy = Policy::new("pace", "1/s burst 1")
+        .key(Authority)
+        .algorithm(pacing);
+    RateLimitLayer::http(policy).build().unwrap()
+}
+
+/// Opens after a failure, for five seconds.
+fn breaker() -> CircuitBreakerLayer {
+    CircuitBreakerLayer::http(Trip::consecutive_failures(1))
+        .open_for(5 * SECOND)
+        .probes(1)
+        .build()
+        .unwrap()
+}
+
+async fn status<S, B, C>(service: S, request: Request<B>) -> u16
+where
+    S: Service<Request<B>, Response = Response<C>, Error = Infallible>,
+    C: http_body::Body<Data = Bytes>,
+    C::Error: std::fmt::Debug,
+{
+    let response = service.oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    response.into_body().collect().await.unwrap();
+    status
+}
+
+/// The cache outermost: what is fresh is not sent, and does not wait for a turn either.
+#[tokio::test(start_paused = true)]
+async fn what_is_fresh_is_never_sent() {
+    let fresh = |_| {
+        let mut response = answer(200);
+        let headers = response.headers_mut();
+        headers.insert("cache-control", "max-age=60".parse().unwrap());
+        response
+    };
+    let cache = || CacheLayer::private().build().unwrap();
+
+    let upstream = Upstream::default();
+    let right = ServiceBuilder::new()
+        .layer(cache())
+        .layer(pace())
+        .service(upstream.answering(fresh));
+    let begun = upstream.age();
+    for _ in 0..3 {
+        assert_eq!(status(right.clone(), request()).await, 200);
+    }
+    assert_eq!(
+        (upstream.calls(), upstream.age() - begun),
+        (1, Duration::ZERO)
+    );
+
+    let upstream = Upstream::default();
+    let wrong = ServiceBuilder::new()
+        .layer(pace())
+        .layer(cache())
+        .service(upstream.answering(fresh));
+    let begun = upstream.age();
+    for _ in 0..3 {
+        assert_eq!(status(wrong.clone(), request()).await, 200);
+    }
+    assert_eq!(upstream.calls(), 1);
+    assert!(
+        upstream.age() - begun >= 2 * SECOND,
+        "hits waited for a turn"
+    );
+}
+
+/// Retry outside of the pace: every attempt waits for its turn.
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_paced() {
+    let third_time = |call| answer(if call < 3 { 502 } else { 200 });
+
+    let upstream = Upstream::default();
+    let right = ServiceBuilder::new()
+        .layer(retry())
+        .layer(pace())
+        .service(upstream.answering(third_time));
+    assert_eq!(status(right, request()).await, 200);
+    assert!(
+        upstream.gaps().iter().all(|gap| *gap >= SECOND),
+        "{:?}",
+        upstream.gaps()
+    );
+
+    let upstream = Upstream::default();
+    let wrong = ServiceBuilder::new()
+        .layer(pace())
+        .layer(retry())
+        .service(upstream.answering(third_time));
+    assert_eq!(status(wrong, request()).await, 200);
+    assert!(
+        upstream.gaps().iter().all(|gap| *gap < SECOND),
+        "{:?}",
+        upstream.gaps()
+    );
+}
+
+/// Retry outside of the circuit breaker: an open circuit is a refusal whose time is waited for.
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_is_waited_for() {
+    let second_time = |call| answer(if call < 2 { 503 } else { 200 });
+
+    let upstream = Upstream::default();
+    let right = ServiceBuilder::new()
+        .layer(retry())
+        .layer(breaker())
+        .service(upstream.answering(second_time));
+    assert_eq!(status(right, request()).await, 200);
+    assert!(upstream.gaps()[0] >= 5 * SECOND, "{:?}", upstream.gaps());
+
+    let upstream = Upstream::default();
+    let wrong = ServiceBuilder::new()
+        .layer(breaker())
+        .layer(retry())
+        .service(upstream.answering(second_time));
+    assert_eq!(status(wrong, request()).await, 200);
+    assert!(
+        upstream.gaps()[0] < SECOND,
+        "the circuit was not asked again"
+    );
+}
+
+/// The pace outside of the circuit breaker: what the pace refuses says nothing of the upstream, and parks
+/// nobody. D7 of the traps.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_our_own_opens_no_circuit_and_parks_nobody() {
+    let upstream = Upstream::default();
+    let (retry, breaker) = (retry(), breaker());
+    let circuit = breaker.breaker();
+    let service = ServiceBuilder::new()
+        .layer(retry.clone())
+        .layer(paced(Pacing::up_to(Duration::ZERO)))
+        .layer(breaker)
+        .service(upstream.answering(|_| answer(200)));
+    let (first, second) = (
+        status(service.clone(), request()),
+        status(service, request()),
+    );
+    let watched = async {
+        // The second was refused by now, and waits.
+        tokio::time::sleep(SECOND / 2).await;
+        (upstream.calls(), retry.parked(Head::of(&request())))
+    };
+    let (first, second, watched) = tokio::join!(first, second, watched);
+    assert_eq!((first, second), (200, 200));
+    assert_eq!(watched, (1, None));
+    assert_eq!(circuit.state(), State::Closed);
+    assert!(upstream.gaps()[0] >= SECOND);
+}
+
+/// It is the mark that does it: without it the same refusal is the upstream's word.
+#[tokio::test(start_paused = true)]
+async fn without_its_mark_a_refusal_would_be_the_upstreams() {
+    let unmark = MapResponseLayer::new(|mut response: Response<_>| {
+        let mark = response.extensions_mut().remove::<LocalRefusal>();
+        assert_eq!(mark.is_some(), response.status() == 429);
+        response
+    });
+    let upstream = Upstream::default();
+    let retry = retry();
+    let service = ServiceBuilder::new()
+        .layer(retry.clone())
+        .layer(unmark)
+        .layer(paced(Pacing::up_to(Duration::ZERO)))
+        .service(upstream.answering(|_| answer(200)));
+    let (first, second) = (
+        status(service.clone(), request()),
+        status(service, request()),
+    );
+    let watched = async {
+        tokio::time::sleep(SECOND / 2).await;
+        retry.parked(Head::of(&request()))
+    };
+    let (_, _, parked) = tokio::join!(first, second, watched);
+    assert!(parked.is_some());
+}
+
+/// An upstream's own 429 parks it for everybody, and opens no circuit. T8 and B8 of the traps.
+#[tokio::test(start_paused = true)]
+async fn an_upstreams_429_parks_everybody() {
+    let refused_once = |call| {
+        let mut response = answer(if call == 1 { 429 } else { 200 });
+        if call == 1 {
+            let headers = response.headers_mut();
+            headers.insert("retry-after", "3".parse().unwrap());
+        }
+        response
+    };
+    let upstream = Upstream::default();
+    let breaker = breaker();
+    let circuit = breaker.breaker();
+    let service = ServiceBuilder::new()
+        .layer(retry())
+        .layer(breaker)
+        .service(upstream.answering(refused_once));
+    let crowd = (0..5).map(|_| tokio::spawn(status(service.clone(), request())));
+    for call in crowd.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap(), 200);
+    }
+    assert_eq!(upstream.calls(), 6);
+    assert!(upstream.gaps()[0] >= 3 * SECOND, "{:?}", upstream.gaps());
+    assert_eq!(circuit.snapshot().failures, 0);
+}
+
+/// The timeout inside of the circuit breaker: an attempt that takes too long is a failure.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_an_attempt_counts_as_failure() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let stuck = || {
+        let calls = Arc::clone(&calls);
+        service_fn(move |_: Request<_>| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            async {
+                tokio::time::sleep(3_600 * SECOND).await;
+                Ok::<_, Infallible>(answer(200))
+            }
+        })
+    };
+    let timeout = || TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, SECOND);
+    let once = || RetryLayer::http().max_attempts(1).build().unwrap();
+
+    let right = breaker();
+    let circuit = right.breaker();
+    let service = ServiceBuilder::new()
+        .layer(once())
+        .layer(right)
+        .layer(timeout())
+        .service(stuck());
+    assert_eq!(status(service, request()).await, 504);
+    assert_eq!(circuit.state(), State::Open);
+
+    let wrong = breaker();
+    let circuit = wrong.breaker();
+    let service = ServiceBuilder::new()
+        .layer(once())
+        .layer(timeout())
+        .layer(wrong)
+        .service(stuck());
+    assert_eq!(status(service, request()).await, 504);
+    assert_eq!(circuit.state(), State::Closed);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+/// The pace inside of retry and outside of the circuit breaker: what the circuit refuses was never sent, and
+/// the place in the queue that it had can be given back.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_the_circuit_refuses_is_given_back() {
+    let refunding = |refunds: bool| {
+        let policy = Policy::new("pace", "1/min burst 1").key(Authority);
+        let pace = RateLimitLayer::http(policy);
+        if refunds {
+            pace.settle_by_response("pace", |parts| {
+                parts.extensions.get::<LocalRefusal>().map(|_| 0)
+            })
+        } else {
+            pace
+        }
+    };
+    for (refunds, statuses) in [(true, [503, 503, 503]), (false, [503, 429, 429])] {
+        let breaker = breaker();
+        breaker.breaker().force_open();
+        let upstream = Upstream::default();
+        let service = ServiceBuilder::new()
+            .layer(refunding(refunds).build().unwrap())
+            .layer(breaker)
+            .service(upstream.answering(|_| answer(200)));
+        for expected in statuses {
+            assert_eq!(status(service.clone(), request()).await, expected);
+        }
+        assert_eq!(upstream.calls(), 0);
+    }
+}
