@@ -57,6 +57,7 @@ pub fn answer(
     let (first, last, held) = match stored.part() {
         Some(part) => match range.within(&part) {
             Some((first, last)) => (first, last, part),
+            // The origin's own answer to this range.
             None => return Answer::Stored,
         },
         None if stored.status() == StatusCode::OK => match range.resolve(body_length) {

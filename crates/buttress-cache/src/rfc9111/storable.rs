@@ -147,7 +147,7 @@ fn decide(
         Unusable::Any => Refusal::VaryAny,
         Unusable::TooLong => Refusal::VaryTooLong,
     })?;
-    let head = StoredHead::keep(options, &governing, vary, status, headers, times);
+    let head = StoredHead::keep(options, request, &governing, vary, status, headers, times);
     let never_used = head.directives().no_cache || (!explicit && head.lifetime().is_zero());
     match never_used && !head.has_validator(times.responded) {
         true => Err(Refusal::Useless),

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use buttress_http::http_date_value;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_LENGTH, DATE},
+    header::{CONTENT_LENGTH, DATE, RANGE},
 };
 
 use super::{
@@ -39,6 +39,8 @@ pub struct StoredHead {
     date: SystemTime,
     vary: Vary,
     part: Option<Part>,
+    /// The Range that the part was the origin's answer to.
+    answered: Option<Box<[u8]>>,
     content_length: Option<u64>,
     marked_stale: bool,
 }
@@ -48,6 +50,7 @@ impl StoredHead {
     /// some that govern may not be kept.
     pub(super) fn keep(
         options: &Options,
+        request: &RequestHead<'_>,
         governing: &Governing,
         vary: Vary,
         status: StatusCode,
@@ -62,6 +65,9 @@ impl StoredHead {
         if date.is_none() {
             kept.insert(DATE, http_date_value(times.responded));
         }
+        let part = (status == StatusCode::PARTIAL_CONTENT)
+            .then(|| Part::read(headers))
+            .flatten();
         Self {
             status,
             directives: governing.directives,
@@ -71,9 +77,8 @@ impl StoredHead {
             responded: times.responded,
             date: date.unwrap_or(times.responded),
             vary,
-            part: (status == StatusCode::PARTIAL_CONTENT)
-                .then(|| Part::read(headers))
-                .flatten(),
+            answered: part.and_then(|_| Some(request.headers().get(RANGE)?.as_bytes().into())),
+            part,
             content_length: content_length(headers),
             headers: kept,
             marked_stale: false,
@@ -101,7 +106,8 @@ impl StoredHead {
     /// How much memory it takes, in bytes, roughly.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + fields::weight(&self.headers) + self.vary.weight()
+        let answered = self.answered.as_ref().map_or(0, |range| range.len());
+        size_of::<Self>() + fields::weight(&self.headers) + self.vary.weight() + answered
     }
 
     /// Its age (RFC 9111 §4.2.3). A clock that is set back makes it no younger than it was on arrival.
@@ -176,8 +182,21 @@ impl StoredHead {
             None => true,
             Some(part) => {
                 let within = request.range().and_then(|range| range.within(&part));
-                within.is_some() && if_range_holds(request.headers(), self, self.responded)
+                (within.is_some() || self.answered(request))
+                    && if_range_holds(request.headers(), self, self.responded)
             }
+        }
+    }
+
+    /// Whether it is the origin's answer to the very Range of the request. Then it holds what is asked for, whatever its
+    /// Content-Range leaves open: `bytes=-5` of something whose length is not told.
+    pub(super) fn answered(&self, request: &RequestHead<'_>) -> bool {
+        let mut lines = request.headers().get_all(RANGE).iter();
+        match (&self.answered, lines.next(), lines.next()) {
+            (Some(answered), Some(line), None) => {
+                **answered == *line.as_bytes() && request.range().is_some()
+            }
+            _ => false,
         }
     }
 
@@ -260,7 +279,11 @@ impl StoredHead {
         match self.part {
             Some(part) if part.len() != received => {
                 let part = part.shortened(received).ok_or(Incomplete::Length)?;
-                Ok(self.with_part(part))
+                let answered = self.answered.clone();
+                Ok(Self {
+                    answered,
+                    ..self.with_part(part)
+                })
             }
             _ => Ok(self),
         }
@@ -272,6 +295,7 @@ impl StoredHead {
         let date = freshness::date(update, times.responded);
         self.age_on_arrival = age::on_arrival(update, date, times);
         self.part = stored.part;
+        self.answered = stored.answered.clone();
         self.content_length = stored.content_length;
         self
     }
@@ -301,6 +325,7 @@ impl StoredHead {
             .insert(CONTENT_LENGTH, HeaderValue::from(part.len()));
         self.content_length = Some(part.len());
         self.part = (!whole).then_some(part);
+        self.answered = None;
         self
     }
 }

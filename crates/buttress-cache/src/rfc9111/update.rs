@@ -53,7 +53,15 @@ pub(super) fn freshen(
         && !request.directives().no_store
         && !(options.shared && directives.private);
     let vary = vary.unwrap_or_else(|_| stored.vary().clone());
-    let head = StoredHead::keep(options, &governing, vary, stored.status(), &merged, times)
-        .freshened(stored, update, times);
+    let head = StoredHead::keep(
+        options,
+        request,
+        &governing,
+        vary,
+        stored.status(),
+        &merged,
+        times,
+    )
+    .freshened(stored, update, times);
     Freshened { head, keep }
 }
