@@ -111,11 +111,7 @@ impl DigestKey {
         extractor: &(impl ExtractKey<T> + ?Sized),
         from: &T,
     ) -> Result<Digest, MissingKey> {
-        let mut found = Ok(());
-        let digest = KeyWriter::digest(self.hasher(), |writer| {
-            found = extractor.extract(from, writer);
-        });
-        found.map(|()| digest)
+        KeyWriter::try_digest(self.hasher(), |writer| extractor.extract(from, writer))
     }
 }
 

@@ -60,6 +60,18 @@ impl KeyWriter<'_> {
         hasher.finish().into()
     }
 
+    /// The same, where there may be nothing to write.
+    #[inline(always)]
+    pub(crate) fn try_digest<E>(
+        mut hasher: SipHasher,
+        write: impl FnOnce(&mut KeyWriter<'_>) -> Result<(), E>,
+    ) -> Result<Digest, E> {
+        write(&mut KeyWriter {
+            sink: Sink::Digest(&mut hasher),
+        })?;
+        Ok(hasher.finish().into())
+    }
+
     /// The label of what `write` writes: its parts, with `/` between them; secrets are redacted.
     ///
     /// For logs and metrics of single keys. It is not an identity: two keys may have the same label.
