@@ -58,7 +58,8 @@ impl CircuitBreakers {
                 shared.admit()?,
             ));
         };
-        let (_, circuit, ticket) = shared.admit_for(keyed, keyed.secret.digest(key))?;
+        let whole = || keyed.secret.digest(key);
+        let (_, circuit, ticket) = shared.admit_for(keyed, whole().into(), whole)?;
         Ok(Permit::with(&shared.settings, circuit, ticket))
     }
 
@@ -78,7 +79,8 @@ impl CircuitBreakers {
                 ticket,
             ));
         };
-        let (at, _, ticket) = shared.admit_for(keyed, keyed.secret.digest(key))?;
+        let whole = || keyed.secret.digest(key);
+        let (at, _, ticket) = shared.admit_for(keyed, whole().into(), whole)?;
         Ok(OwnedPermit::with(Arc::clone(shared), at, ticket))
     }
 

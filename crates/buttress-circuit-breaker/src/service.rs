@@ -99,7 +99,7 @@ fn admit<T: ?Sized + 'static>(
     if let (Some(keyed), Some(key)) = (&shared.keyed, key)
         && let Ok(key) = keyed.secret.digest_from(key, from)
     {
-        let (at, _, ticket) = shared.admit_for(keyed, key)?;
+        let (at, _, ticket) = shared.admit_for(keyed, key.into(), || key)?;
         return Ok((at, ticket));
     }
     Ok((At::ONLY, shared.admit()?))

@@ -6,7 +6,7 @@ use crate::{
     Happening, Refused,
     circuit::{Circuit, Ticket},
     settings::Settings,
-    table::Table,
+    table::{Fingerprint, Table},
 };
 
 /// What all handles, services and permits of one circuit breaker share.
@@ -53,18 +53,21 @@ impl Shared {
         self.only.admit(&self.settings)
     }
 
-    /// May a call for `key` go?
+    /// May a call for `key` go? Half of the key's digest finds its circuit; the `whole` of it only newcomers
+    /// need.
     #[inline]
     pub(crate) fn admit_for<'a>(
         &'a self,
         keyed: &'a Keyed,
-        key: Digest,
+        key: Fingerprint,
+        whole: impl Fn() -> Digest,
     ) -> Result<(At, &'a Circuit, Ticket), Refused> {
-        match keyed.table.admit(key, &self.settings) {
+        match keyed.table.admit(key, &whole, &self.settings) {
             Some(Ok((index, circuit, ticket))) => Ok((At(index), circuit, ticket)),
             Some(Err(refused)) => Err(refused),
             None => {
-                self.settings.observe(|| Some(key), || Happening::NoRoom);
+                self.settings
+                    .observe(|| Some(whole()), || Happening::NoRoom);
                 Ok((At::ONLY, &self.only, Ticket::unwatched()))
             }
         }

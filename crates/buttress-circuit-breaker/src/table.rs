@@ -106,8 +106,8 @@ impl Table {
 
     /// The circuit of `key`, if it has one.
     #[inline]
-    pub(crate) fn find(&self, key: Digest) -> Option<Place<'_>> {
-        let key = fingerprint(key);
+    pub(crate) fn find(&self, key: impl Into<Fingerprint>) -> Option<Place<'_>> {
+        let Fingerprint(key) = key.into();
         let (number, bucket) = self.bucket(key, 0)?;
         match bucket.way_of(key) {
             Some(way) => bucket.used_place(number, way, key),
@@ -132,14 +132,20 @@ impl Table {
 
     /// May a call for `key` go? Asked again where the circuit was given to another key meanwhile. `None`
     /// where there is no room.
+    ///
+    /// The `whole` of the key's digest is asked for where it gets a circuit, and not computed before.
     #[inline]
     pub(crate) fn admit(
         &self,
-        key: Digest,
+        key: Fingerprint,
+        whole: impl Fn() -> Digest,
         settings: &Settings,
     ) -> Option<Result<(u32, &Circuit, Ticket), Refused>> {
         for _ in 0..TRIES {
-            let place = self.find_or_insert(key, settings)?;
+            let place = match self.find(key) {
+                Some(place) => place,
+                None => self.insert(whole(), settings)?,
+            };
             let admitted = place.circuit.admit(settings);
             if place.is_kept() {
                 return Some(admitted.map(|ticket| (place.index, place.circuit, ticket)));
@@ -158,7 +164,7 @@ impl Table {
         if let Some(place) = self.find(key) {
             return Some(place);
         }
-        let owner = fingerprint(key);
+        let Fingerprint(owner) = key.into();
         let candidates = || {
             let buckets = (0..CHOICES).filter_map(|choice| self.bucket(owner, choice));
             // Not always the same place first.
@@ -258,9 +264,14 @@ impl Bucket {
 
 /// What names a key in the table: half of its digest, the half that the hash has ready first. Two of a
 /// thousand keys meet with a probability of 3 × 10⁻¹⁴, and share a circuit then.
-#[inline]
-fn fingerprint(key: Digest) -> u64 {
-    key.high().max(NOBODY + 1)
+#[derive(Clone, Copy)]
+pub(crate) struct Fingerprint(u64);
+
+impl From<Digest> for Fingerprint {
+    #[inline]
+    fn from(key: Digest) -> Self {
+        Self(key.high().max(NOBODY + 1))
+    }
 }
 
 impl fmt::Debug for Table {

@@ -18,7 +18,8 @@ struct Bench {
 
 impl Bench {
     fn call(&self, key: Digest, outcome: Outcome) {
-        if let Some(Ok((_, circuit, ticket))) = self.table.admit(key, &self.settings) {
+        if let Some(Ok((_, circuit, ticket))) = self.table.admit(key.into(), || key, &self.settings)
+        {
             circuit.settle(&self.settings, ticket, outcome);
         }
     }
