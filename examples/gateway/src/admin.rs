@@ -1,5 +1,19 @@
 //! Where operators look: `/-/metrics` for Prometheus, `/-/state` as JSON. On an address of its own, since
 //! there is no password before it.
+//!
+//! | metric | kind | labels |
+//! |---|---|---|
+//! | `http_server_requests_total` | counter | `method`; `status`, 499 where the client left before there was one |
+//! | `http_server_request_duration_seconds` | histogram, to the end of the answer's body | `method` |
+//! | `http_server_active_requests` | gauge | |
+//! | `gateway_call_log_dropped_total` | counter: calls that the log misses | |
+//! | `gateway_reloads_total` | counter | `result`: `done`, `refused` |
+//! | `gateway_config_is_current` | gauge: 0 where the file that was read last was refused | |
+//! | `circuitbreaker_parked_seconds` | gauge: for how long an upstream asked to be left alone | `name` |
+//!
+//! The layers have theirs, see the modules `telemetry` of their crates: `rate_limiting_requests`,
+//! `http_cache_requests`, `retry_calls`, `circuitbreaker_calls`, `circuitbreaker_state` and so on. No label is
+//! chosen by a client.
 
 mod gauges;
 mod metrics;
@@ -16,6 +30,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, time};
 
+pub(crate) use self::gauges::forget_gone;
 pub use self::metrics::{InstallError, Metrics};
 use crate::reload::InForce;
 

@@ -28,15 +28,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Says it to the operator; the client learns no more than the kind.
-    pub(crate) fn because(self, error: &(dyn Error + 'static)) -> Self {
+    /// Says it to the operator, with the upstream's name; the client learns no more than the kind.
+    pub(crate) fn because(self, upstream: &str, error: &(dyn Error + 'static)) -> Self {
         let mut causes = error.to_string();
         let mut source = error.source();
         while let Some(error) = source {
             causes = format!("{causes}: {error}");
             source = error.source();
         }
-        tracing::warn!("{}: {causes}", self.detail());
+        tracing::warn!(upstream, "{}: {causes}", self.detail());
         self
     }
 

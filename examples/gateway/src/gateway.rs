@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, io, net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -120,7 +120,8 @@ impl Gateway {
         serve(self.listener, self.in_force.clone(), &self.shutdown).await;
         let by_itself = self.shutdown.drain(self.bound).await;
         if let Some(calls) = self.in_force.telemetry().call_log() {
-            calls.flush().await;
+            // A disk that hangs is not waited for either.
+            let _ = time::timeout(self.bound, calls.flush()).await;
         }
         drop((admin, upkeep));
         by_itself

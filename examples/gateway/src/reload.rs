@@ -13,6 +13,7 @@ use std::{
 use metrics::{counter, gauge};
 
 use crate::{
+    admin::forget_gone,
     config::{Config, UpstreamConfig, Violation},
     shutdown::Shutdown,
     stack::Stack,
@@ -54,6 +55,7 @@ impl InForce {
     ) -> Result<Self, Violation> {
         let upstreams = upstreams(config, demo.as_ref());
         let stack = Stack::build(config, &upstreams, &shutdown, None)?;
+        gauge!("gateway_config_is_current").set(1.0);
         Ok(Self {
             shared: Arc::new(Shared {
                 stack: RwLock::new(Arc::new(stack)),
@@ -128,6 +130,7 @@ impl InForce {
             return Err(Violation::new("upstream", reason));
         }
         let stack = Stack::build(config, &upstreams, &self.shared.shutdown, Some(&before))?;
+        forget_gone(before.upstreams(), stack.upstreams());
         let stack = Arc::new(stack);
         *self
             .shared

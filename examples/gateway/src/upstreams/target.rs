@@ -80,7 +80,8 @@ impl Target {
         mut request: Request<Upload>,
     ) -> Result<Request<Upload>, Failure> {
         let target = self.config.url.resolve(request.uri());
-        *request.uri_mut() = target.map_err(|error| Failure::BadTarget.because(&error))?;
+        *request.uri_mut() =
+            target.map_err(|error| Failure::BadTarget.because(self.config.name(), &error))?;
         // The pool writes the upstream's own.
         request.headers_mut().remove(HOST);
         if self.config.http2 {
@@ -105,7 +106,7 @@ impl Target {
             } else {
                 of_error(&error)
             };
-            failure.because(&error)
+            failure.because(self.config.name(), &error)
         })
     }
 
@@ -117,7 +118,7 @@ impl Target {
         *request.version_mut() = Version::HTTP_11;
         frame(&mut request);
         let stream = self.connect().await?;
-        let broken = |error: hyper::Error| of_error(&error).because(&error);
+        let broken = |error: hyper::Error| of_error(&error).because(self.config.name(), &error);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         // Ends when the answer is read, or given up, or its connection was handed to the tunnel.
         tokio::spawn(connection.with_upgrades());
@@ -129,7 +130,7 @@ impl Target {
             .config
             .url
             .resolve(&Uri::default())
-            .map_err(|error| Failure::Unreachable.because(&error))?;
+            .map_err(|error| Failure::Unreachable.because(self.config.name(), &error))?;
         let mut connector = self.alone.clone();
         let connected = async {
             poll_fn(|cx| connector.poll_ready(cx)).await?;
@@ -137,7 +138,7 @@ impl Target {
         };
         connected
             .await
-            .map_err(|error: BoxError| Failure::Unreachable.because(&*error))
+            .map_err(|error: BoxError| Failure::Unreachable.because(self.config.name(), &*error))
     }
 }
 

@@ -91,7 +91,9 @@ pub(super) async fn forward(
 
 /// Sets the target, `Host` and the wish itself, as this connection's first line and fields have them.
 fn aim(attempt: &Attempt, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
-    let bad_target = |error: &(dyn std::error::Error + 'static)| Failure::BadTarget.because(error);
+    let bad_target = |error: &(dyn std::error::Error + 'static)| {
+        Failure::BadTarget.because(&attempt.name, error)
+    };
     let host = match kind {
         Kind::Connect => {
             let authority = parts.uri.authority().ok_or(Failure::BadTarget)?.clone();

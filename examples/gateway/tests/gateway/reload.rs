@@ -241,11 +241,15 @@ mod by_signal {
     #[tokio::test]
     async fn a_good_file_comes_into_force_and_a_bad_one_does_not() {
         let name = "reloaded.toml";
-        let file = config_file(name, "limits.deny = []\n");
+        // Nobody listens there.
+        let file = config_file(name, "upstream = 'http://127.0.0.1:9'\n");
         let program = Program::start(&["--config", file.to_str().unwrap()]).await;
-        assert_eq!(status(&program).await, "HTTP/1.1 200 OK");
+        assert_eq!(status(&program).await, "HTTP/1.1 502 Bad Gateway");
 
-        config_file(name, "limits.deny = ['127.0.0.1']\n");
+        config_file(
+            name,
+            "upstream = 'http://127.0.0.1:10'\nlimits.deny = ['127.0.0.1']\n",
+        );
         assert_eq!(hang_up(&program, "done").await, Value::Null);
         assert_eq!(status(&program).await, "HTTP/1.1 403 Forbidden");
 
@@ -260,6 +264,8 @@ mod by_signal {
         );
         let metrics = look(program.admin, "/-/metrics").await;
         for line in [
+            "circuitbreaker_state{name=\"127.0.0.1:9\",state=\"closed\"} 0",
+            "circuitbreaker_state{name=\"127.0.0.1:10\",state=\"closed\"} 1",
             "gateway_reloads_total{result=\"done\"} 1",
             "gateway_reloads_total{result=\"refused\"} 1",
             "gateway_config_is_current 0",
