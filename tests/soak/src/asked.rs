@@ -16,6 +16,8 @@ pub(crate) enum Asked {
     Bytes(usize),
     /// So many bytes, of those who are sent them.
     Upload(usize),
+    /// As before, but the client leaves when it has sent so many of them.
+    LeftUpload(usize, usize),
     /// So many chunks, one after another.
     Stream(usize),
     /// So many chunks, but the client leaves after so many.
@@ -43,7 +45,11 @@ impl Asked {
     pub(crate) fn draw(random: &mut fastrand::Rng) -> Self {
         match random.u32(0..100) {
             0..35 => Self::Bytes(random.usize(0..16_384)),
-            35..50 => Self::Upload(random.usize(0..40_000)),
+            35..46 => Self::Upload(random.usize(0..40_000)),
+            46..50 => {
+                let length = random.usize(2..40_000);
+                Self::LeftUpload(length, random.usize(1..length))
+            }
             50..60 => Self::Stream(random.usize(1..16)),
             60..72 => {
                 let chunks = random.usize(2..16);
@@ -59,7 +65,7 @@ impl Asked {
 
     pub(crate) const fn method(self) -> Method {
         match self {
-            Self::Upload(_) => Method::POST,
+            Self::Upload(_) | Self::LeftUpload(..) => Method::POST,
             _ => Method::GET,
         }
     }
@@ -67,7 +73,9 @@ impl Asked {
     /// Where. The last segment is `id`, but for what is shared.
     pub(crate) fn path(self, id: u64) -> String {
         match self {
-            Self::Bytes(length) | Self::Upload(length) => format!("/bytes/{length}/{id}"),
+            Self::Bytes(length) | Self::Upload(length) | Self::LeftUpload(length, _) => {
+                format!("/bytes/{length}/{id}")
+            }
             Self::Stream(chunks) | Self::LeftStream(chunks, _) => format!("/stream/{chunks}/{id}"),
             Self::LeftEarly(millis, _) => format!("/slow/{millis}/{id}"),
             // Where OpenAI's protocol is spoken.
@@ -95,7 +103,10 @@ impl Asked {
     /// Whose bytes come back, and how many.
     pub(crate) fn content(self, id: u64) -> (u64, usize) {
         match self {
-            Self::Bytes(length) | Self::Upload(length) | Self::Free(length) => (id, length),
+            Self::Bytes(length)
+            | Self::Upload(length)
+            | Self::LeftUpload(length, _)
+            | Self::Free(length) => (id, length),
             Self::Stream(chunks) | Self::LeftStream(chunks, _) => (id, chunks * CHUNK),
             Self::LeftEarly(..) | Self::Stranger => (id, 0),
             Self::Shared(number) => (number, stored_length(number)),

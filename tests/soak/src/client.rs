@@ -2,22 +2,29 @@ use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, Request, Response, StatusCode,
-    header::{AUTHORIZATION, HOST},
+    HeaderMap, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST},
 };
-use http_body_util::{BodyExt as _, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, time};
+use tokio_stream::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     asked::{Asked, CHUNK},
     content,
 };
+
+/// Before a client leaves that is sending, so that what it has sent is under way to an upstream.
+const PAUSE: Duration = Duration::from_millis(20);
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// One client: it asks one thing after another.
 #[derive(Debug)]
@@ -29,10 +36,10 @@ pub(crate) struct Client {
 #[derive(Debug)]
 enum Connection {
     /// Of its own, and made anew where leaving ended it.
-    Http1(Option<(http1::SendRequest<Full<Bytes>>, AbortOnDropHandle<()>)>),
+    Http1(Option<(http1::SendRequest<Body>, AbortOnDropHandle<()>)>),
     /// Shared with other clients.
     Http2 {
-        sender: http2::SendRequest<Full<Bytes>>,
+        sender: http2::SendRequest<Body>,
         _task: Arc<AbortOnDropHandle<()>>,
     },
 }
@@ -138,7 +145,7 @@ impl Client {
         };
         let (body, end) = read(body, most).await;
         // A server that answers before it has read all of a request closes the connection behind its answer.
-        let is_cut = matches!(asked, Asked::Upload(_)) && parts.status != StatusCode::OK;
+        let is_cut = asked.method() == Method::POST && parts.status != StatusCode::OK;
         if end != BodyEnd::Whole || is_cut {
             self.leave();
         }
@@ -150,7 +157,7 @@ impl Client {
         }))
     }
 
-    fn request(&self, asked: Asked, id: u64) -> http::Result<Request<Full<Bytes>>> {
+    fn request(&self, asked: Asked, id: u64) -> http::Result<Request<Body>> {
         let path = asked.path(id);
         let request = Request::builder()
             .method(asked.method())
@@ -159,16 +166,18 @@ impl Client {
             Connection::Http1(_) => request.uri(path).header(HOST, self.address.to_string()),
             Connection::Http2 { .. } => request.uri(format!("http://{}{path}", self.address)),
         };
-        let body = match asked {
-            Asked::Upload(length) => content::of(id, length),
-            _ => Bytes::new(),
-        };
-        request.body(Full::new(body))
+        match asked {
+            Asked::Upload(length) => request.body(whole(content::of(id, length))),
+            Asked::LeftUpload(length, sent) => request
+                .header(CONTENT_LENGTH, length)
+                .body(part(content::of(id, length).slice(..sent))),
+            _ => request.body(whole(Bytes::new())),
+        }
     }
 
     async fn send(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Body>,
     ) -> io::Result<hyper::Result<Response<Incoming>>> {
         match &mut self.connection {
             Connection::Http2 { sender, .. } => Ok(sender.send_request(request).await),
@@ -199,7 +208,7 @@ impl Client {
 
 async fn http1(
     address: SocketAddr,
-) -> io::Result<(http1::SendRequest<Full<Bytes>>, AbortOnDropHandle<()>)> {
+) -> io::Result<(http1::SendRequest<Body>, AbortOnDropHandle<()>)> {
     let stream = TokioIo::new(connect(address).await?);
     let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
     let task = tokio::spawn(async {
@@ -212,6 +221,25 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// A body that ends in an error after this much of it: the client leaves, as a crash would have it.
+fn part(bytes: Bytes) -> Body {
+    let left = io::Error::new(io::ErrorKind::ConnectionAborted, "the client leaves");
+    let parts = tokio_stream::iter([Ok(Frame::data(bytes)), Err(left)]);
+    let parts = parts.then(async |part| {
+        if part.is_err() {
+            time::sleep(PAUSE).await;
+        }
+        part
+    });
+    StreamBody::new(parts).boxed_unsync()
 }
 
 /// Reads all, or leaves once there is as much as that.

@@ -40,6 +40,8 @@ pub(crate) fn judge(
     let killed = weather.has_killed(span.from, span.to);
     match outcome {
         Outcome::Unanswered => Ok(Seen::Unanswered),
+        // It broke it itself.
+        Outcome::NoAnswer(_) if matches!(asked, Asked::LeftUpload(..)) => Ok(Seen::Unanswered),
         // Where an answer breaks off at once its head may be lost with it, before it was sent.
         Outcome::NoAnswer(_) if killed => Ok(Seen::Lost),
         // As may be the answer to a request that is still being sent, with the connection.
@@ -49,13 +51,19 @@ pub(crate) fn judge(
             match (answer.status.as_u16(), asked) {
                 (401, Asked::Stranger) => refusal(answer, "application/problem+json")?,
                 (_, Asked::Stranger) => return Err("whose key is not known was let through".into()),
+                // An answer that came before the client had left.
+                (200, Asked::LeftUpload(..)) => success(asked, id, answer, true)?,
+                (400, Asked::LeftUpload(..)) => refusal(answer, kind_of(asked))?,
                 (200, _) => success(asked, id, answer, killed)?,
                 (429, Asked::Free(_)) => too_many(answer)?,
                 (502..=504, _) if !calm => refusal(answer, kind_of(asked))?,
                 (502..=504, _) => return Err("all upstreams were well".into()),
                 _ => return Err("no such status was to be expected".into()),
             }
-            Ok(seen(answer))
+            Ok(match asked {
+                Asked::LeftUpload(..) => Seen::Lost,
+                _ => seen(answer),
+            })
         }
     }
 }
@@ -200,6 +208,7 @@ mod tests {
         let down = Weather::default();
         down.note(Duration::from_secs(5), Change::Killed);
         for (asked, weather, is_right) in [
+            (Asked::LeftUpload(2, 1), Weather::default(), true),
             (Asked::Bytes(1), stormy(), true),
             (Asked::Bytes(1), down, false),
             (Asked::Upload(1), Weather::default(), false),
