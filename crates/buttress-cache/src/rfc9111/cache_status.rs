@@ -1,9 +1,9 @@
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 
 use super::Forward;
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// How a request was handled, as the Cache-Status field tells it (RFC 9211).
 ///
@@ -89,10 +89,20 @@ impl<'a> CacheStatus<'a> {
         self
     }
 
-    /// Adds it to a response, after what other caches said, under this cache's name.
+    /// Adds it to a response, after what other caches said, under this cache's name. It takes the place of a field that
+    /// says nothing.
     pub fn append(&self, name: &str, headers: &mut HeaderMap) {
-        if let Some(value) = self.value(name) {
-            headers.append(CACHE_STATUS, value);
+        let Some(value) = self.value(name) else {
+            return;
+        };
+        match headers.entry(CACHE_STATUS) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+            }
+            Entry::Occupied(mut entry) if entry.get().is_empty() => {
+                entry.insert(value);
+            }
+            Entry::Occupied(mut entry) => entry.append(value),
         }
     }
 
@@ -208,6 +218,16 @@ mod tests {
             text(&CacheStatus::hit(i64::MIN), "x"),
             "x;hit;ttl=-999999999999999"
         );
+    }
+
+    #[test]
+    fn what_others_said_stays_and_what_says_nothing_goes() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_STATUS, HeaderValue::from_static(""));
+        CacheStatus::hit(1).append("a", &mut headers);
+        CacheStatus::hit(2).append("b", &mut headers);
+        let lines: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(lines, ["a;hit;ttl=1", "b;hit;ttl=2"]);
     }
 
     #[test]

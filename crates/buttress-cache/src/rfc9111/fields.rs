@@ -91,7 +91,7 @@ pub(super) fn copy(headers: &HeaderMap, chosen: impl Fn(&HeaderName) -> bool) ->
     }
     let buffer = buffer.freeze();
 
-    // Room for the two fields that a reuse adds, Age and Cache-Status, so that no copy of the map must grow.
+    // Two more are going to be added.
     let mut copy = HeaderMap::with_capacity(lines.len() + 2);
     let mut start = 0;
     for (name, value) in lines {

@@ -3,12 +3,13 @@ use std::time::{Duration, SystemTime};
 use buttress_http::http_date_value;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_LENGTH, DATE, RANGE},
+    header::{AGE, CONTENT_LENGTH, DATE, RANGE},
 };
 
 use super::{
     Options, Part, RequestHead, ResponseDirectives, Source, Vary,
     age::{self, since},
+    cache_status::CACHE_STATUS,
     entity_tag, fields,
     freshness::{self, Governing},
     list::trim,
@@ -65,6 +66,10 @@ impl StoredHead {
         if date.is_none() {
             kept.insert(DATE, http_date_value(times.responded));
         }
+        // Every use replaces both, in its copy of the map, which then need not grow.
+        kept.insert(AGE, HeaderValue::from_static("0"));
+        kept.entry(CACHE_STATUS)
+            .or_insert(HeaderValue::from_static(""));
         let part = (status == StatusCode::PARTIAL_CONTENT)
             .then(|| Part::read(headers))
             .flatten();
@@ -91,7 +96,8 @@ impl StoredHead {
         self.status
     }
 
-    /// The fields that were kept: none of the connection's, no Age; always a Date. There is room for two more.
+    /// The fields that were kept: none of the connection's; always a Date; and, for each use to replace, an Age of 0 and,
+    /// where the origin has none, an empty Cache-Status.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
