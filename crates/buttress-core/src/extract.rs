@@ -1,4 +1,4 @@
-use std::{borrow::Cow, error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 use crate::{Key, KeyWriter};
 
@@ -95,9 +95,15 @@ impl<F> fmt::Debug for KeyFrom<F> {
 }
 
 /// The request has no key of the kind that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct MissingKey {
-    why: Cow<'static, str>,
+    why: Why,
+}
+
+#[derive(Clone, Debug)]
+enum Why {
+    Static(&'static str),
+    Shared(Arc<str>),
 }
 
 impl MissingKey {
@@ -105,25 +111,39 @@ impl MissingKey {
     /// secret.
     pub const fn new(why: &'static str) -> Self {
         Self {
-            why: Cow::Borrowed(why),
+            why: Why::Static(why),
         }
     }
 
-    /// Like [`new`](Self::new), with a sentence made at run time.
-    pub fn because(why: impl Into<Cow<'static, str>>) -> Self {
-        Self { why: why.into() }
+    /// Like [`new`](Self::new), with a sentence made at run time: best once, as an `Arc<str>`, when an extractor
+    /// is built. Whoever floods a service with requests that have no key makes it allocate nothing then.
+    pub fn because(why: impl Into<Arc<str>>) -> Self {
+        Self {
+            why: Why::Shared(why.into()),
+        }
     }
 
     /// The reason alone.
     #[must_use]
     pub fn why(&self) -> &str {
-        &self.why
+        match &self.why {
+            Why::Static(why) => why,
+            Why::Shared(why) => why,
+        }
     }
 }
 
+impl PartialEq for MissingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.why() == other.why()
+    }
+}
+
+impl Eq for MissingKey {}
+
 impl fmt::Display for MissingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no key: {}", self.why)
+        write!(f, "no key: {}", self.why())
     }
 }
 

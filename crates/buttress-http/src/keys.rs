@@ -32,6 +32,7 @@ mod authority;
 mod header;
 #[cfg(feature = "axum")]
 mod route;
+mod secret;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -41,5 +42,6 @@ pub use self::route::Route;
 pub use self::{
     authority::Authority,
     header::{ApiKey, BearerToken, Header},
+    secret::Secret,
     target::{Method, Path},
 };

@@ -155,6 +155,50 @@ impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
 
     /// Lets the inner services settle: every request that is admitted carries its
     /// [`Permit`](crate::Permit). Costs two allocations a request.
+    ///
+    /// HTTP requests carry it as an extension. Requests of a type of your own have it where their view
+    /// [attaches](buttress_core::View::attach) it: a view of its own, since a type that is its own view has no room.
+    ///
+    /// ```
+    /// use std::any::Any;
+    ///
+    /// use buttress_core::{View, key_from};
+    /// use buttress_rate_limit::{Permit, Policy, RateLimitLayer};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// struct Job {
+    ///     header: JobHeader,
+    ///     permit: Option<Permit>,
+    /// }
+    ///
+    /// struct JobHeader {
+    ///     tenant: String,
+    /// }
+    ///
+    /// impl View<Job> for JobHeader {
+    ///     fn of(job: &Job) -> &Self {
+    ///         &job.header
+    ///     }
+    ///
+    ///     fn attach<X: Clone + Send + Sync + 'static>(job: &mut Job, value: X) {
+    ///         job.permit = (&value as &dyn Any).downcast_ref::<Permit>().cloned();
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rows = Policy::<JobHeader>::new("rows", "1000/min")
+    ///     .key(key_from(|job: &JobHeader| Some(job.tenant.clone())))
+    ///     .cost(|_| 100);
+    /// let service = ServiceBuilder::new()
+    ///     .layer(RateLimitLayer::typed(rows).permits().build()?)
+    ///     .service_fn(|job: Job| async move {
+    ///         let rows = 7; // this is what it turned out to be
+    ///         Ok::<_, std::io::Error>(job.permit.is_some_and(|permit| permit.settle(rows)))
+    ///     });
+    /// let job = Job { header: JobHeader { tenant: "acme".to_owned() }, permit: None };
+    /// assert!(service.oneshot(job).await?);
+    /// # Ok(()) }
+    /// ```
     pub fn permits(mut self) -> Self {
         self.permits = true;
         self

@@ -72,6 +72,31 @@ fn bearer_tokens() {
 }
 
 #[test]
+fn values_are_read_without_being_shown() -> Result<(), ConfigError> {
+    let request = head(
+        "/",
+        &[("authorization", "Bearer abc"), ("x-api-key", "k\u{e9}")],
+    );
+    let token = BearerToken::of(Head::of(&request)).unwrap();
+    assert_eq!(
+        (token.expose(), token.expose_str()),
+        (&b"abc"[..], Some("abc"))
+    );
+    let key = ApiKey::in_header("X-Api-Key")?;
+    assert_eq!(format!("{token:?} {key:?}"), r#"*** ApiKey("x-api-key")"#);
+    assert!(key.of(Head::of(&request)).is_ok());
+    let none = head("/", &[]);
+    let why = BearerToken::of(Head::of(&none)).unwrap_err();
+    assert_eq!(why.why(), "the header authorization is missing");
+    let tenant = Header::named("x-tenant")?;
+    assert_eq!(
+        tenant.of(Head::of(&none)).unwrap_err().why(),
+        "the header x-tenant is missing"
+    );
+    Ok(())
+}
+
+#[test]
 fn targets() {
     let request = head("/a/b?c=d", &[]);
     assert_eq!(label(Path, &request).as_deref(), Ok("/a/b"));

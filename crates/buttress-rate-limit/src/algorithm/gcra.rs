@@ -27,17 +27,30 @@ impl Gcra {
     /// How much is used, as the time in which it comes back.
     #[inline]
     pub(super) fn used(quota: &Quota, state: u64, now: Tick) -> u64 {
-        // At the clock's origin, what was given back whole is 1: full, and yet known.
-        let ahead = if state == 1 {
-            0
-        } else {
-            state.saturating_sub(now.as_nanos())
-        };
+        let ahead = Self::ahead(state, now);
         // What lies further ahead than charging leads was written at another time, or under another quota.
         if ahead > Self::most_used(quota) + SKEW {
             return 0;
         }
         ahead
+    }
+
+    /// A state to which `price` is given back.
+    #[inline]
+    pub(super) fn given_back(state: u64, price: u64, now: Tick) -> u64 {
+        // What is full stays as it is: writing an earlier time would make a state that was never reached by
+        // charging. Nor does one that is known become one that was never seen.
+        state.min(state.saturating_sub(price).max(now.as_nanos()).max(1))
+    }
+
+    /// How far a state lies ahead of now.
+    #[inline]
+    pub(super) fn ahead(state: u64, now: Tick) -> u64 {
+        // At the clock's origin, what was given back whole is 1: full, and yet known.
+        match state {
+            1 => 0,
+            _ => state.saturating_sub(now.as_nanos()),
+        }
     }
 
     /// A full burst, and as much debt.
@@ -79,9 +92,7 @@ impl OneWord for Gcra {
             // Below 2⁶⁴: a tick, two refill times of 2⁶¹ each, and a minute.
             now.as_nanos() + used.saturating_add(price).min(most)
         } else {
-            // What is full stays as it is: writing an earlier time would make a state that was never
-            // reached by charging. Nor does one that is known become one that was never seen.
-            state.min(state.saturating_sub(price).max(now.as_nanos()).max(1))
+            Self::given_back(state, price, now)
         }
     }
 

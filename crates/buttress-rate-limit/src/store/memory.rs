@@ -53,11 +53,63 @@ pub(crate) enum Place {
 pub(crate) struct Stale;
 
 impl MemoryStore {
-    /// A store for `limits`, each with room for `max_keys` keys.
-    pub(crate) fn with_room_for(
-        limits: &[Arc<Limit>],
-        max_keys: usize,
-    ) -> Result<Self, ConfigError> {
+    /// A store for the `limits` of one layer, each with room for `max_keys` keys: a part of a store of your own,
+    /// which gets the limits when the layer is built.
+    ///
+    /// ```
+    /// use std::sync::{Arc, OnceLock, atomic::{AtomicU64, Ordering}};
+    ///
+    /// use buttress_core::Tick;
+    /// use buttress_rate_limit::{
+    ///     ConfigError, Decision, Limit, Policy, RateLimitLayer, Store,
+    ///     store::{Acquire, Charge, MemoryStore},
+    /// };
+    ///
+    /// /// Counts what is given back.
+    /// #[derive(Debug, Default)]
+    /// struct Counted {
+    ///     memory: OnceLock<MemoryStore>,
+    ///     given_back: AtomicU64,
+    /// }
+    ///
+    /// impl Store for Counted {
+    ///     fn supports(&self, limits: &[Arc<Limit>]) -> Result<(), ConfigError> {
+    ///         let memory = MemoryStore::with_room_for(limits, 10_000)?;
+    ///         let taken = |_| ConfigError::new("store", "another layer's", "a store of its own for each layer");
+    ///         self.memory.set(memory).map_err(taken)
+    ///     }
+    ///
+    ///     fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
+    ///         match self.memory.get() {
+    ///             Some(memory) => memory.acquire(now, charges, out),
+    ///             None => Acquire::Refused { by: 0 },
+    ///         }
+    ///     }
+    ///
+    ///     fn settle(&self, now: Tick, charge: &Charge<'_>, by: i64) {
+    ///         self.given_back.fetch_add(by.min(0).unsigned_abs(), Ordering::Relaxed);
+    ///         if let Some(memory) = self.memory.get() {
+    ///             memory.settle(now, charge, by);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let layer = RateLimitLayer::http(Policy::new("all", "10/s")).store(Arc::new(Counted::default())).build()?;
+    /// # let _ = layer;
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where there is room for no key, or not as much memory, and where these are not all limits of one layer in
+    /// their order.
+    pub fn with_room_for(limits: &[Arc<Limit>], max_keys: usize) -> Result<Self, ConfigError> {
+        for (ordinal, limit) in limits.iter().enumerate() {
+            if limit.ordinal() != ordinal {
+                let expected = "all limits of one layer, in their order";
+                return Err(ConfigError::new("limits", limit.name(), expected));
+            }
+        }
         let max_keys = checked_max_keys(max_keys)?;
         let table = |keys| Table::with_room_for(keys).ok_or_else(|| too_many(keys));
         let own = |limit: &Arc<Limit>| match limit.kind().is_long() {
