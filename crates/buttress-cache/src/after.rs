@@ -12,7 +12,7 @@ use crate::{
     flight::Attendance,
     news::News,
     pump::{Pump, Storing},
-    rfc9111::{self, CacheStatus, Forward, HeadEffect, Times},
+    rfc9111::{self, CacheStatus, Forward, HeadEffect, Times, Unreachable, Validated},
     shared::Shared,
     store::{Entry, Variants},
 };
@@ -26,6 +26,8 @@ pub(crate) struct After {
     why: Forward,
     /// What an answer to HEAD is compared with.
     stored: Variants,
+    /// The one of these that HEAD was to validate.
+    validated: Option<Arc<Entry>>,
     may_store: bool,
     sent: SystemTime,
     epoch: Epoch,
@@ -46,6 +48,7 @@ impl After {
             keys,
             why,
             stored: Variants::none(),
+            validated: None,
             may_store,
             sent: shared.wall.now(),
             epoch: shared.epochs.begin(keys.key),
@@ -60,9 +63,11 @@ impl After {
         keys: Keys,
         why: Forward,
         stored: Variants,
+        validated: Option<Arc<Entry>>,
     ) -> Box<Self> {
         let mut after = Self::watching(shared, request, keys, why, false);
         after.stored = stored;
+        after.validated = validated;
         after
     }
 
@@ -78,6 +83,11 @@ impl After {
         };
         let (status, headers) = (response.status(), response.headers());
         shared.heed(&self.asked, self.keys.partition, status, headers);
+        if let Some(stored) = &self.validated
+            && let Some(answer) = self.validate(stored, &response, times)
+        {
+            return answer;
+        }
         for stored in self.stored.as_slice() {
             self.compare(stored, &response, times);
         }
@@ -101,6 +111,48 @@ impl After {
     fn mark<B>(&self, response: &mut Response<B>) {
         let status = CacheStatus::forward(self.why).status(response.status().as_u16());
         self.shared.mark(&status, response);
+    }
+
+    /// What HEAD gets where what is stored answers it after all.
+    fn validate<B: Body>(
+        &self,
+        stored: &Arc<Entry>,
+        response: &Response<B>,
+        times: Times,
+    ) -> Option<Response<CacheBody<B>>> {
+        let (shared, head) = (&self.shared, self.asked.head());
+        let (code, fields) = (response.status(), response.headers());
+        let status = CacheStatus::forward(self.why).status(code.as_u16());
+        match rfc9111::validated(&shared.options, &head, stored.head(), code, fields, times) {
+            Validated::Freshened { head: fresh, keep } => {
+                shared.tell(&Event::Validated);
+                let entry = Arc::new(Entry::new(*fresh, stored.body().clone()));
+                let new = keep.then(|| Arc::clone(&entry));
+                shared.later(shared.update(self.keys.key, stored, new, &self.epoch));
+                Some(shared.answer(&head, &entry, times.responded, &status))
+            }
+            Validated::Stale => {
+                shared.tell(&Event::StaleOnFailure { status: Some(code) });
+                Some(shared.answer(&head, stored, times.responded, &status))
+            }
+            _ => None,
+        }
+    }
+
+    /// What HEAD gets where the origin gave no answer; `None`: that it gave none.
+    pub(crate) fn unreachable<B: Body>(&self) -> Option<Response<CacheBody<B>>> {
+        let (shared, stored) = (&self.shared, self.validated.as_ref()?);
+        let (head, now) = (self.asked.head(), shared.wall.now());
+        let status = CacheStatus::forward(self.why);
+        Some(
+            match rfc9111::unreachable(&shared.options, &head, stored.head(), now) {
+                Unreachable::Stale => {
+                    shared.tell(&Event::StaleOnFailure { status: None });
+                    shared.answer(&head, stored, now, &status)
+                }
+                Unreachable::GatewayTimeout => shared.gateway_timeout(&status),
+            },
+        )
     }
 
     fn compare<B>(&self, stored: &Arc<Entry>, response: &Response<B>, times: Times) {

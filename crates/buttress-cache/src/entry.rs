@@ -22,11 +22,15 @@ impl Entry {
     /// A stored response. The body is kept as it is: see that it is no slice of something larger.
     #[must_use]
     pub fn new(head: StoredHead, body: Bytes) -> Self {
-        let weight = head
-            .weight()
-            .saturating_add(body.len())
-            .saturating_add(OVERHEAD);
+        let weight = Self::weight_of(&head, body.len());
         Self { head, body, weight }
+    }
+
+    /// What an entry with this head and so long a body weighs.
+    pub(crate) fn weight_of(head: &StoredHead, length: usize) -> usize {
+        head.weight()
+            .saturating_add(length)
+            .saturating_add(OVERHEAD)
     }
 
     /// Everything but the body.

@@ -90,11 +90,14 @@ where
                 .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
             StateProjection::Passing { future, after } => {
                 let result = ready!(future.poll(cx));
-                let after = after.take();
-                Poll::Ready(result.map(|response| match after {
-                    Some(after) => after.finish(response),
-                    None => response.map(CacheBody::inner),
-                }))
+                Poll::Ready(match (result, after.take()) {
+                    (Ok(response), Some(after)) => Ok(after.finish(response)),
+                    (Ok(response), None) => Ok(response.map(CacheBody::inner)),
+                    (Err(error), after) => {
+                        let instead = after.and_then(|after| after.unreachable());
+                        instead.ok_or(error)
+                    }
+                })
             }
             StateProjection::Leading { leader } => leader.poll(cx),
             StateProjection::Slow { slow } => slow.as_mut().poll(cx),

@@ -62,7 +62,7 @@ impl Storing {
             return Err(NotStored::Stream);
         }
         let length = response.body().size_hint().exact();
-        let empty = Entry::new(head.clone(), Bytes::new()).weight();
+        let empty = Entry::weight_of(&head, 0);
         let most = shared.settings.largest.checked_sub(empty);
         let most = most.ok_or(NotStored::TooLarge)?;
         let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);

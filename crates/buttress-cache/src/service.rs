@@ -147,7 +147,14 @@ impl<S> CacheService<S> {
                 ResponseFuture::ready(response)
             }
             Step::Fetch(plan) if *request.method() == Method::HEAD => {
-                let after = After::head(&self.shared, &request, keys, plan.why, variants);
+                let stored = plan.stored.filter(|_| !plan.completes);
+                let validated = stored.clone();
+                let after =
+                    After::head(&self.shared, &request, keys, plan.why, variants, validated);
+                let mut request = request;
+                if let Some(stored) = stored {
+                    rfc9111::condition(stored.head(), request.headers_mut(), now);
+                }
                 ResponseFuture::passing(self.inner.call(request), Some(after))
             }
             Step::Fetch(plan) => {

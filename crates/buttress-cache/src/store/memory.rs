@@ -96,10 +96,11 @@ impl Store for Memory {
         let _writer = self.writer(key);
         let stored = self.cache.peek(&key).unwrap_or_default();
         let others = stored.without(replaced);
-        self.cache
-            .insert(key, others.with(entry, VARIANTS, self.per_key));
+        let variants = others.with(entry, VARIANTS, self.per_key);
         // What is too large for a shard is not kept.
-        Answer::Now(self.cache.contains_key(&key))
+        let fits = variants.weight() as u64 <= self.cache.shard_capacity();
+        self.cache.insert(key, variants);
+        Answer::Now(fits)
     }
 
     fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool> {

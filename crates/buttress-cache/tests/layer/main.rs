@@ -13,3 +13,4 @@ mod remote_store;
 mod streaming;
 mod support;
 mod validating;
+mod vectors;
