@@ -1,6 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -33,19 +34,27 @@ impl<B> MeteredBody<B> {
 /// Meters, and what they settle when they are dropped: at the end of the body, or when the client leaves.
 pub(crate) struct Gauge {
     permit: Permit,
-    meters: Vec<(usize, Box<dyn Meter>)>,
+    /// Never locked, but shared between threads it is harmless: clients such as reqwest take `Sync` bodies only, and meters
+    /// need not be.
+    meters: Mutex<Vec<(usize, Box<dyn Meter>)>>,
 }
 
 impl Gauge {
     pub(crate) fn of(permit: &Permit, meters: Vec<(usize, Box<dyn Meter>)>) -> Self {
         Self {
             permit: permit.clone(),
-            meters,
+            meters: Mutex::new(meters),
         }
     }
 
+    fn meters(&mut self) -> &mut Vec<(usize, Box<dyn Meter>)> {
+        self.meters
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn see(&mut self, frame: &Frame<Bytes>) {
-        for (_, meter) in &mut self.meters {
+        for (_, meter) in self.meters() {
             if let Some(data) = frame.data_ref() {
                 meter.data(data);
             } else if let Some(trailers) = frame.trailers_ref() {
@@ -57,7 +66,11 @@ impl Gauge {
 
 impl Drop for Gauge {
     fn drop(&mut self) {
-        for (ordinal, meter) in &self.meters {
+        let meters = self
+            .meters
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (ordinal, meter) in meters {
             self.permit.settle_at(*ordinal, meter.cost());
         }
     }
@@ -65,9 +78,7 @@ impl Drop for Gauge {
 
 impl fmt::Debug for Gauge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gauge")
-            .field("meters", &self.meters.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Gauge").finish_non_exhaustive()
     }
 }
 
@@ -102,5 +113,17 @@ where
     #[inline]
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// reqwest takes no other bodies.
+    #[test]
+    fn a_body_can_be_shared_between_threads() {
+        fn is_sync<T: Sync>() {}
+        is_sync::<MeteredBody<()>>();
     }
 }

@@ -2,6 +2,7 @@
 
 use buttress_http::{Advice, GrpcCode, Head, LocalRefusal, Protocol, RateLimitInfo, grpc_status};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http_body::Body;
 
 use super::{Options, Seek};
 use crate::{Judgment, flavor::Judged};
@@ -10,7 +11,7 @@ const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 impl Options {
     #[inline]
-    pub(super) fn judge<B>(
+    pub(super) fn judge<B: Body>(
         &self,
         head: &Head,
         protocol: Protocol,
@@ -27,7 +28,12 @@ impl Options {
         self.judge_closely(head, protocol, response)
     }
 
-    fn judge_closely<B>(&self, head: &Head, protocol: Protocol, response: &Response<B>) -> Judged {
+    fn judge_closely<B: Body>(
+        &self,
+        head: &Head,
+        protocol: Protocol,
+        response: &Response<B>,
+    ) -> Judged {
         let (status, headers) = (response.status(), response.headers());
         if let Some(refusal) = LocalRefusal::of(response) {
             return Judged::Known(refused_here(refusal, status, headers));
@@ -53,7 +59,7 @@ impl Options {
             return Judged::Known(Judgment::NotRetryable);
         }
         let info = self.info(status, headers);
-        if info.needs_body() {
+        if info.needs_body() && !response.body().is_end_stream() {
             return Judged::Look;
         }
         Judged::Known(of_info(&info, status))

@@ -1,0 +1,209 @@
+//! Retries against their peers: the same request through a service that answers at once, polled without a runtime.
+//!
+//! A GET with the header fields of a usual API client. Ours has its default budget, parks and judgment of HTTP, and reads
+//! `quanta`'s clock, as the rate limiter's benches do; `buttress_default_clock` and `buttress_buffered`, which keeps bodies
+//! in the default way, stand beside it. tower's `Retry` has a policy of a status, and no budget; `tower_budget` has one.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::{Future as _, Ready, ready},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use buttress_core::clock::QuantaClock;
+use buttress_retry::{Budget, Cloned, Http, LayerFor, RetryBuilder, RetryLayer};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use tower::{
+    Layer as _, Service,
+    retry::{
+        Policy, Retry,
+        budget::{Budget as _, TpsBudget},
+    },
+    service_fn,
+};
+use tower_resilience_retry::RetryLayer as TheirLayer;
+
+type Asked = Request<Empty<Bytes>>;
+type Answered = Result<Response<Body>, Infallible>;
+
+fn request() -> Asked {
+    Request::get("https://api.example/v1/things/7")
+        .header("accept", "application/json")
+        .header("authorization", "Bearer sk-0123456789abcdef")
+        .header("user-agent", "bench/1.0")
+        .header("x-request-id", "8e03978e-40d5-43dd-bc93-6894a57f9324")
+        .body(Empty::new())
+        .expect("the request is valid")
+}
+
+/// Answers 503 so many times, then 200, and begins anew.
+fn upstream<Req>(
+    refusals: u32,
+) -> impl Service<Req, Response = Response<Body>, Error = Infallible, Future = Ready<Answered>> + Clone
+{
+    let left = Rc::new(Cell::new(refusals));
+    service_fn(move |_: Req| {
+        let mut response = Response::new(Body::empty());
+        match left.get() {
+            0 => left.set(refusals),
+            more => {
+                left.set(more - 1);
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            }
+        }
+        ready(Ok(response))
+    })
+}
+
+fn ours() -> RetryBuilder<LayerFor<Http<Cloned>>> {
+    RetryLayer::http()
+        .replay(Cloned)
+        .backoff(Duration::ZERO)
+        .clock(QuantaClock::starting_now())
+}
+
+/// What the documentation of tower shows.
+#[derive(Clone)]
+struct Attempts {
+    left: usize,
+    budget: Option<Arc<TpsBudget>>,
+}
+
+impl Policy<Asked, Response<Body>, Infallible> for Attempts {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, _: &mut Asked, answer: &mut Answered) -> Option<Ready<()>> {
+        let failed = answer
+            .as_ref()
+            .is_ok_and(|response| response.status().is_server_error());
+        if !failed {
+            if let Some(budget) = &self.budget {
+                budget.deposit();
+            }
+            return None;
+        }
+        if self.left == 0
+            || self
+                .budget
+                .as_ref()
+                .is_some_and(|budget| !budget.withdraw())
+        {
+            return None;
+        }
+        self.left -= 1;
+        Some(ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Asked) -> Option<Asked> {
+        Some(request.clone())
+    }
+}
+
+fn success(c: &mut Criterion) {
+    let mut group = c.benchmark_group("retry");
+    measure(&mut group, "success", "bare", upstream(0));
+    let build = |builder: RetryBuilder<LayerFor<Http<Cloned>>>| {
+        builder.build().expect("the configuration is valid")
+    };
+    measure(
+        &mut group,
+        "success",
+        "buttress",
+        build(ours()).layer(upstream(0)),
+    );
+    let default_clock = RetryLayer::http().replay(Cloned);
+    let service = build(default_clock).layer(upstream(0));
+    measure(&mut group, "success", "buttress_default_clock", service);
+    let buffered = RetryLayer::http()
+        .clock(QuantaClock::starting_now())
+        .build()
+        .expect("the configuration is valid");
+    measure(
+        &mut group,
+        "success",
+        "buttress_buffered",
+        buffered.layer(upstream(0)),
+    );
+
+    let policy = |budget| Attempts { left: 2, budget };
+    let service = Retry::new(policy(None), upstream(0));
+    measure(&mut group, "success", "tower", service);
+    let budget = Some(Arc::new(TpsBudget::default()));
+    let service = Retry::new(policy(budget), upstream(0));
+    measure(&mut group, "success", "tower_budget", service);
+
+    // It asks for `Send`.
+    let upstream = service_fn(|_: Asked| ready(Answered::Ok(Response::new(Body::empty()))));
+    let theirs = TheirLayer::<Asked, Response<Body>, Infallible>::builder()
+        .max_attempts(3)
+        .retry_on_response(|response: &Response<Body>| response.status().is_server_error())
+        .build();
+    measure(
+        &mut group,
+        "success",
+        "tower-resilience-retry",
+        theirs.layer(upstream),
+    );
+}
+
+fn three_attempts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("retry");
+    measure(&mut group, "three_attempts", "bare", upstream(0));
+    let layer = ours()
+        // Nobody retries everything for seconds on end but a bench.
+        .budget(Budget::unlimited())
+        .build()
+        .expect("the configuration is valid");
+    measure(
+        &mut group,
+        "three_attempts",
+        "buttress",
+        layer.layer(upstream(2)),
+    );
+    let policy = Attempts {
+        left: 2,
+        budget: None,
+    };
+    let service = Retry::new(policy, upstream(2));
+    measure(&mut group, "three_attempts", "tower", service);
+}
+
+fn measure<S>(group: &mut BenchmarkGroup<'_, WallTime>, case: &str, name: &str, mut service: S)
+where
+    S: Service<Asked, Error = Infallible>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let request = request();
+    group.bench_function(BenchmarkId::new(case, name), |b| {
+        b.iter(|| {
+            assert!(matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(()))));
+            let answer = pin!(service.call(request.clone())).poll(&mut cx);
+            assert!(matches!(answer, Poll::Ready(Ok(_))), "{name}");
+        });
+    });
+}
+
+fn config() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1_500))
+        .sample_size(50)
+        .without_plots()
+}
+
+criterion_group! {
+    name = retry;
+    config = config();
+    targets = success, three_attempts
+}
+criterion_main!(retry);

@@ -1,0 +1,89 @@
+//! reqwest with retries and a pace.
+
+use std::{error::Error, time::Duration};
+
+use buttress::{
+    ConfigError, FieldStyle, Policy, Quota, RateLimitLayer, RetryLayer,
+    http::keys::Authority,
+    rate_limit::Pacing,
+    retry::{HyperErrors, ReplayBody},
+};
+use reqwest::{Body, Request, Response};
+use tower::{ServiceBuilder, ServiceExt as _, service_fn, util::BoxCloneSyncService};
+
+/// Sends what reqwest builds, and answers as reqwest does. All clones share the pace, the retry budget, and the word of a
+/// server that asked to be left alone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    reqwest: reqwest::Client,
+    stack: BoxCloneSyncService<http::Request<Body>, http::Response<Body>, reqwest::Error>,
+}
+
+impl Client {
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// Where reqwest finds no TLS that it was promised.
+    pub fn new() -> Result<Self, Box<dyn Error>> {
+        let reqwest = reqwest::Client::builder()
+            // It repeats some requests by itself. That is the layer's work now.
+            .retry(reqwest::retry::never())
+            .build()?;
+        let stack = stack(reqwest.clone())?;
+        Ok(Self { reqwest, stack })
+    }
+
+    /// reqwest's client, to build requests with.
+    #[must_use]
+    pub fn reqwest(&self) -> &reqwest::Client {
+        &self.reqwest
+    }
+
+    /// Sends a request: as `reqwest::Client::execute` does, and again where that is safe and helps.
+    ///
+    /// # Errors
+    ///
+    /// Where reqwest fails, at the last attempt.
+    pub async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
+        let request = http::Request::try_from(request)?;
+        let response = self.stack.clone().oneshot(request).await?;
+        Ok(Response::from(response))
+    }
+}
+
+fn stack(
+    reqwest: reqwest::Client,
+) -> Result<
+    BoxCloneSyncService<http::Request<Body>, http::Response<Body>, reqwest::Error>,
+    ConfigError,
+> {
+    let retry = RetryLayer::http()
+        .max_attempts(4)
+        .total_timeout(Duration::from_secs(60))
+        // reqwest's errors have hyper's as their source.
+        .classify_errors(HyperErrors)
+        .build()?;
+    let policy = Policy::new("pace", Quota::per_second(50).burst(1))
+        .key(Authority)
+        .algorithm(Pacing::up_to(Duration::from_secs(10)));
+    let pace = RateLimitLayer::http(policy)
+        .fields(FieldStyle::None)
+        .build()?;
+
+    // reqwest takes and gives its own types only: below the layers its requests are made of `http`'s.
+    let send = service_fn(move |request: http::Request<ReplayBody<Body>>| {
+        let reqwest = reqwest.clone();
+        async move {
+            let request = Request::try_from(request.map(Body::wrap))?;
+            reqwest
+                .execute(request)
+                .await
+                .map(http::Response::<Body>::from)
+        }
+    });
+    let stack = ServiceBuilder::new().layer(retry).layer(pace).service(send);
+    Ok(BoxCloneSyncService::new(stack.map_response(
+        |response: http::Response<_>| response.map(Body::wrap),
+    )))
+}
