@@ -26,9 +26,7 @@ const MIB: u64 = 1_048_576;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { capacity, volume } = Arguments::parse();
-    let cache = CacheLayer::shared()
-        .capacity(capacity << 20)
-        .build()?;
+    let cache = CacheLayer::shared().capacity(capacity << 20).build()?;
     let handle = cache.cache();
     let mut service = cache.layer(service_fn(origin));
     // What the process takes by itself: the layer is made, and everything has run once.
@@ -82,7 +80,9 @@ where
     let mut read = 0;
     let mut body = std::pin::pin!(body);
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let frame = frame.map_err(Into::into).map_err(|error| error.to_string())?;
+        let frame = frame
+            .map_err(Into::into)
+            .map_err(|error| error.to_string())?;
         read += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
     Ok(read)

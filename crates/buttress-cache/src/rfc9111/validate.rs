@@ -92,7 +92,7 @@ pub enum Validated {
         keep: bool,
     },
 
-    /// The answer is the client's, and what is stored stays as it is.
+    /// The answer is the client's, and what is stored stays as it is: the origin fails, or refuses this client.
     Forward,
 
     /// The answer is the client's, and takes the place of what is stored: if [`store`](super::store) refuses it, what is
@@ -142,15 +142,27 @@ pub fn validated(
             (None, Some(asked)) => Duration::from_secs(asked.into()),
             _ => stored.stale_if_error(options),
         };
-        return match !window.is_zero() && may_be_stale(options, request, stored, window, now) {
-            true => Validated::Stale,
-            false => Validated::Forward,
-        };
+        if !window.is_zero() && may_be_stale(options, request, stored, window, now) {
+            return Validated::Stale;
+        }
+    }
+    // An error that is stored is no better than a new one.
+    let has_better = stored.status().is_success() || stored.status().is_redirection();
+    if has_better && (status.is_server_error() || is_about_the_asker(status)) {
+        return Validated::Forward;
     }
     match stored.holds(request) && request.selects() && *request.method() != http::Method::HEAD {
         true => Validated::Replace,
         false => Validated::Forward,
     }
+}
+
+/// A refusal of this request, or of its sender, which says nothing of what is stored.
+fn is_about_the_asker(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        401 | 407 | 408 | 421 | 425 | 428 | 429 | 431
+    )
 }
 
 /// What is done when the origin gives no answer.
