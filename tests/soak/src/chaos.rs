@@ -31,15 +31,15 @@ const EVENTS: [(Duration, Event); 13] = {
     [
         // The preferred one, then the spare one, then both.
         (Duration::from_millis(500), Kill(0)),
-        (Duration::from_millis(2_500), Revive(0)),
+        (Duration::from_millis(2_000), Revive(0)),
         (Duration::from_millis(6_500), Reload(OtherLimit)),
-        (Duration::from_millis(7_000), Kill(1)),
+        (Duration::from_millis(7_500), Kill(1)),
         (Duration::from_millis(8_000), Reload(OtherOrder)),
         (Duration::from_millis(9_000), Revive(1)),
-        (Duration::from_millis(11_000), Kill(0)),
-        (Duration::from_millis(11_200), Kill(1)),
-        (Duration::from_millis(11_700), Revive(1)),
-        (Duration::from_millis(12_200), Revive(0)),
+        (Duration::from_millis(10_000), Kill(0)),
+        (Duration::from_millis(10_200), Kill(1)),
+        (Duration::from_millis(10_700), Revive(1)),
+        (Duration::from_millis(11_200), Revive(0)),
         // Where all is well, nobody may notice.
         (Duration::from_millis(16_000), Reload(Broken)),
         (Duration::from_millis(17_000), Reload(First)),

@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Requests per second of the tier that is refused often, and as many at once. No configuration changes it, and so
 /// none gives more.
-pub(crate) const FREE_PER_SECOND: u64 = 20;
+pub(crate) const FREE_PER_SECOND: u64 = 5;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

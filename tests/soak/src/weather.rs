@@ -5,7 +5,7 @@ use std::{
 
 /// After the last upstream was revived, for so long an answer may still tell of its death: circuits are open,
 /// and then let only a few try.
-const SETTLING: Duration = Duration::from_secs(3);
+const SETTLING: Duration = Duration::from_secs(4);
 
 /// When upstreams died and were revived. All times are since the start.
 #[derive(Debug, Default)]
@@ -72,8 +72,8 @@ mod tests {
             (10, 10, false),
             (15, 19, false),
             (20, 21, false),
-            (22, 24, false),
-            (23, 24, true),
+            (23, 25, false),
+            (24, 25, true),
         ] {
             assert_eq!(weather.was_calm(s(from), s(to)), is_calm, "{from} to {to}");
         }
