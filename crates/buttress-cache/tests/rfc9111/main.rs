@@ -1,8 +1,7 @@
-//! The vectors in `tests/vectors/cache/` drive the engine, by the least cache that can be made of it, and the layer; and
-//! random exchanges drive the engine.
+//! The engine, driven by the vectors in `tests/vectors/cache/` and by random exchanges. The same vectors drive the layer:
+//! `tests/layer/vectors.rs`.
 
 mod corpus;
-mod layer;
 mod properties;
 mod simulator;
 mod vectors;

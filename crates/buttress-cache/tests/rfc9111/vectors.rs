@@ -121,7 +121,7 @@ fn check(step: &Step, outcome: &Outcome, asked: &HeaderMap) -> Result<(), String
     lacks("the origin", asked, &step.unasked)
 }
 
-pub(crate) fn has(who: &str, headers: &HeaderMap, lines: &[String]) -> Result<(), String> {
+fn has(who: &str, headers: &HeaderMap, lines: &[String]) -> Result<(), String> {
     for line in lines {
         let (name, value) = field(line);
         if !headers.get_all(&name).iter().any(|found| found == value) {
@@ -134,7 +134,7 @@ pub(crate) fn has(who: &str, headers: &HeaderMap, lines: &[String]) -> Result<()
     Ok(())
 }
 
-pub(crate) fn lacks(who: &str, headers: &HeaderMap, names: &[String]) -> Result<(), String> {
+fn lacks(who: &str, headers: &HeaderMap, names: &[String]) -> Result<(), String> {
     match names
         .iter()
         .find(|name| headers.contains_key(name.as_str()))
