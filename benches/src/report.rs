@@ -216,6 +216,16 @@ pub const ROWS: &[Row] = {
             Some(2.0),
         ),
         row("rate_limit_layer", "refuse", Peer("tower_governor"), None),
+        row("retry", "success", Peer("tower"), Some(1.1)),
+        row("retry", "success", Peer("tower_budget"), None),
+        row(
+            "retry",
+            "success",
+            Peer("tower-resilience-retry"),
+            Some(0.4),
+        ),
+        row("retry", "success", DefaultClock, None),
+        row("retry", "three_attempts", Peer("tower"), Some(1.2)),
     ]
 };
 

@@ -132,31 +132,36 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        let answer;
-        let held = match state.as_mut().project() {
+        let slow = match state.as_mut().project() {
             StateProjection::Slow { slow } => return slow.as_mut().poll(cx),
             StateProjection::Calling {
                 future,
                 timer,
-                held,
+                held: held_here,
             } => {
-                answer = ready!(poll_attempt::<S, Req, F>(future, timer, cx));
-                // Polled again after it was ready, it has nothing to say, as the contract allows.
-                let Some(held) = held.take() else {
+                let answer = ready!(poll_attempt::<S, Req, F>(future, timer, cx));
+                // Read where it is: it is as large as a request's head, and mostly not needed any more.
+                let Some(held) = held_here.as_ref() else {
+                    // Polled again after it was ready, it has nothing to say, as the contract allows.
                     return Poll::Pending;
                 };
-                held
+                let judged = held.shared.flavor.judge(&held.call, &answer);
+                match answer {
+                    Ok(response) if judged == Judged::Known(Judgment::Success) => {
+                        let out = held.succeeded(response);
+                        *held_here = None;
+                        return Poll::Ready(out);
+                    }
+                    answer => match held_here.take() {
+                        Some(held) => Slow::after(answer, judged, held),
+                        None => return Poll::Pending,
+                    },
+                }
             }
         };
-        let judged = held.shared.flavor.judge(&held.call, &answer);
-        if judged == Judged::Known(Judgment::Success)
-            && let Ok(response) = answer
-        {
-            return Poll::Ready(held.succeeded(response));
-        }
         // The attempt's future goes before anything else is done.
         state.set(State::Slow {
-            slow: Box::pin(Slow::after(answer, judged, held)),
+            slow: Box::pin(slow),
         });
         match state.project() {
             StateProjection::Slow { slow } => slow.as_mut().poll(cx),
@@ -172,7 +177,7 @@ where
 {
     /// At the first attempt.
     #[inline]
-    fn succeeded(self, response: S::Response) -> Out<S, Req, F> {
+    fn succeeded(&self, response: S::Response) -> Out<S, Req, F> {
         let settings = &self.shared.settings;
         settings.budget.succeeded();
         let response = F::wrap(response);
