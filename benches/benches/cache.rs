@@ -88,7 +88,7 @@ where
 
 fn measure<S, B>(
     c: &mut Criterion,
-    group: &str,
+    case: &str,
     implementation: &str,
     service: impl Fn() -> S,
     uri: impl Fn(u64) -> Uri,
@@ -100,9 +100,9 @@ fn measure<S, B>(
 {
     let (runtime, service) = (runtime(), service());
     let mut sent = 0;
-    let mut group = c.benchmark_group(group);
+    let mut group = c.benchmark_group("cache");
     group.throughput(Throughput::Elements(1));
-    let id = BenchmarkId::from_parameter(implementation);
+    let id = BenchmarkId::new(case, implementation);
     group.bench_function(id, |b| {
         b.iter_custom(|iterations| {
             let uris: Vec<_> = (sent..sent + iterations).map(&uri).collect();
@@ -113,7 +113,7 @@ fn measure<S, B>(
 }
 
 fn hits(c: &mut Criterion) {
-    for (case, bytes) in [("cache/hit_1k", 1 << 10), ("cache/hit_64k", 64 << 10)] {
+    for (case, bytes) in [("hit_1k", 1 << 10), ("hit_64k", 64 << 10)] {
         let same = |_| Uri::from_static("http://example.com/a/path?and=query");
         let ours = || {
             let cache = CacheLayer::shared()
@@ -129,7 +129,7 @@ fn hits(c: &mut Criterion) {
 }
 
 fn misses(c: &mut Criterion) {
-    let case = "cache/miss_stored";
+    let case = "miss_stored";
     let other = |n| {
         let uri = format!("http://example.com/a/path?and={n}");
         Uri::try_from(uri).expect("it is one")

@@ -134,6 +134,10 @@ pub const ROWS: &[Row] = {
         Row::new(group, case, against, target)
     }
     &[
+        row("cache", "hit_1k", Peer("http-cache-tower"), Some(0.10)),
+        row("cache", "hit_64k", Peer("http-cache-tower"), Some(0.02)),
+        row("cache", "hit_1k", Peer("bare"), None),
+        row("cache", "miss_stored", Peer("http-cache-tower"), Some(0.4)),
         row("circuit_breaker", "closed", Peer("failsafe"), Some(0.6)),
         row("circuit_breaker", "closed", DefaultClock, None),
         row("circuit_breaker", "refuse", OurOwn("closed"), Some(1.0)),

@@ -13,8 +13,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::ConnectInfo};
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::ConnectInfo,
+};
 use buttress_benches::keys;
+use buttress_cache::CacheLayer;
 use buttress_circuit_breaker::{
     CircuitBreaker, CircuitBreakerLayer, CircuitBreakers, Outcome, Trip,
 };
@@ -23,7 +27,9 @@ use buttress_rate_limit::{
     DirectRateLimiter, FixedWindow, LeakyBucket, Policy, Quota, QuotaBuilder, RateLimitLayer,
     RateLimiter, SlidingLog, SlidingWindow, TokenBucket,
 };
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service, service_fn};
 
 /// The system's allocator, with a count for each thread: tests run beside each other.
@@ -211,4 +217,57 @@ where
     let (answered, allocations) = answer();
     assert_eq!(answered, Some(status));
     allocations
+}
+
+/// Two for the map of fields, one each for Age and Cache-Status; the body is shared.
+#[test]
+fn a_hit_in_the_cache_allocates_four_times() {
+    let origin = |_: Request<Full<Bytes>>| async {
+        let mut response = Response::new(Full::<Bytes>::from(vec![b'x'; 1024]));
+        for (name, value) in [
+            ("cache-control", "max-age=31536000"),
+            ("content-type", "text/plain"),
+            ("etag", "\"v1\""),
+            ("server", "hand-made"),
+        ] {
+            let value = http::HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        Ok::<_, Infallible>(response)
+    };
+    let cache = CacheLayer::shared().build().unwrap();
+    let mut service = cache.layer(service_fn(origin));
+    let uri = http::Uri::from_static("http://example.com/a?b=c");
+    let request = || {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = uri.clone();
+        request
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let stored = service.call(request()).await.unwrap();
+            stored.into_body().collect().await.unwrap();
+        });
+    let mut hit = || {
+        let request = request();
+        let mut served = None;
+        let count = allocations(|| {
+            let answered = pin!(service.call(request));
+            let mut cx = Context::from_waker(Waker::noop());
+            let Poll::Ready(Ok(response)) = answered.poll(&mut cx) else {
+                panic!("a hit waits for nobody");
+            };
+            let (parts, body) = response.into_parts();
+            let mut body = pin!(body);
+            let frame = body.as_mut().poll_frame(&mut cx);
+            served = Some((parts, frame));
+        });
+        assert!(served.unwrap().0.headers.contains_key("age"));
+        count
+    };
+    // The first one makes the stored bytes shared.
+    hit();
+    assert_eq!(hit(), 4);
 }

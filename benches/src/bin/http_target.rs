@@ -6,6 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request},
+    http::header::CACHE_CONTROL,
     routing::get,
 };
 use buttress_core::clock::QuantaClock;
@@ -14,6 +15,8 @@ use buttress_rate_limit::{Policy, Quota, RateLimitLayer};
 use clap::{Parser, ValueEnum};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
+
+const KILOBYTE: &[u8] = &[b'x'; 1024];
 
 /// A server to measure.
 #[derive(Parser)]
@@ -33,13 +36,22 @@ enum Mode {
     Bare,
     /// A refusal, with all fields and the body.
     Refuse,
+    /// A kilobyte that may be cached for a year.
+    Kilobyte,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { listen, mode } = Arguments::parse();
     let listener = TcpListener::bind(listen).await?;
-    let mut router = Router::new().route("/", get(|| async { "hello\n" }));
+    let hello = get(|| async { "hello\n" });
+    let kilobyte = get(|| async { ([(CACHE_CONTROL, "max-age=31536000")], KILOBYTE) });
+    let handler = if mode == Mode::Kilobyte {
+        kilobyte
+    } else {
+        hello
+    };
+    let mut router = Router::new().route("/", handler);
     if mode == Mode::Refuse {
         let policy = Policy::new("per-ip", Quota::per_day(1)).key(ClientIp::peer());
         let layer = RateLimitLayer::http(policy)

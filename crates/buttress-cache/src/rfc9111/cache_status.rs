@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 
 use super::Forward;
@@ -109,7 +108,7 @@ impl<'a> CacheStatus<'a> {
     /// The member of the field. `None` only for a name or a detail that is not printable ASCII.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<HeaderValue> {
-        let mut text = Vec::with_capacity(name.len() + 64);
+        let mut text = Text::default();
         write_item(&mut text, name)?;
         match self.handled {
             Handled::Hit => text.extend_from_slice(b";hit"),
@@ -136,25 +135,68 @@ impl<'a> CacheStatus<'a> {
             text.extend_from_slice(b";detail=");
             write_item(&mut text, detail)?;
         }
-        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+        HeaderValue::from_bytes(text.as_slice()).ok()
+    }
+}
+
+/// Text that is put together on the stack, so that the value is the one allocation; a long one spills.
+struct Text {
+    stack: [u8; 128],
+    length: usize,
+    spilt: Vec<u8>,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self {
+            stack: [0; 128],
+            length: 0,
+            spilt: Vec::new(),
+        }
+    }
+}
+
+impl Text {
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let end = self.length.saturating_add(bytes.len());
+        match self.stack.get_mut(self.length..end) {
+            Some(place) if self.spilt.is_empty() => {
+                place.copy_from_slice(bytes);
+                self.length = end;
+            }
+            _ => {
+                if self.spilt.is_empty() {
+                    let begun = self.stack.get(..self.length).unwrap_or_default();
+                    self.spilt.extend_from_slice(begun);
+                }
+                self.spilt.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self.spilt.is_empty() {
+            true => self.stack.get(..self.length).unwrap_or_default(),
+            false => &self.spilt,
+        }
     }
 }
 
 /// A Token where it can be one, else a String (RFC 9651 §3.3).
-fn write_item(to: &mut Vec<u8>, text: &str) -> Option<()> {
+fn write_item(to: &mut Text, text: &str) -> Option<()> {
     if is_token(text) {
         to.extend_from_slice(text.as_bytes());
         return Some(());
     }
-    to.push(b'"');
+    to.extend_from_slice(b"\"");
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => to.extend_from_slice(&[b'\\', byte]),
-            b' '..=b'~' => to.push(byte),
+            b' '..=b'~' => to.extend_from_slice(&[byte]),
             _ => return None,
         }
     }
-    to.push(b'"');
+    to.extend_from_slice(b"\"");
     Some(())
 }
 
@@ -166,10 +208,10 @@ fn is_token(text: &str) -> bool {
 }
 
 /// An Integer, of 15 digits at most (RFC 9651 §3.3.1).
-fn write_number(to: &mut Vec<u8>, number: i64) {
+fn write_number(to: &mut Text, number: i64) {
     const MOST: i64 = 999_999_999_999_999;
     if number < 0 {
-        to.push(b'-');
+        to.extend_from_slice(b"-");
     }
     let mut digits = [0; 15];
     let mut rest = number.clamp(-MOST, MOST).unsigned_abs();
@@ -228,6 +270,17 @@ mod tests {
         CacheStatus::hit(2).append("b", &mut headers);
         let lines: Vec<_> = headers.get_all(CACHE_STATUS).iter().collect();
         assert_eq!(lines, ["a;hit;ttl=1", "b;hit;ttl=2"]);
+    }
+
+    #[test]
+    fn a_long_one_is_told_whole() {
+        let name = "n".repeat(120);
+        let detail = "d".repeat(300);
+        let all = CacheStatus::hit(7).detail(&detail);
+        assert_eq!(
+            text(&all, &name),
+            format!("{name};hit;ttl=7;detail={detail}")
+        );
     }
 
     #[test]
