@@ -70,20 +70,27 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
     #[doc(hidden)]
     fn judge(&self, call: &Self::Call, answer: &Result<Rsp, Failed<E>>) -> Judged;
 
-    /// Looks into a response whose head does not tell.
+    /// Looks into a response whose head does not tell, for no longer than is left.
     #[doc(hidden)]
-    fn look(&self, call: &Self::Call, response: Rsp, timer: &Arc<dyn Sleep>) -> Self::Looking;
+    fn look(
+        &self,
+        call: &Self::Call,
+        response: Rsp,
+        timer: &Arc<dyn Sleep>,
+        left: Duration,
+    ) -> Self::Looking;
 
     #[doc(hidden)]
     fn wrap(response: Rsp) -> Self::Response;
 
-    /// Lets go of a response in a way that lets its connection be used again.
+    /// Lets go of a response in a way that lets its connection be used again, for no longer than is left.
     #[doc(hidden)]
     fn discard(
         &self,
         call: &Self::Call,
         response: Self::Response,
         timer: &Arc<dyn Sleep>,
+        left: Duration,
     ) -> Option<Self::Discarding>;
 
     /// What the caller gets in the end; with a report where it is to be told.

@@ -8,7 +8,7 @@ mod look;
 mod options;
 mod timeout;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ::http::{HeaderName, HeaderValue, Request, Response, request::Parts};
 use buttress_core::{Digest, Random, Sleep};
@@ -206,9 +206,15 @@ where
         }
     }
 
-    fn look(&self, call: &Self::Call, response: Response<B>, timer: &Arc<dyn Sleep>) -> Looking<B> {
+    fn look(
+        &self,
+        call: &Self::Call,
+        response: Response<B>,
+        timer: &Arc<dyn Sleep>,
+        left: Duration,
+    ) -> Looking<B> {
         let seek = self.options.seek(call.protocol, &response);
-        Looking::into(response, seek, timer)
+        Looking::into(response, seek, timer, left)
     }
 
     #[inline]
@@ -221,8 +227,9 @@ where
         _call: &Self::Call,
         response: Self::Response,
         timer: &Arc<dyn Sleep>,
+        left: Duration,
     ) -> Option<Discarding<B>> {
-        self.options.discard.of(response, timer)
+        self.options.discard.of(response, timer, left)
     }
 
     fn finish(

@@ -2,6 +2,7 @@ use std::{
     fmt,
     future::{Ready, ready},
     sync::Arc,
+    time::Duration,
 };
 
 use buttress_core::{Digest, Random, Sleep};
@@ -99,7 +100,13 @@ where
     }
 
     /// Never asked for: the classifier has seen the whole response.
-    fn look(&self, _kept: &P::Kept, response: Rsp, _timer: &Arc<dyn Sleep>) -> Self::Looking {
+    fn look(
+        &self,
+        _kept: &P::Kept,
+        response: Rsp,
+        _timer: &Arc<dyn Sleep>,
+        _left: Duration,
+    ) -> Self::Looking {
         ready((response, Judgment::Success))
     }
 
@@ -113,6 +120,7 @@ where
         _kept: &P::Kept,
         response: Rsp,
         _timer: &Arc<dyn Sleep>,
+        _left: Duration,
     ) -> Option<Ready<()>> {
         drop(response);
         None

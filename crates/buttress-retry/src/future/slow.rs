@@ -55,7 +55,8 @@ where
     Sleeping(Sleeping),
     /// Before a parked upstream, or not.
     Passing,
-    Readying,
+    /// Until the deadline, if there is one.
+    Readying(Option<Sleeping>),
     Calling(Option<Sleeping>),
     Over,
 }
@@ -102,8 +103,8 @@ where
     fn of(answer: Answer<S, Req, F>, judged: Judged, held: &Held<S, Req, F>) -> Self {
         match (answer, judged) {
             (Ok(response), Judged::Look) => {
-                let timer = &held.shared.settings.timer;
-                Self::Looking(held.shared.flavor.look(&held.call, response, timer))
+                let (flavor, timer) = (&held.shared.flavor, &held.shared.settings.timer);
+                Self::Looking(flavor.look(&held.call, response, timer, held.time_left()))
             }
             (answer, Judged::Known(judgment)) => {
                 Self::Judged(Some((answer.map(F::wrap), judgment)))
@@ -121,6 +122,16 @@ where
     F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
     S: Service<<F as Outgoing<Req>>::Attempt>,
 {
+    /// Until the deadline; for ever where there is none.
+    fn time_left(&self) -> Duration {
+        // Most calls have none, and need not read the clock.
+        let left = |_| self.progress.time_left(self.shared.settings.now());
+        self.progress
+            .deadline
+            .and_then(left)
+            .unwrap_or(Duration::MAX)
+    }
+
     fn finish(&self, answer: Wrapped<S, Req, F>, ended: Ended) -> Out<S, Req, F> {
         let settings = &self.shared.settings;
         let report = settings.report(&self.progress, ended);
@@ -142,6 +153,27 @@ where
                 None => Err(Ended::NotReplayable),
             },
         }
+    }
+
+    /// Makes the service ready; `None` where the deadline comes first.
+    fn poll_ready(
+        &mut self,
+        timer: &mut Option<Sleeping>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), S::Error>>> {
+        if self.time_left().is_zero() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(readied) = self.service.poll_ready(cx) {
+            return Poll::Ready(Some(readied));
+        }
+        if self.progress.deadline.is_some() {
+            let left = self.time_left();
+            let sleep = || self.shared.settings.timer.sleep(left);
+            ready!(Pin::new(timer.get_or_insert_with(sleep)).poll(cx));
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     }
 
     /// What goes along with the next attempt, and for how long it may take.
@@ -211,7 +243,7 @@ where
                     let settings = &shared.settings;
                     let key = || shared.flavor.key(call);
                     *this.stage = match settings.passage(progress, settings.now(), key) {
-                        Passage::Go => Stage::Readying,
+                        Passage::Go => Stage::Readying(None),
                         Passage::Wait(wait) => Stage::Sleeping(settings.timer.sleep(wait)),
                         Passage::Refuse(wait) => {
                             let refused = (Err(Failed::Parked(wait)), Judgment::NotRetryable);
@@ -219,8 +251,18 @@ where
                         }
                     };
                 }
-                Stage::Readying => {
-                    if let Err(error) = ready!(held.service.poll_ready(cx)) {
+                Stage::Readying(timer) => {
+                    let readied = match held.poll_ready(timer, cx) {
+                        Poll::Ready(Some(readied)) => readied,
+                        Poll::Ready(None) => {
+                            *this.stage = Stage::Over;
+                            return Poll::Ready(
+                                held.finish(Err(Failed::TimedOut), Ended::Deadline),
+                            );
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    if let Err(error) = readied {
                         *this.stage = Stage::Over;
                         let failed = Err(Failed::Inner(error));
                         return Poll::Ready(held.finish(failed, Ended::NotRetryable));
@@ -264,7 +306,7 @@ where
     let settings = &held.shared.settings;
     let discarding = response.and_then(|response| {
         let flavor = &held.shared.flavor;
-        flavor.discard(&held.call, response, &settings.timer)
+        flavor.discard(&held.call, response, &settings.timer, held.time_left())
     });
     match discarding {
         Some(discarding) => {

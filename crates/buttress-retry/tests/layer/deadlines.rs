@@ -8,7 +8,8 @@ use http::Method;
 use http_body_util::BodyExt as _;
 
 use crate::support::{
-    MS, NOW, S, Upstream, call, ended, get, http, post, report, send, status, too_many,
+    Frames, MS, NOW, S, Upstream, answer, call, ended, get, http, post, report, send, status,
+    too_many, with,
 };
 
 #[tokio::test(start_paused = true)]
@@ -149,4 +150,32 @@ async fn what_is_left_goes_along() {
         (out.status().as_u16(), &out.headers()["grpc-status"]),
         (200, &"4".parse().unwrap())
     );
+}
+
+/// A body that does not come is not looked for, and not read to its end, past the deadline.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_past_the_deadline() {
+    let hanging = || Frames::default().data("x").hangs();
+    let layer = || http().total_timeout(400 * MS);
+    // It is looked into for up to a second.
+    let refusal = with(answer(429), "content-type", "application/json");
+    let upstream = Upstream::new().answers(refusal.map(|_| hanging()));
+    let out = send(&layer().build().unwrap(), &upstream, get()).await;
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (429, Some((Ended::Deadline, 1)))
+    );
+    assert_eq!(report(&out).unwrap().elapsed(), 400 * MS);
+
+    // It is read to its end for up to a minute.
+    let rejected = with(answer(500), "content-type", "image/png");
+    let upstream = Upstream::new().answers(rejected.map(|_| hanging()));
+    let layer = layer().drain(1_024, 60 * S).build().unwrap();
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (504, Some((Ended::Deadline, 1)))
+    );
+    assert_eq!(report(&out).unwrap().elapsed(), 400 * MS);
+    assert_eq!(upstream.calls(), 1, "nobody would wait for the answer");
 }

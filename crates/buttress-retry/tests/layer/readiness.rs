@@ -10,14 +10,16 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use buttress_retry::{Judgment, RetryLayer, Typed};
+use buttress_retry::{Ended, Judgment, RetryLayer, Typed};
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use tokio_test::{assert_pending, assert_ready};
 use tower::{Layer as _, Service, ServiceExt as _, limit::ConcurrencyLimitLayer};
 use tower_test::{assert_request_eq, mock};
 
-use crate::support::{Inner, MS, S, Upstream, get, http, send, status, steady, too_many};
+use crate::support::{
+    Inner, MS, S, Upstream, ended, get, http, report, send, status, steady, too_many,
+};
 
 /// Panics when it is called unready, as tower allows. Answers 503, but to the last of its calls.
 #[derive(Debug)]
@@ -185,4 +187,25 @@ fn futures_can_be_sent() {
     is_send(&service.oneshot(Request::new(Empty::<bytes::Bytes>::new())));
     let upstream = Upstream::new();
     is_send(&send(&layer, &upstream, get()));
+}
+
+/// Waiting for the service is part of the call: the deadline ends that, too.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_the_wait_for_readiness() {
+    let layer = http().total_timeout(2 * S).build().unwrap();
+    let upstream = Upstream::new().says(503);
+    let inner = ConcurrencyLimitLayer::new(1).layer(upstream.clone());
+    let mut other = inner.clone();
+    let call = tokio::spawn(layer.layer(inner).oneshot(get()));
+    tokio::time::sleep(50 * MS).await;
+    // Between its attempts somebody takes the only permit, and keeps it.
+    made_ready::<Inner<Full<bytes::Bytes>>, _>(&mut other).await;
+    let out = tokio::time::timeout(3 * S, call).await;
+    let out = out.expect("it waits past its deadline").unwrap();
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (504, Some((Ended::Deadline, 1)))
+    );
+    assert_eq!(report(&out).unwrap().elapsed(), 2 * S);
+    assert_eq!(upstream.calls(), 1);
 }

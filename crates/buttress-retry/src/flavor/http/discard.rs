@@ -40,6 +40,7 @@ impl DiscardLimits {
         self,
         response: Response<RetryBody<B>>,
         timer: &Arc<dyn Sleep>,
+        left: Duration,
     ) -> Option<Discarding<B>>
     where
         B: Body<Data = Bytes>,
@@ -52,7 +53,7 @@ impl DiscardLimits {
         Some(Discarding {
             body: Box::pin(body),
             room: self.bytes,
-            timer: timer.sleep(self.within),
+            timer: timer.sleep(self.within.min(left)),
         })
     }
 }

@@ -51,7 +51,12 @@ pub(super) enum Seek {
 const LEAST_PER_FRAME: usize = 64;
 
 impl<B: Body> Looking<B> {
-    pub(super) fn into(response: Response<B>, seek: Seek, timer: &Arc<dyn Sleep>) -> Self {
+    pub(super) fn into(
+        response: Response<B>,
+        seek: Seek,
+        timer: &Arc<dyn Sleep>,
+        left: Duration,
+    ) -> Self {
         let (parts, body) = response.into_parts();
         let (room, within) = match &seek {
             Seek::Hints { within, .. } => (RateLimitInfo::MAX_BODY, *within),
@@ -66,7 +71,7 @@ impl<B: Body> Looking<B> {
                 rest: Some(Box::pin(body)),
             }),
             room,
-            timer: timer.sleep(within),
+            timer: timer.sleep(within.min(left)),
             seek: Some(seek),
         }
     }
