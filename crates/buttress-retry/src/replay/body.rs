@@ -2,7 +2,7 @@ use std::{
     error, fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ struct State<B> {
     is_lost: bool,
     /// The attempt that reads; the others are over.
     attempt: u32,
+    /// Who waits for the source, to be told when it is over: the source wakes only who asked last.
+    waiting: Option<Waker>,
 }
 
 /// As a frame is more than its data, and a million empty ones must not be remembered for nothing.
@@ -56,16 +58,18 @@ impl<B> Shared<B> {
             room: if fits { cap } else { 0 },
             is_lost: false,
             attempt: 0,
+            waiting: None,
         }))
     }
 
     /// Whether all of it that passed is remembered.
     pub(super) fn is_whole(&self) -> bool {
-        !self.lock().is_lost
+        // A source that panicked may go on anywhere.
+        !self.0.is_poisoned() && !self.lock().is_lost
     }
 
     fn lock(&self) -> MutexGuard<'_, State<B>> {
-        // Poisoned by a source that panicked, and with it the attempt that polled it.
+        // Poisoned by a source that panicked, and with it the attempt that polled it: there is no other one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,11 +86,14 @@ impl<B> ReplayBody<B> {
 
     /// The body of a new attempt; the one before gives nothing any more.
     pub(super) fn next_of(shared: &Arc<Shared<B>>) -> Self {
-        let attempt = {
+        let (attempt, superseded) = {
             let mut state = shared.lock();
             state.attempt += 1;
-            state.attempt
+            (state.attempt, state.waiting.take())
         };
+        if let Some(superseded) = superseded {
+            superseded.wake();
+        }
         Self {
             shared: Some(Arc::clone(shared)),
             attempt,
@@ -114,7 +121,13 @@ where
         let Some(source) = &mut self.source else {
             return Poll::Ready(None);
         };
-        let frame = ready!(source.as_mut().poll_frame(cx));
+        let Poll::Ready(frame) = source.as_mut().poll_frame(cx) else {
+            match &mut self.waiting {
+                Some(waiting) => waiting.clone_from(cx.waker()),
+                None => self.waiting = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        };
         match &frame {
             Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
                 (Some(data), _) => self.remember(data),
@@ -199,7 +212,11 @@ where
 
     fn size_hint(&self) -> SizeHint {
         let Some(state) = self.state() else {
-            return SizeHint::with_exact(0);
+            // One that is over is not empty: it would be sent as a whole request without its body.
+            return match self.shared {
+                Some(_) => SizeHint::default(),
+                None => SizeHint::with_exact(0),
+            };
         };
         let remembered = state.frames.iter().skip(self.given);
         let remembered: u64 = remembered.map(|data| data.len() as u64).sum();

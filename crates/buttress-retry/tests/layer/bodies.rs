@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody, channel::Channel};
+use tokio_stream::StreamExt as _;
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{Frames, MS, Upstream, answer, ended, get, http, put, report, send, status};
@@ -249,4 +250,51 @@ async fn the_response_passes_untouched() {
     let body = body.collect().await.unwrap();
     assert_eq!(body.trailers().unwrap()["x-end"], "1");
     assert_eq!(body.to_bytes(), "ab");
+}
+
+/// A connection that still sends an earlier attempt waits for the source; nothing else tells it that it is over.
+#[tokio::test]
+async fn who_is_superseded_is_woken() {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(4);
+    let replay = Buffered::default();
+    let (mut first, mut kept) = replay.keep(body);
+    let mut first = tokio_test::task::spawn(first.frame());
+    tokio_test::assert_pending!(first.poll());
+    let mut second = replay.again(&mut kept).unwrap();
+    assert!(first.is_woken());
+    assert!(matches!(
+        tokio_test::assert_ready!(first.poll()),
+        Some(Err(ReplayError::Superseded))
+    ));
+    // The source's word goes to the one who reads now.
+    let mut second = tokio_test::task::spawn(second.frame());
+    tokio_test::assert_pending!(second.poll());
+    sender.send_data("one".into()).await.unwrap();
+    assert!(second.is_woken());
+}
+
+/// Were it empty, a request that is sent too late would be a whole one, without its body.
+#[tokio::test]
+async fn what_is_superseded_does_not_look_empty() {
+    let replay = Buffered::default();
+    let (first, mut kept) = replay.keep(Full::new(Bytes::from_static(b"a thing")));
+    let _second = replay.again(&mut kept).unwrap();
+    assert!(!first.is_end_stream());
+    assert_eq!(first.size_hint().exact(), None);
+}
+
+/// Who knows what a source gives that has panicked.
+#[tokio::test]
+async fn a_source_that_panicked_is_not_read_on() {
+    let frames = [1, 0].map(|divisor: u32| move || 1 / divisor);
+    let frames = tokio_stream::iter(frames.map(|divide| divide)).map(|divide| {
+        let n = divide();
+        Ok::<_, Infallible>(Frame::data(Bytes::from(n.to_string())))
+    });
+    let replay = Buffered::default();
+    let (mut first, kept) = replay.keep(StreamBody::new(frames));
+    first.frame().await.unwrap().unwrap();
+    let broken = tokio::spawn(async move { first.frame().await.is_some() });
+    assert!(broken.await.unwrap_err().is_panic());
+    assert!(!replay.can_repeat(&kept));
 }
