@@ -74,12 +74,7 @@ where
                 held.progress.attempts = 1;
                 let told = Told {
                     number: 1,
-                    // A request says itself how long it may take, unless the policy says less.
-                    left: if timeout.is_some_and(|timeout| held.progress.is_within(timeout)) {
-                        None
-                    } else {
-                        held.progress.time_left(now)
-                    },
+                    left: held.progress.time_left(now),
                     tell_always: settings.tell_always,
                 };
                 flavor.prepare(&held.call, &mut attempt, told);

@@ -59,11 +59,6 @@ impl Progress {
         }
     }
 
-    /// Whether this timeout of the request is the deadline.
-    pub(crate) fn is_within(&self, timeout: Duration) -> bool {
-        self.deadline == Some(self.started.saturating_add(timeout))
-    }
-
     pub(crate) fn time_left(&self, now: Tick) -> Option<Duration> {
         self.deadline.map(|_| time_left(self.deadline, now))
     }

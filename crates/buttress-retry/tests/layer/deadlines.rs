@@ -179,3 +179,25 @@ async fn nothing_is_read_past_the_deadline() {
     assert_eq!(report(&out).unwrap().elapsed(), 400 * MS);
     assert_eq!(upstream.calls(), 1, "nobody would wait for the answer");
 }
+
+/// The first attempt is told, too, when somebody else than `grpc-timeout` sets the deadline.
+#[tokio::test(start_paused = true)]
+async fn the_first_attempt_is_told_an_attached_timeout() {
+    let layer = http().build().unwrap();
+    for (header, told) in [
+        (None, "2000000u"),
+        (Some("9S"), "2000000u"),
+        (Some("1S"), "1S"),
+    ] {
+        let mut request = call("");
+        request.extensions_mut().insert(RequestTimeout(2 * S));
+        if let Some(header) = header {
+            let header = header.parse().unwrap();
+            request.headers_mut().insert("grpc-timeout", header);
+        }
+        let upstream = Upstream::new();
+        send(&layer, &upstream, request).await.unwrap();
+        let heard = upstream.seen()[0].headers.get("grpc-timeout").cloned();
+        assert_eq!(heard.unwrap(), told, "{header:?}");
+    }
+}

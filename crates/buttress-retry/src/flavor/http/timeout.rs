@@ -36,9 +36,12 @@ pub(super) fn of(head: &Head, protocol: Protocol) -> Option<Duration> {
     }
 }
 
-/// Says what is left.
+/// Says what is left, unless the request says so itself, or less.
 pub(super) fn rewrite(headers: &mut HeaderMap, left: Duration) {
-    headers.insert(GRPC_TIMEOUT, encode(left));
+    let told = headers.get(GRPC_TIMEOUT).and_then(parse);
+    if told.is_none_or(|told| told > left) {
+        headers.insert(GRPC_TIMEOUT, encode(left));
+    }
 }
 
 /// One to eight digits and a unit (gRPC over HTTP/2, "Requests").
