@@ -163,9 +163,13 @@ impl Settings {
         if judgment.is_retryable() || judgment == Judgment::GiveUp {
             self.budget.failed();
         }
-        let backoff = self
-            .backoff
-            .delay(progress.attempts, progress.backoff, &self.random);
+        // A closure may have waits for the retries that there can be, and no others.
+        let backoff = if judgment.is_retryable() && progress.attempts < self.terms.max_attempts {
+            self.backoff
+                .delay(progress.attempts, progress.backoff, &self.random)
+        } else {
+            progress.backoff.unwrap_or_default()
+        };
         let situation = Situation {
             attempts: progress.attempts,
             judgment,

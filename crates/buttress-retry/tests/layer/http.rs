@@ -290,3 +290,18 @@ async fn who_knows_better_is_asked_first() {
     assert_eq!(ended(&send(&layer, &upstream, to("/")).await), None);
     assert_eq!(upstream.calls(), 1);
 }
+
+/// A closure that has a wait for each retry is asked for no other.
+#[tokio::test(start_paused = true)]
+async fn the_backoff_is_asked_for_retries_only() {
+    let waits = [100 * MS, 200 * MS];
+    let layer = http()
+        .backoff(move |retry: u32| waits[retry as usize - 1])
+        .build()
+        .unwrap();
+    let upstream = Upstream::new().says(503).says(503).says(503);
+    assert_eq!(
+        ended(&send(&layer, &upstream, get()).await),
+        Some((Ended::Attempts, 3))
+    );
+}
