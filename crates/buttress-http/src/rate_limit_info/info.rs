@@ -80,7 +80,8 @@ impl RateLimitInfo {
         }
         let prefix = prefix.get(..Self::MAX_BODY).unwrap_or(prefix);
         let found = body::look_through(prefix, hints);
-        self.meaning = found.cause();
+        // A row that silences another says nothing itself.
+        self.meaning = found.cause().filter(|cause| *cause != Cause::Unknown);
         // What header fields say in so many words, or by a limit, goes before.
         if self.wait.is_none() && self.barred_for().is_none() {
             self.wait = found.wait.map(|wait| (wait, Source::Body));

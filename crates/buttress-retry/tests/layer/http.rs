@@ -305,3 +305,18 @@ async fn the_backoff_is_asked_for_retries_only() {
         Some((Ended::Attempts, 3))
     );
 }
+
+/// A vendor's row that the user has silenced says nothing, of a 503 neither.
+#[tokio::test(start_paused = true)]
+async fn a_hint_that_is_silenced_says_nothing() {
+    let hints = buttress_http::BodyHints::builder()
+        .phrase("too many requests", buttress_http::Cause::Unknown)
+        .build()
+        .unwrap();
+    let layer = http().body_hints(hints, S).build().unwrap();
+    let page = || Frames::default().data("Too many requests");
+    let refusal = with(answer(503), "content-type", "text/plain").map(|_| page());
+    let upstream = Upstream::new().answers(refusal);
+    send(&layer, &upstream, get()).await.unwrap();
+    assert_eq!(upstream.times(), [NOW, 100 * MS], "the backoff's wait");
+}
