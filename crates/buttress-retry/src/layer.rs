@@ -225,7 +225,8 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
     }
 
     /// Adds an `Idempotency-Key` to requests that need one to be repeated and have none: one for each request, the same
-    /// on all of its attempts. The upstream must know it, or it is of no use.
+    /// on all of its attempts. It is your word that the upstream knows it: one that does not may do a request twice.
+    /// CONNECT and calls of gRPC get none.
     pub fn idempotency_keys(mut self, form: KeyForm) -> Self {
         self.options().idempotency_key = Some(form);
         self
@@ -238,7 +239,7 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
         self
     }
 
-    /// The secret under which keys are hashed; a random one if not given.
+    /// The secret under which keys of parks are hashed, and an `Idempotency-Key` is made; a random one if not given.
     pub fn digest_key(mut self, secret: DigestKey) -> Self {
         self.options().secret = secret;
         self

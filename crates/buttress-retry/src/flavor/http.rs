@@ -127,12 +127,14 @@ where
     #[inline]
     fn begin(&self, request: Request<B>, random: &Random) -> Begun<Self::Attempt, Self::Call> {
         let (mut parts, body) = request.into_parts();
-        if let Some(form) = self.options.idempotency_key {
-            form.add(&mut parts, random);
-        }
         let head = (&parts).into();
         let protocol = self.options.protocol_of(head);
         let timeout = timeout::of(head, protocol);
+        if let Some(form) = self.options.idempotency_key
+            && protocol == Protocol::Http
+        {
+            form.add(&mut parts, random, &self.options.secret);
+        }
         let (body, kept) = self.replay.keep(body);
         Begun {
             call: Call {

@@ -146,3 +146,35 @@ async fn too_early_is_not_repeated_in_early_data() {
     let out = send(&http().build().unwrap(), &upstream, early).await;
     assert_eq!((status(&out), upstream.calls()), (425, 1));
 }
+
+/// A tunnel is no request that a server could have seen before, and servers of gRPC know no such key.
+#[tokio::test(start_paused = true)]
+async fn no_key_is_added_where_none_is_known() {
+    let layer = http().idempotency_keys(KeyForm::Bare).build().unwrap();
+    let mut tunnel = get();
+    *tunnel.method_mut() = Method::CONNECT;
+    for request in [tunnel, crate::support::call("")] {
+        let upstream = Upstream::new().says(503);
+        let out = send(&layer, &upstream, request).await;
+        assert_eq!(ended(&out), Some((Ended::NotSafe, 1)));
+        let seen = upstream.seen();
+        assert!(!seen[0].headers.contains_key("idempotency-key"));
+    }
+}
+
+/// A seed that makes jitter the same in every run must not make the keys of payments the same.
+#[tokio::test(start_paused = true)]
+async fn a_seed_does_not_make_keys_the_same() {
+    let upstream = Upstream::new();
+    for _ in 0..2 {
+        let layer = http()
+            .idempotency_keys(KeyForm::Bare)
+            .random(buttress_core::Random::seeded(1))
+            .build()
+            .unwrap();
+        send(&layer, &upstream, post("pay")).await.unwrap();
+    }
+    let seen = upstream.seen();
+    let key = |n: usize| &seen[n].headers["idempotency-key"];
+    assert_ne!(key(0), key(1));
+}

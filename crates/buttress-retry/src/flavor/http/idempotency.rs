@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use buttress_core::Random;
+use buttress_core::{DigestKey, Random};
 use buttress_http::Head;
 use http::{HeaderName, HeaderValue, Method, request::Parts};
 
@@ -18,13 +18,17 @@ pub enum KeyForm {
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 impl KeyForm {
-    /// One key for all attempts of a request that needs one and has none.
-    pub(super) fn add(self, parts: &mut Parts, random: &Random) {
-        if is_idempotent(&parts.method) || parts.headers.contains_key(IDEMPOTENCY_KEY) {
+    /// One key for all attempts of a request that needs one and has none. A tunnel needs none.
+    pub(super) fn add(self, parts: &mut Parts, random: &Random, secret: &DigestKey) {
+        if is_idempotent(&parts.method)
+            || parts.method == Method::CONNECT
+            || parts.headers.contains_key(IDEMPOTENCY_KEY)
+        {
             return;
         }
-        let key = self
-            .write(u128::from(random.up_to(u64::MAX)) << 64 | u128::from(random.up_to(u64::MAX)));
+        // Under a secret of this layer: a seed that makes jitter the same in every run does not make keys the same.
+        let drawn = (random.up_to(u64::MAX), random.up_to(u64::MAX));
+        let key = self.write(secret.digest(&drawn).as_u128());
         if let Ok(key) = HeaderValue::try_from(key) {
             parts.headers.insert(IDEMPOTENCY_KEY, key);
         }
@@ -89,7 +93,7 @@ mod tests {
                 request.headers_mut().insert(IDEMPOTENCY_KEY, key);
             }
             let mut parts = request.into_parts().0;
-            KeyForm::Bare.add(&mut parts, &random);
+            KeyForm::Bare.add(&mut parts, &random, &DigestKey::from_words(1, 2));
             parts
         };
         assert!(!has_key((&with(Method::GET, None)).into()));
