@@ -70,6 +70,10 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
     #[doc(hidden)]
     fn judge(&self, call: &Self::Call, answer: &Result<Rsp, Failed<E>>) -> Judged;
 
+    /// Whether a response is no word of the upstream, but a refusal of this side.
+    #[doc(hidden)]
+    fn is_refused_here(response: &Self::Response) -> bool;
+
     /// Looks into a response whose head does not tell, for no longer than is left.
     #[doc(hidden)]
     fn look(

@@ -84,6 +84,7 @@ impl Call {
     /// An attempt was made, and this is what it came to. That a [`Judgment::Transient`] may be repeated is your word.
     pub fn attempted(&mut self, judgment: Judgment) -> Verdict {
         self.progress.attempts = self.progress.attempts.saturating_add(1);
+        self.settings.heard(judgment);
         let key = || Digest::from_u128(0);
         let verdict = self
             .settings

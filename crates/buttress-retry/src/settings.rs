@@ -146,6 +146,17 @@ impl Settings {
         }
     }
 
+    /// The budget hears how an attempt ended, unless it was refused on this side: that says nothing of the upstream.
+    pub(crate) fn heard(&self, judgment: Judgment) {
+        if judgment == Judgment::Success {
+            self.budget.succeeded();
+        }
+        // gRPC's throttling counts a server that wants no retry as a failure, too.
+        if judgment.is_retryable() || judgment == Judgment::GiveUp {
+            self.budget.failed();
+        }
+    }
+
     /// What to do after an attempt of which it is known how it ended.
     pub(crate) fn after(
         &self,
@@ -156,13 +167,6 @@ impl Settings {
     ) -> Verdict {
         let now = self.now();
         progress.parked_since = None;
-        if judgment == Judgment::Success {
-            self.budget.succeeded();
-        }
-        // gRPC's throttling counts a server that wants no retry as a failure, too.
-        if judgment.is_retryable() || judgment == Judgment::GiveUp {
-            self.budget.failed();
-        }
         // A closure may have waits for the retries that there can be, and no others.
         let backoff = if judgment.is_retryable() && progress.attempts < self.terms.max_attempts {
             self.backoff

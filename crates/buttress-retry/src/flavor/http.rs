@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ::http::{HeaderName, HeaderValue, Request, Response, request::Parts};
 use buttress_core::{Digest, Random, Sleep};
-use buttress_http::{Head, Protocol};
+use buttress_http::{Head, LocalRefusal, Protocol};
 use bytes::Bytes;
 use http_body::Body;
 
@@ -206,6 +206,10 @@ where
             Err(Failed::Inner(error)) => Judged::Known(self.errors.classify_error(error)),
             Err(Failed::TimedOut | Failed::Parked(_)) => Judged::Known(Judgment::TRANSIENT),
         }
+    }
+
+    fn is_refused_here(response: &Self::Response) -> bool {
+        LocalRefusal::of(response).is_some()
     }
 
     fn look(

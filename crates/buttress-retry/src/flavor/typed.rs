@@ -99,6 +99,10 @@ where
         })
     }
 
+    fn is_refused_here(_response: &Rsp) -> bool {
+        false
+    }
+
     /// Never asked for: the classifier has seen the whole response.
     fn look(
         &self,

@@ -141,9 +141,16 @@ where
     }
 
     /// What to do after an answer; the next attempt, if there is one.
-    fn decide(&mut self, judgment: Judgment) -> Result<(Duration, Attempt<Req, F>), Ended> {
+    fn decide(
+        &mut self,
+        judgment: Judgment,
+        is_ours: bool,
+    ) -> Result<(Duration, Attempt<Req, F>), Ended> {
         let (settings, flavor) = (&self.shared.settings, &self.shared.flavor);
         let call = &self.call;
+        if !is_ours {
+            settings.heard(judgment);
+        }
         let may = (flavor.is_safe(call, judgment), flavor.can_repeat(call));
         match settings.after(&mut self.progress, judgment, may, || flavor.key(call)) {
             Verdict::Stop(ended) => Err(ended),
@@ -216,7 +223,8 @@ where
                     if let Err(Failed::Parked(_)) = answer {
                         return Poll::Ready(held.finish(answer, Ended::Parked));
                     }
-                    let (after, attempt) = match held.decide(judgment) {
+                    let is_ours = answer.as_ref().is_ok_and(F::is_refused_here);
+                    let (after, attempt) = match held.decide(judgment, is_ours) {
                         Ok(next) => next,
                         Err(ended) => return Poll::Ready(held.finish(answer, ended)),
                     };

@@ -112,3 +112,25 @@ async fn services_and_clones_share_it() {
     }
     assert_eq!(retries, 10);
 }
+
+/// A refusal of this side says nothing of the server that gRPC's throttling is about.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_this_side_takes_no_token() {
+    let layer = http()
+        .max_attempts(2)
+        .budget(Budget::throttling(4, 0.5).unwrap())
+        .build()
+        .unwrap();
+    let refused = || {
+        let mut response = crate::support::answer(503);
+        buttress_http::LocalRefusal::new(None).mark(&mut response);
+        response
+    };
+    for _ in 0..4 {
+        let upstream = Upstream::new().answers(refused()).answers(refused());
+        assert_eq!(
+            ended(&send(&layer, &upstream, get()).await),
+            Some((Ended::Attempts, 2))
+        );
+    }
+}
