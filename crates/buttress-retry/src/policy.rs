@@ -50,8 +50,10 @@ impl RetryPolicy {
     /// A call begins.
     #[must_use]
     pub fn begin(&self) -> Call {
+        let progress = self.settings.begin();
+        self.settings.called(progress.started);
         Call {
-            progress: self.settings.begin(),
+            progress,
             settings: Arc::clone(&self.settings),
         }
     }

@@ -72,6 +72,7 @@ where
         match settings.passage(&mut held.progress, now, || flavor.key(&held.call)) {
             Passage::Go => {
                 held.progress.attempts = 1;
+                settings.called(now);
                 let told = Told {
                     number: 1,
                     left: held.progress.time_left(now),

@@ -82,14 +82,20 @@ impl Settings {
     #[inline]
     pub(crate) fn begin(&self) -> Progress {
         let now = self.now();
+        let mut progress = Progress::starting(now);
+        progress.within(self.total_timeout);
+        progress
+    }
+
+    /// The first attempt of a call is made. One that is refused before a parked upstream earns no retries, for the
+    /// upstream would have to bear them.
+    #[inline]
+    pub(crate) fn called(&self, now: Tick) {
         if self.budget_on_our_clock {
             self.budget.called_at(now);
         } else {
             self.budget.called();
         }
-        let mut progress = Progress::starting(now);
-        progress.within(self.total_timeout);
-        progress
     }
 
     /// How long the next attempt may take, if there is a limit.

@@ -188,6 +188,9 @@ where
         let (settings, progress) = (&self.shared.settings, &mut self.progress);
         progress.attempts = progress.attempts.saturating_add(1);
         let now = settings.now();
+        if progress.attempts == 1 {
+            settings.called(now);
+        }
         let told = Told {
             number: progress.attempts,
             left: progress.time_left(now),

@@ -134,3 +134,24 @@ async fn a_refusal_of_this_side_takes_no_token() {
         );
     }
 }
+
+/// What a parked upstream never sees earns no retries, which it would have to bear when it is back.
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_not_made_earn_nothing() {
+    let layer = http()
+        .budget(Budget::ratio(0.5).per_second(0).build().unwrap())
+        .build()
+        .unwrap();
+    let refusal = crate::support::too_many("600");
+    send(&layer, &Upstream::new().answers(refusal), get())
+        .await
+        .unwrap();
+    for _ in 0..100 {
+        let out = send(&layer, &Upstream::new(), get()).await;
+        assert_eq!(ended(&out), Some((Ended::Parked, 0)));
+    }
+    layer.unpark_all();
+    let upstream = Upstream::new().says(500).says(500);
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(ended(&out), Some((Ended::Budget, 2)));
+}
