@@ -162,7 +162,7 @@ impl<For> RetryBuilder<For> {
     }
 
     /// What is waited on; tokio's timer if not given.
-    pub fn sleep(mut self, timer: impl Sleep) -> Self {
+    pub fn timer(mut self, timer: impl Sleep) -> Self {
         self.options.timer = Arc::new(timer);
         self
     }

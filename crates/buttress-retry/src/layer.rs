@@ -281,8 +281,8 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
     }
 
     /// What dates on the wire are reckoned on; the system's clock if not given.
-    pub fn wall_clock(mut self, clock: Arc<dyn WallClock>) -> Self {
-        self.options().wall_clock = clock;
+    pub fn wall_clock(mut self, clock: impl WallClock) -> Self {
+        self.options().wall_clock = Arc::new(clock);
         self
     }
 

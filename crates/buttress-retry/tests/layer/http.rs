@@ -95,7 +95,7 @@ async fn the_servers_word_comes_first() {
     for (refusal, wait) in cases {
         let said = format!("{refusal:?}");
         let upstream = Upstream::new().answers(refusal);
-        let layer = http().wall_clock(Arc::new(In1994)).build().unwrap();
+        let layer = http().wall_clock(In1994).build().unwrap();
         assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
         assert_eq!(upstream.times(), [NOW, wait], "{said}");
     }
