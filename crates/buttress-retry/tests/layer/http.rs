@@ -320,3 +320,20 @@ async fn a_hint_that_is_silenced_says_nothing() {
     send(&layer, &upstream, get()).await.unwrap();
     assert_eq!(upstream.times(), [NOW, 100 * MS], "the backoff's wait");
 }
+
+/// Servers that cut fractions of a second off say zero for every wait below one: it is no invitation to spin.
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_zero_says_nothing() {
+    let unavailable = || with(answer(503), "retry-after", "0");
+    for (refusal, times) in [
+        (too_many("0"), [NOW, S]),
+        (unavailable(), [NOW, S]),
+        (with(answer(500), "retry-after", "0"), [NOW, 100 * MS]),
+    ] {
+        let upstream = Upstream::new().answers(refusal);
+        send(&http().build().unwrap(), &upstream, get())
+            .await
+            .unwrap();
+        assert_eq!(upstream.times(), times);
+    }
+}

@@ -1,5 +1,7 @@
 //! What a head tells.
 
+use std::time::Duration;
+
 use buttress_http::{Advice, GrpcCode, Head, LocalRefusal, Protocol, RateLimitInfo, grpc_status};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use http_body::Body;
@@ -139,13 +141,14 @@ pub(super) fn of_info(info: &RateLimitInfo, status: StatusCode) -> Judgment {
         return match verdict.advice {
             // There is nowhere else to go from here: that is for the layers further out.
             Advice::RetryAfter(retry_after) | Advice::GoElsewhere(retry_after) => {
+                let retry_after = retry_after.filter(is_told);
                 Judgment::Throttled { retry_after }
             }
             _ => Judgment::GiveUp,
         };
     }
     if info.should_retry() == Some(true) || may_pass(status) {
-        let retry_after = info.retry_after();
+        let retry_after = info.retry_after().filter(is_told);
         Judgment::Transient { retry_after }
     } else if status.is_server_error() {
         Judgment::NotRetryable
@@ -153,6 +156,11 @@ pub(super) fn of_info(info: &RateLimitInfo, status: StatusCode) -> Judgment {
         // The upstream did its work, be the answer a welcome one or not.
         Judgment::Success
     }
+}
+
+/// Zero is said for what is below a second, and by clocks that are behind: who took it at its word would spin.
+const fn is_told(wait: &Duration) -> bool {
+    !wait.is_zero()
 }
 
 fn may_pass(status: StatusCode) -> bool {
