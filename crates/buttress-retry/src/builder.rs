@@ -134,7 +134,7 @@ impl<For> RetryBuilder<For> {
         self
     }
 
-    /// The longest time for which all callers are held back; 5 min if not given. After it one of them finds out whether
+    /// The longest time for which all callers are held back; 5 min if not given. After it they find out, spread, whether
     /// the upstream still means it.
     pub fn max_park(mut self, span: Duration) -> Self {
         self.options.terms.max_park = span;

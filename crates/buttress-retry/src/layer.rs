@@ -77,7 +77,7 @@ impl RetryLayer {
 }
 
 impl<F> RetryLayer<F> {
-    /// Lets everybody call every upstream again, whatever it asked for.
+    /// Lets everybody call every upstream again, whatever it asked for. Who waits already waits on.
     pub fn unpark_all(&self) {
         if let Some(parks) = &self.shared.settings.parks {
             parks.clear_all();
@@ -95,7 +95,7 @@ impl<P, C> RetryLayer<Http<P, C>> {
         parks.time_left(flavor.options().key_of(head), now)
     }
 
-    /// Lets everybody call the upstream again that a request is for.
+    /// Lets everybody call the upstream again that a request is for. Who waits already waits on.
     pub fn unpark(&self, head: &Head) {
         let Shared { settings, flavor } = &*self.shared;
         if let Some(parks) = &settings.parks {

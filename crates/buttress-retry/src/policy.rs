@@ -42,7 +42,8 @@ pub struct RetryPolicy {
 pub struct Alone(());
 
 impl RetryPolicy {
-    /// A policy in the making. Timeouts of attempts, and waiting, are the caller's.
+    /// A policy in the making. Timeouts of attempts, and waiting, are the caller's, and it holds nobody back: of parks it
+    /// only tells its observer.
     pub fn builder() -> RetryBuilder<Alone> {
         RetryBuilder::starting_with(Alone(()))
     }
