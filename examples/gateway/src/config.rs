@@ -1,8 +1,9 @@
 //! The configuration file: TOML, read strictly.
 //!
 //! Every key is known or it is an error, and every error names file, line, field and reason:
-//! `gateway.toml:7: limits.per_ip.quota: ...`. What [`parse`] accepts can be built: it builds
-//! the limits themselves as its last check.
+//! `gateway.toml:7: limits.per_ip.quota: ...`. What [`parse`] accepts can be built: it builds limits,
+//! caches, retries and circuits itself, without their memory. Files and addresses that are named in it are
+//! looked at when the gateway starts.
 //!
 //! `gateway.toml` beside this crate's manifest shows every key with its default.
 
