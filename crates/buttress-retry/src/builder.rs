@@ -8,7 +8,7 @@ use buttress_core::{
 use crate::{
     Backoff, Budget, Event, Exponential,
     budget::Ratio,
-    decide::{Spread, Terms},
+    decide::{LONGEST, Spread, Terms},
     parks::Parks,
     settings::Settings,
 };
@@ -40,9 +40,6 @@ const MOST_ATTEMPTS: u32 = 100;
 
 /// As many upstreams can be told apart.
 const MOST_PARKS: usize = 1 << 20;
-
-/// A time that is more than zero and at most this can be told apart from a mistake.
-const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl<For> RetryBuilder<For> {
     pub(crate) fn starting_with(made: For) -> Self {
@@ -251,7 +248,7 @@ impl Options {
     }
 }
 
-fn at_most_a_year(field: &'static str, span: Duration) -> Result<(), ConfigError> {
+pub(crate) fn at_most_a_year(field: &'static str, span: Duration) -> Result<(), ConfigError> {
     if span.is_zero() || span > LONGEST {
         let given = format!("{span:?}");
         return Err(ConfigError::new(

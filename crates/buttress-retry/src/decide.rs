@@ -6,6 +6,9 @@ use buttress_core::{ConfigError, Random, Tick, jitter};
 
 use crate::{Ended, Judgment};
 
+/// The longest time that anything can be set to.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,15 +51,15 @@ impl Spread {
     }
 
     pub(crate) fn check(self) -> Result<(), ConfigError> {
-        if (0.0..=10.0).contains(&self.fraction) {
-            Ok(())
-        } else {
-            Err(ConfigError::new(
-                "spread",
-                self.fraction,
-                "a fraction from 0 to 10",
-            ))
+        if !(0.0..=10.0).contains(&self.fraction) {
+            let expected = "a fraction from 0 to 10";
+            return Err(ConfigError::new("spread", self.fraction, expected));
         }
+        if self.at_least > LONGEST {
+            let given = format!("{:?}", self.at_least);
+            return Err(ConfigError::new("spread", given, "at most a year"));
+        }
+        Ok(())
     }
 }
 

@@ -298,6 +298,7 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
             let given = format!("{codes:?}");
             return Err(ConfigError::new("codes", given, "at least one, and not OK"));
         }
+        self.made.flavor.options().check()?;
         let (settings, LayerFor { flavor }) = self.parts()?;
         Ok(RetryLayer {
             shared: Arc::new(Shared { settings, flavor }),

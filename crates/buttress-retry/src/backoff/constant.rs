@@ -1,14 +1,23 @@
 use std::time::Duration;
 
-use buttress_core::Random;
+use buttress_core::{ConfigError, Random};
 
 use super::Backoff;
+use crate::decide::LONGEST;
 
 /// Always the same, without jitter. Callers that fail together come back together: choose it for tests, and where
 /// there is one caller.
 impl Backoff for Duration {
     fn delay(&self, _retry: u32, _previous: Option<Self>, _random: &Random) -> Self {
         *self
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if *self > LONGEST {
+            let given = format!("{self:?}");
+            return Err(ConfigError::new("backoff", given, "at most a year"));
+        }
+        Ok(())
     }
 }
 

@@ -52,6 +52,10 @@ impl Ratio {
         }
         let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let floor = u128::from(per_second) * window.as_nanos() / 1_000_000_000;
+        if per_second > 0 && floor == 0 {
+            let expected = "0, or at least one in each window: more a second, or a longer window";
+            return Err(ConfigError::new("per_second", per_second, expected));
+        }
         Ok(Self {
             // At most 100,000.
             ratio: parts.round() as u64,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use buttress_core::ConfigError;
-use buttress_http::GrpcCode;
-use buttress_retry::{Exponential, Http, LayerFor, RetryBuilder, RetryLayer, RetryPolicy};
+use buttress_http::{BodyHints, GrpcCode};
+use buttress_retry::{Budget, Exponential, Http, LayerFor, RetryBuilder, RetryLayer, RetryPolicy};
 
 use crate::support::{MS, S};
 
@@ -35,6 +35,23 @@ fn every_field_is_checked() {
     assert_eq!(field(|b| b.throttled_wait(61 * S)), "throttled_wait");
     assert_eq!(field(|b| b.spread(-1.0, S)), "spread");
     assert_eq!(field(|b| b.spread(f64::NAN, S)), "spread");
+    assert_eq!(field(|b| b.spread(0.5, Duration::MAX)), "spread");
+    assert_eq!(field(|b| b.backoff(Duration::MAX)), "backoff");
+    assert_eq!(field(|b| b.drain(1, Duration::ZERO)), "drain");
+    assert_eq!(
+        field(|b| b.body_hints(BodyHints::default(), Duration::MAX)),
+        "body_hints"
+    );
+    assert_eq!(
+        field(|b| b.await_trailers(0, S, |_| true)),
+        "await_trailers"
+    );
+    assert_eq!(
+        field(|b| b.await_trailers(1, Duration::ZERO, |_| true)),
+        "await_trailers"
+    );
+    let budget = Budget::ratio(0.1).per_second(2).over(400 * MS).build();
+    assert_eq!(budget.unwrap_err().field(), "per_second");
     assert_eq!(field(|b| b.max_parks(usize::MAX)), "max_parks");
     let codes = |codes: &[GrpcCode]| RetryLayer::grpc(codes.iter().copied()).build().map(drop);
     assert_eq!(codes(&[]).unwrap_err().field(), "codes");

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use buttress_core::{
-    Digest, DigestKey, ExtractKey,
+    ConfigError, Digest, DigestKey, ExtractKey,
     clock::{SystemWallClock, WallClock},
 };
 use buttress_http::{BodyHints, GrpcCode, Head, Protocol};
@@ -12,7 +12,7 @@ use super::{
     idempotency::{has_key, is_idempotent},
     key::UpstreamAndCredential,
 };
-use crate::Judgment;
+use crate::{Judgment, builder::at_most_a_year};
 
 pub(crate) type Classifier = Arc<dyn Fn(StatusCode, &HeaderMap) -> Option<Judgment> + Send + Sync>;
 pub(crate) type Which = Arc<dyn Fn(&Head) -> bool + Send + Sync>;
@@ -36,6 +36,22 @@ pub(crate) struct Options {
     pub(crate) trailers: Option<Trailers>,
     pub(crate) discard: DiscardLimits,
     pub(crate) wall_clock: Arc<dyn WallClock>,
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        at_most_a_year("body_hints", self.look_within)?;
+        if self.discard.bytes > 0 {
+            at_most_a_year("drain", self.discard.within)?;
+        }
+        match &self.trailers {
+            Some(Trailers { max_bytes: 0, .. }) => {
+                Err(ConfigError::new("await_trailers", "0 bytes", "at least 1"))
+            }
+            Some(trailers) => at_most_a_year("await_trailers", trailers.within),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Whose trailers are awaited, and how far.
