@@ -45,12 +45,16 @@ impl<S> CacheService<S> {
             Poll::Pending => Pin::new(&mut enough).poll(cx).map(|()| Heard::GoOn),
         })
         .await;
-        if let Heard::News(news) = heard {
-            let head = RequestHead::new(request.method(), request.headers());
-            if let Some(response) = self.shared.take_part(&head, &news, &plan, seat) {
-                self.shared.tell(&Event::Collapsed);
-                return Ok(response);
+        match heard {
+            Heard::News(news) => {
+                let head = RequestHead::new(request.method(), request.headers());
+                if let Some(response) = self.shared.take_part(&head, &news, &plan, seat) {
+                    self.shared.tell(&Event::Collapsed);
+                    return Ok(response);
+                }
             }
+            // Kept, it would be one more reader to wait for, who never reads.
+            Heard::GoOn => drop(seat),
         }
         self.shared.tell(&Event::NotCollapsed);
         poll_fn(|cx| self.inner().poll_ready(cx)).await?;

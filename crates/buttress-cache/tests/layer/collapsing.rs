@@ -230,3 +230,30 @@ async fn who_is_cut_off_for_being_slow_is_told_and_the_rest_goes_on() {
     let error = slow.collect().await.unwrap_err();
     assert!(error.is_too_slow(), "{error}");
 }
+
+/// Who has gone on alone reads nothing here, and so must not hold back those who do.
+#[tokio::test(start_paused = true)]
+async fn who_went_on_alone_holds_nobody_back() {
+    let wait = Duration::from_secs(3);
+    let builder = CacheLayer::shared()
+        .capacity(1 << 20)
+        .largest_entry(64 << 10)
+        .collapse_wait(wait);
+    let mut setup = Setup::with(builder);
+    let (leader, _follower) = (setup.get("/a"), setup.get("/a"));
+    let first = setup.call().await;
+    tokio::time::sleep(wait + Duration::from_millis(1)).await;
+    let _second = setup.call().await;
+    let (mut origin, response) = streaming(&[FRESH]);
+    first.answer(response);
+    let body = leader.await.unwrap().unwrap().into_body();
+    let read = tokio::spawn(body.collect());
+    let clock = TokioClock::starting_now();
+    for _ in 0..64 {
+        origin.send_data(vec![b'x'; 32 << 10].into()).await.unwrap();
+    }
+    drop(origin);
+    let whole = read.await.unwrap().unwrap().to_bytes();
+    assert_eq!(whole.len(), 64 * (32 << 10));
+    assert_eq!(clock.now().as_nanos(), 0, "it was held back");
+}
