@@ -53,6 +53,7 @@ impl Cache {
     /// Where the store could not be asked.
     pub async fn clear(&self) -> Result<(), StoreError> {
         self.shared.epochs.advance_all();
+        self.shared.flights.close_all();
         self.shared.store.clear().wait().await
     }
 

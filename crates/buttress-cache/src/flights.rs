@@ -97,6 +97,18 @@ impl<N> Flights<N> {
         }
     }
 
+    /// Lets nobody else take part in the fetch of `key` that is under way.
+    pub(crate) fn close(&self, key: Digest) {
+        self.shard(key).remove(&key);
+    }
+
+    /// Lets nobody else take part in any.
+    pub(crate) fn close_all(&self) {
+        for shard in &self.shards {
+            lock(shard).clear();
+        }
+    }
+
     /// The answer of `key` turned out to be for all who ask, or not.
     pub(crate) fn learn(&self, key: Digest, shared: bool) {
         let slot = self.slot(key);

@@ -100,10 +100,12 @@ impl Shared {
         self.update(key, old, Some(stale), epoch)
     }
 
-    /// Forgets what is stored under `key`, and what is on its way there.
+    /// Forgets what is stored under `key`, and what is on its way there: it is not stored, and whoever asks
+    /// from now on does not wait for it.
     #[must_use]
     pub(crate) fn invalidate(self: &Arc<Self>, key: Digest) -> Rest {
         self.epochs.advance(key);
+        self.flights.close(key);
         let gone = self.store.invalidate(key);
         self.then(gone, |shared, was_there| {
             if was_there {

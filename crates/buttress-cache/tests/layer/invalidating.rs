@@ -85,3 +85,26 @@ async fn an_answer_to_post_may_be_one_to_get() {
     assert_eq!(read(setup.ask(empty(get("/a")))).await.body, "answer");
     setup.origin_is_left_alone().await;
 }
+
+/// Who asks after a change must see it, and so cannot take part in what was asked for before.
+#[tokio::test(start_paused = true)]
+async fn who_asks_after_a_change_does_not_wait_for_what_is_from_before() {
+    for clear in [false, true] {
+        let mut setup = Setup::shared();
+        let asked = setup.get("/a");
+        let call = setup.call().await;
+        if clear {
+            setup.cache.clear().await.unwrap();
+        } else {
+            send(&mut setup, "PUT", status(204, &[], "")).await;
+        }
+        let after = setup.get("/a");
+        let mut calls = setup.calls().await;
+        assert_eq!(calls.len(), 1, "clear: {clear}");
+        call.answer(answer(&[FRESH], "from before"));
+        assert_eq!(read(asked).await.body, "from before");
+        calls.remove(0).answer(answer(&[FRESH], "from after"));
+        assert_eq!(read(after).await.body, "from after");
+        assert_eq!(setup.hit("/a").await.body, "from after");
+    }
+}
