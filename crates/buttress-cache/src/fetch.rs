@@ -11,6 +11,7 @@ use std::{
 };
 
 use buttress_core::Digest;
+use buttress_http::LocalRefusal;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -82,6 +83,14 @@ where
 }
 
 type Asking<B, E> = Option<oneshot::Sender<Reply<B, E>>>;
+
+/// A refusal (ours, or a 429 and its kin) tells of whoever was refused, and nothing of the target.
+const fn is_about_who_asked(why: NotStored) -> bool {
+    matches!(
+        why,
+        NotStored::LocalRefusal | NotStored::Rules(rfc9111::Refusal::NeverStored)
+    )
+}
 
 /// Whoever asked may have left: then nobody is told.
 fn reply<B: Body, E>(asking: Asking<B, E>, reply: Reply<B, E>) {
@@ -208,7 +217,13 @@ impl Fetch {
                 Validated::Stale => {
                     return self.stale(&stored, Some(response.status()), now, asking);
                 }
-                Validated::Forward => return self.pass(response, asking),
+                Validated::Forward => {
+                    if response.status().is_server_error() && LocalRefusal::of(&response).is_none()
+                    {
+                        self.learn(false);
+                    }
+                    return self.pass(response, asking);
+                }
                 Validated::Refetch => {
                     let rest = self.unrelated(&stored, now, asking);
                     return finish(rest).await;
@@ -221,7 +236,11 @@ impl Fetch {
                         Err(why) => why,
                     };
                     // What it replaces must not be served any more.
-                    let rest = self.shared.update(self.key, &stored, None, &self.epoch);
+                    let rest = match refused {
+                        // The origin was not asked.
+                        NotStored::LocalRefusal => None,
+                        _ => self.shared.update(self.key, &stored, None, &self.epoch),
+                    };
                     self.refuse(refused, response, asking);
                     return finish(rest).await;
                 }
@@ -291,7 +310,17 @@ impl Fetch {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         self.shared.tell(&Event::NotStored { why });
+        if !is_about_who_asked(why) {
+            self.learn(false);
+        }
         self.pass(response, asking);
+    }
+
+    /// Remembers whether the answer is for all who ask, unless it was to demands of one request's own.
+    fn learn(&self, for_all: bool) {
+        if for_all || self.asked.head().is_plain() {
+            self.shared.flights.learn(self.key, for_all);
+        }
     }
 
     /// Hands the answer on as it is; everybody else goes on alone.
@@ -300,7 +329,6 @@ impl Fetch {
         B: Body,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.shared.flights.learn(self.key, false);
         let status = self.status().status(response.status().as_u16());
         self.shared.mark(&status, &mut response);
         reply(asking, Reply::Answered(response.map(CacheBody::inner)));
@@ -318,7 +346,7 @@ impl Fetch {
     {
         let shared = Arc::clone(&self.shared);
         let for_all = storing.is_for_all(&shared, &self.asked);
-        shared.flights.learn(self.key, for_all);
+        self.learn(for_all);
         if !for_all {
             // Those who wait already see for themselves.
             self.lead.close();

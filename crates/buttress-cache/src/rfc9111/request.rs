@@ -82,6 +82,14 @@ impl<'a> RequestHead<'a> {
         matches!(*self.method, Method::GET | Method::HEAD)
     }
 
+    /// Whether it is a GET without demands of its own, whose answer others would get, too.
+    pub(crate) fn is_plain(&self) -> bool {
+        let fields = self.fields;
+        *self.method == Method::GET
+            && !(fields.range || fields.if_none_match || fields.if_modified_since)
+            && self.directives == RequestDirectives::default()
+    }
+
     /// The range of bytes that it asks for. Range is defined for GET only (RFC 9110 §14.2).
     pub(super) fn range(&self) -> Option<ByteRange> {
         match self.fields.range && *self.method == Method::GET {

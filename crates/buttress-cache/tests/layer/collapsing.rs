@@ -257,3 +257,19 @@ async fn who_went_on_alone_holds_nobody_back() {
     assert_eq!(whole.len(), 64 * (32 << 10));
     assert_eq!(clock.now().as_nanos(), 0, "it was held back");
 }
+
+/// What one request asks for itself says nothing of the answers that others get.
+#[tokio::test(start_paused = true)]
+async fn a_request_with_demands_of_its_own_teaches_nothing_of_others() {
+    for demand in ["no-cache", "no-store", "max-age=0"] {
+        let mut setup = Setup::shared();
+        let asked = setup.ask(empty(get("/a").header("cache-control", demand)));
+        let call = setup.call().await;
+        setup.wall.pass(1);
+        call.answer(answer(&[FRESH], "mine"));
+        read(asked).await;
+        setup.wall.pass(100);
+        let _asked: Vec<_> = (0..5).map(|_| setup.get("/a")).collect();
+        assert_eq!(setup.calls().await.len(), 1, "{demand}");
+    }
+}

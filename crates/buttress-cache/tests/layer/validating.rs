@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use buttress_cache::CacheLayer;
+use buttress_http::LocalRefusal;
 
 use crate::support::{Setup, answer, empty, get, read, settle, status};
 
@@ -245,4 +246,22 @@ async fn only_if_cached_asks_nobody() {
         .fill("/a", answer(&[fresh("max-age=60")], "body"))
         .await;
     assert_eq!(read(setup.ask(only())).await.body, "body");
+}
+
+/// A refusal of our own is no word of the origin's about what is stored.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_our_own_while_validating_outdates_nothing() {
+    for code in [403, 429, 503] {
+        let mut setup = Setup::shared();
+        let old = answer(&[fresh("max-age=60"), ETAG], "old");
+        setup.fill("/a", old).await;
+        let asked = setup.ask(empty(get("/a").header("cache-control", "no-cache")));
+        let mut refused = status(code, &[], "not now");
+        LocalRefusal::new(None).mark(&mut refused);
+        setup.call().await.answer(refused);
+        assert_eq!(read(asked).await.status, code);
+        let _asked = setup.get("/a");
+        setup.origin_is_left_alone().await;
+        assert_eq!(setup.cache.stats().hits, 1);
+    }
 }
