@@ -123,9 +123,7 @@ fn decide(
         if directives.private {
             return Err(Refusal::Private);
         }
-        let allowed =
-            directives.public || directives.must_revalidate || directives.s_maxage.is_some();
-        if request.fields().authorization && !allowed {
+        if request.fields().authorization && !directives.allows_authorization() {
             return Err(Refusal::Authorization);
         }
     }

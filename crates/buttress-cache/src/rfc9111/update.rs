@@ -48,10 +48,13 @@ pub(super) fn freshen(
         false => Ok(stored.vary().clone()),
     };
     let directives = &governing.directives;
+    // The fields of an answer are not to be shared either, if it is not.
+    let for_one = directives.private
+        || (request.fields().authorization && !directives.allows_authorization());
     let keep = vary.is_ok()
         && (directives.must_understand || !directives.no_store)
         && !request.directives().no_store
-        && !(options.shared && directives.private);
+        && !(options.shared && for_one);
     let vary = vary.unwrap_or_else(|_| stored.vary().clone());
     let head = StoredHead::keep(
         options,

@@ -265,3 +265,34 @@ async fn a_refusal_of_our_own_while_validating_outdates_nothing() {
         assert_eq!(setup.cache.stats().hits, 1);
     }
 }
+
+/// Storing the fields of an answer is storing of it (RFC 9111 §3.5).
+#[tokio::test(start_paused = true)]
+async fn what_validates_for_one_user_tells_the_others_nothing() {
+    let mut setup = Setup::shared();
+    let old = answer(&[fresh("max-age=60"), ETAG], "old");
+    setup.fill("/a", old).await;
+    setup.wall.pass(61);
+    let asked = setup.ask(empty(get("/a").header("authorization", "Bearer alice")));
+    let fields = [fresh("max-age=60"), ETAG, ("x-user", "alice")];
+    setup.call().await.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.one("x-user"), Some("alice"));
+    let other = setup.get("/a");
+    for call in setup.calls().await {
+        call.answer(answer(&[fresh("max-age=60"), ETAG], "new"));
+    }
+    assert_eq!(read(other).await.one("x-user"), None);
+
+    let head = crate::support::method(http::Method::HEAD, "/a");
+    let head = head
+        .header("authorization", "Bearer alice")
+        .header("cache-control", "no-cache");
+    let asked = setup.ask(empty(head));
+    setup.call().await.answer(status(200, &fields, ""));
+    read(asked).await;
+    let other = setup.get("/a");
+    for call in setup.calls().await {
+        call.answer(answer(&[fresh("max-age=60"), ETAG], "new"));
+    }
+    assert_eq!(read(other).await.one("x-user"), None);
+}

@@ -91,6 +91,11 @@ impl ResponseDirectives {
         }
     }
 
+    /// Whether it may be shared although the request had Authorization (RFC 9111 §3.5).
+    pub(in super::super) fn allows_authorization(&self) -> bool {
+        self.public || self.must_revalidate || self.s_maxage.is_some()
+    }
+
     /// Whether it must not be used once it is stale, not even when the origin is gone (RFC 9111 §4.2.4).
     pub(in super::super) fn forbids_stale(&self, shared: bool) -> bool {
         self.no_cache
