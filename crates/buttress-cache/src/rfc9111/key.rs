@@ -20,14 +20,22 @@ impl<'a> Target<'a> {
     /// meant where the URI has none, as is usual for a server.
     ///
     /// `None` for what is not the target of a GET (`*`, CONNECT's), and where it is unclear whom the request is for:
-    /// several Host fields, or one that is no host; user information.
+    /// several Host fields, or one that is no host, or another than the URI's; user information.
     #[must_use]
     pub fn of(scheme: &'a str, uri: &'a Uri, headers: &'a HeaderMap) -> Option<Self> {
+        let scheme = uri.scheme_str().unwrap_or(scheme);
         let authority = match uri.authority() {
             Some(authority) => authority.as_str(),
             None => host(headers)?,
         };
-        Self::new(uri.scheme_str().unwrap_or(scheme), authority, uri)
+        // Who answers may go by the Host although the URI names another, and would answer for that.
+        if uri.authority().is_some() && headers.contains_key(HOST) {
+            let host = without_default_port(scheme, host(headers)?);
+            if !host.eq_ignore_ascii_case(without_default_port(scheme, authority)) {
+                return None;
+            }
+        }
+        Self::new(scheme, authority, uri)
     }
 
     /// The target that an absolute URI names. `None` for one that is not absolute.
@@ -152,7 +160,8 @@ mod tests {
     #[test]
     fn scheme_authority_path_and_query() {
         assert_eq!(of("/a?b", &["h"]).unwrap(), "https|h|/a?b");
-        assert_eq!(of("http://h:81/a?b", &["other"]).unwrap(), "http|h:81|/a?b");
+        assert_eq!(of("http://h:81/a?b", &["H:81"]).unwrap(), "http|h:81|/a?b");
+        assert_eq!(of("http://h/", &["h:80"]).unwrap(), "http|h|/");
         assert_eq!(of("/", &[]).unwrap(), "https||/");
         assert_eq!(of("http://h", &[]).unwrap(), "http|h|/");
     }
@@ -191,6 +200,10 @@ mod tests {
         assert_eq!(of("/", &["a/b"]), None);
         assert_eq!(of("/", &["user@a"]), None);
         assert_eq!(of("http://user@a/", &[]), None);
+        // Who answers may go by either.
+        assert_eq!(of("http://a/", &["b"]), None);
+        assert_eq!(of("http://a/", &["a", "a"]), None);
+        assert_eq!(of("http://a/", &["a:81"]), None);
         assert_eq!(key(Target::of_uri(&"/a".parse().unwrap())), None);
     }
 }
