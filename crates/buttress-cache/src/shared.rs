@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use buttress_core::{Digest, DigestKey, Executor, Sleep, clock::WallClock};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 
 use crate::{
@@ -60,6 +60,11 @@ impl Shared {
         let length = body.len() as u64;
         let reading = rfc9111::answer(head, entry.head(), length, now);
         let (code, mut headers) = rfc9111::answer_head(&reading, entry.head(), now);
+        if *head.method() == Method::HEAD && matches!(reading, Answer::Stored) && length > 0 {
+            // Servers that tell a body's length by the body would say that there is none.
+            let length = || HeaderValue::from(length);
+            headers.entry(CONTENT_LENGTH).or_insert_with(length);
+        }
         status.append(&self.settings.name, &mut headers);
         let bytes = match &reading {
             _ if *head.method() == Method::HEAD => Bytes::new(),

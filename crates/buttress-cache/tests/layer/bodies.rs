@@ -137,3 +137,14 @@ async fn odd_statuses_and_bytes_are_kept_as_they_are() {
         &b"\xff\x00"[..]
     );
 }
+
+/// Or a server that knows the length of every body from the body would say that there is none.
+#[tokio::test(start_paused = true)]
+async fn head_tells_the_length_of_what_get_has() {
+    let mut setup = Setup::shared();
+    setup.fill("/a", answer(&[FRESH], "body")).await;
+    let head = crate::support::method(http::Method::HEAD, "/a");
+    let read = read(setup.ask(crate::support::empty(head))).await;
+    assert_eq!((read.status, read.body.as_str()), (200, ""));
+    assert_eq!(read.one("content-length"), Some("4"));
+}
