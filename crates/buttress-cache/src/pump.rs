@@ -136,6 +136,7 @@ impl Storing {
         }
         // In steps, since the allocation grows in steps.
         let stepped = bytes.checked_next_power_of_two().unwrap_or(bytes);
+        let stepped = stepped.min(self.most);
         if bytes <= self.expected() || self.room.grow_to(stepped) {
             Ok(())
         } else {

@@ -72,3 +72,21 @@ async fn what_is_on_its_way_is_bounded_too() {
     assert!((1..8).contains(&stored), "{stored}");
     assert_eq!(setup.heard("NoRoom"), 8 - usize::try_from(stored).unwrap());
 }
+
+/// One of the largest finds room in any case, also where its length is not known beforehand.
+#[tokio::test(start_paused = true)]
+async fn the_largest_finds_room_without_a_length() {
+    let builder = CacheLayer::shared()
+        .capacity(80 << 10)
+        .largest_entry(20 << 10);
+    let mut setup = Setup::with(builder);
+    let asked = setup.get("/a");
+    let (mut origin, response) = crate::support::streaming(&[FRESH]);
+    setup.call().await.answer(response);
+    for _ in 0..18 {
+        origin.send_data(vec![b'x'; 1 << 10].into()).await.unwrap();
+    }
+    drop(origin);
+    assert_eq!(read(asked).await.body.len(), 18 << 10);
+    assert_eq!(setup.cache.stats().stored, 1);
+}
