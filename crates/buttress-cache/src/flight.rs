@@ -224,6 +224,19 @@ impl<N> Flight<N> {
         Poll::Pending
     }
 
+    /// Ends it if nobody sits here, so that nobody takes a seat that leads nowhere. Whether it did.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut state = self.lock();
+        let deserted = state.is_deserted();
+        if deserted && state.end.is_none() {
+            state.end = Some(End::Broken(BodyError::unfinished()));
+            if let Phase::Asked = state.phase {
+                state.phase = Phase::Dissolved;
+            }
+        }
+        deserted
+    }
+
     /// Cuts off those who have not read the first piece that is kept for them, if others have read
     /// everything.
     pub(crate) fn cut_off_the_slowest(&self) {

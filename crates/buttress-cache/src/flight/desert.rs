@@ -2,7 +2,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -61,17 +61,23 @@ impl<N> Attendance<N> {
     }
 
     fn poll_deserted(&mut self, cx: &mut Context<'_>) -> Poll<Deserted> {
-        if self.flight.poll_deserted(cx).is_pending() {
+        loop {
+            if self.flight.poll_deserted(cx).is_pending() {
+                self.running_out = None;
+                return Poll::Pending;
+            }
+            if let Some(grace) = self.grace {
+                let timer = self
+                    .running_out
+                    .get_or_insert_with(|| self.timer.sleep(grace));
+                ready!(std::pin::Pin::new(timer).poll(cx));
+            }
+            // Somebody may have come since.
+            if self.flight.give_up() {
+                return Poll::Ready(Deserted);
+            }
             self.running_out = None;
-            return Poll::Pending;
         }
-        let Some(grace) = self.grace else {
-            return Poll::Ready(Deserted);
-        };
-        let timer = self
-            .running_out
-            .get_or_insert_with(|| self.timer.sleep(grace));
-        std::pin::Pin::new(timer).poll(cx).map(|()| Deserted)
     }
 
     /// Waits until another piece of the body may come; who holds all others back for too long is cut off

@@ -245,6 +245,7 @@ async fn work_goes_on_for_the_time_of_grace_and_no_longer() {
         };
         let (done, ()) = tokio::join!(attendance.during(std::future::pending::<()>()), leave);
         assert_eq!(done, Err(Deserted));
+        assert!(flight.join().is_none(), "a seat that leads nowhere");
         assert_eq!(
             buttress_core::Clock::now(&began).as_nanos() / 1_000_000_000,
             60 + expected
