@@ -20,6 +20,7 @@ use crate::{
         self, Answer, CacheStatus, RequestHead, Reuse, Selection, Times, Unreachable, Validated,
     },
     shared::Shared,
+    store,
 };
 
 impl<S> CacheService<S> {
@@ -55,6 +56,12 @@ impl<S> CacheService<S> {
             }
             // Kept, it would be one more reader to wait for, who never reads.
             Heard::GoOn => drop(seat),
+        }
+        // Whose fetch it was, or somebody else, may have stored something meanwhile.
+        if let store::Answer::Now(variants) = self.shared.store.get(keys.key)
+            && let Some(response) = self.shared.at_once(&request, &variants)
+        {
+            return Ok(response);
         }
         self.shared.tell(&Event::NotCollapsed);
         poll_fn(|cx| self.inner().poll_ready(cx)).await?;

@@ -273,3 +273,19 @@ async fn a_request_with_demands_of_its_own_teaches_nothing_of_others() {
         assert_eq!(setup.calls().await.len(), 1, "{demand}");
     }
 }
+
+/// Somebody else's may be there by the time that one goes on.
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_alone_looks_into_the_store_once_more() {
+    let wait = Duration::from_secs(3);
+    let mut setup = Setup::with(CacheLayer::shared().collapse_wait(wait));
+    let (_leader, follower) = (setup.get("/a"), setup.get("/a"));
+    let _hangs = setup.call().await;
+    settle().await;
+    let uri = "http://example.com/a".parse().unwrap();
+    setup.cache.invalidate(&uri).await;
+    setup.fill("/a", answer(&[FRESH], "there")).await;
+    tokio::time::sleep(wait + Duration::from_millis(1)).await;
+    setup.origin_is_left_alone().await;
+    assert_eq!(read(follower).await.body, "there");
+}
