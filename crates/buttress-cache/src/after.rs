@@ -124,11 +124,14 @@ impl After {
         let (code, fields) = (response.status(), response.headers());
         let status = CacheStatus::forward(self.why).status(code.as_u16());
         match rfc9111::validated(&shared.options, &head, stored.head(), code, fields, times) {
-            Validated::Freshened { head: fresh, keep } => {
+            Validated::Freshened {
+                head: fresh,
+                upkeep,
+            } => {
                 shared.tell(&Event::Validated);
                 let entry = Arc::new(Entry::new(*fresh, stored.body().clone()));
-                let new = keep.then(|| Arc::clone(&entry));
-                shared.later(shared.update(self.keys.key, stored, new, &self.epoch));
+                let key = self.keys.key;
+                shared.later(shared.keep_up(key, stored, &entry, upkeep, &self.epoch));
                 Some(shared.answer(&head, &entry, times.responded, &status))
             }
             Validated::Stale => {

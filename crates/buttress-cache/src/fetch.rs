@@ -26,7 +26,7 @@ use crate::{
     keeping::{Rest, combined, finish},
     news::{Lead, News},
     pump::{Pump, Storing},
-    rfc9111::{self, CacheStatus, Forward, StoredHead, Times, Unreachable, Validated},
+    rfc9111::{self, CacheStatus, Forward, StoredHead, Times, Unreachable, Upkeep, Validated},
     shared::Shared,
     store::Entry,
 };
@@ -210,8 +210,8 @@ impl Fetch {
                 times,
             );
             match validated {
-                Validated::Freshened { head, keep } => {
-                    let rest = self.freshened(&stored, *head, keep, now, asking);
+                Validated::Freshened { head, upkeep } => {
+                    let rest = self.freshened(&stored, *head, upkeep, now, asking);
                     return finish(rest).await;
                 }
                 Validated::Stale => {
@@ -256,20 +256,19 @@ impl Fetch {
         &self,
         stored: &Arc<Entry>,
         head: StoredHead,
-        keep: bool,
+        upkeep: Upkeep,
         now: SystemTime,
         asking: Asking<B, E>,
     ) -> Rest {
         let shared = &self.shared;
         shared.tell(&Event::Validated);
         let entry = Arc::new(Entry::new(head, stored.body().clone()));
-        let new = keep.then(|| Arc::clone(&entry));
-        let rest = shared.update(self.key, stored, new, &self.epoch);
+        let rest = shared.keep_up(self.key, stored, &entry, upkeep, &self.epoch);
         let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
         let response = shared.answer(&self.asked.head(), &entry, now, &status);
         reply(asking, Reply::Answered(response));
         let body = entry.body().clone();
-        if keep {
+        if upkeep == Upkeep::Update {
             let flight = self.lead.flight();
             flight.tell_whole(Arc::new(News::Valid(entry)), body);
         }

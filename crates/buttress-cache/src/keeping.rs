@@ -9,7 +9,7 @@ use crate::{
     asked::Asked,
     epochs::Epoch,
     event::NotStored,
-    rfc9111::{self, Piece, StoredHead, Target},
+    rfc9111::{self, Piece, StoredHead, Target, Upkeep},
     shared::Shared,
     store::{Answer, Entry, StoreError, Variants},
 };
@@ -84,6 +84,23 @@ impl Shared {
         self.then(updated, move |shared, _| {
             shared.unless_outdated(key, &epoch)
         })
+    }
+
+    /// Does with `old` as its validation says; `fresh` is what it became.
+    #[must_use]
+    pub(crate) fn keep_up(
+        self: &Arc<Self>,
+        key: Digest,
+        old: &Arc<Entry>,
+        fresh: &Arc<Entry>,
+        upkeep: Upkeep,
+        epoch: &Epoch,
+    ) -> Rest {
+        match upkeep {
+            Upkeep::Update => self.update(key, old, Some(Arc::clone(fresh)), epoch),
+            Upkeep::Leave => None,
+            Upkeep::Remove => self.update(key, old, None, epoch),
+        }
     }
 
     /// What is stored under `key` is to be validated before it is used again.

@@ -62,5 +62,6 @@ pub use reuse::{Miss, Reuse, Served, miss, reuse};
 pub use select::{Selection, select};
 pub use storable::{Refusal, Store, store};
 pub use stored::{Incomplete, StoredHead, Times};
+pub use update::Upkeep;
 pub use validate::{Unreachable, Validated, completion, condition, unreachable, validated};
 pub use vary::Vary;

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, header::ETAG};
 use super::{
     Options, RequestHead, StoredHead, Times, freshness,
     stored::content_length,
-    update::{Freshened, freshen},
+    update::{Freshened, Upkeep, freshen},
 };
 
 /// What becomes of a stored answer to GET.
@@ -57,8 +57,10 @@ pub fn head_response(
     if !(tag && modified && length) {
         return HeadEffect::Stale;
     }
-    match freshen(options, request, stored, headers, times) {
-        Freshened { head, keep: true } => HeadEffect::Update(Box::new(head)),
-        Freshened { keep: false, .. } => HeadEffect::Stale,
+    let Freshened { head, upkeep } = freshen(options, request, stored, headers, times);
+    match upkeep {
+        Upkeep::Update => HeadEffect::Update(Box::new(head)),
+        Upkeep::Leave => HeadEffect::Nothing,
+        Upkeep::Remove => HeadEffect::Stale,
     }
 }

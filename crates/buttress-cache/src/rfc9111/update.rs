@@ -15,8 +15,22 @@ use super::{
 /// A stored response with the fields of a newer one about the same representation, as if it had come now.
 pub(super) struct Freshened {
     pub(super) head: StoredHead,
-    /// The newer fields do not forbid to keep it.
-    pub(super) keep: bool,
+    pub(super) upkeep: Upkeep,
+}
+
+/// What becomes of a stored response that was found to be still right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Upkeep {
+    /// It gets the newer fields.
+    Update,
+
+    /// It stays as it was. The newer fields are only for whom they answered, who asked with `no-store` or in a name of
+    /// their own: nobody may put anything out of the cache by asking so.
+    Leave,
+
+    /// It goes: the newer fields forbid to keep it.
+    Remove,
 }
 
 /// Every field of the update takes the place of the stored ones of its name, but for Content-Length and what is not kept
@@ -48,13 +62,19 @@ pub(super) fn freshen(
         false => Ok(stored.vary().clone()),
     };
     let directives = &governing.directives;
+    let forbidden = vary.is_err()
+        || (directives.no_store && !directives.must_understand)
+        || (options.shared && directives.private);
     // The fields of an answer are not to be shared either, if it is not.
-    let for_one = directives.private
-        || (request.fields().authorization && !directives.allows_authorization());
-    let keep = vary.is_ok()
-        && (directives.must_understand || !directives.no_store)
-        && !request.directives().no_store
-        && !(options.shared && for_one);
+    let for_one =
+        options.shared && request.fields().authorization && !directives.allows_authorization();
+    let upkeep = if forbidden {
+        Upkeep::Remove
+    } else if for_one || request.directives().no_store {
+        Upkeep::Leave
+    } else {
+        Upkeep::Update
+    };
     let vary = vary.unwrap_or_else(|_| stored.vary().clone());
     let head = StoredHead::keep(
         options,
@@ -66,5 +86,5 @@ pub(super) fn freshen(
         times,
     )
     .freshened(stored, update, times);
-    Freshened { head, keep }
+    Freshened { head, upkeep }
 }

@@ -8,8 +8,10 @@ use http::{
 };
 
 use super::{
-    Options, Part, RequestHead, StoredHead, Times, age::since, entity_tag, freshness,
-    update::freshen,
+    Options, Part, RequestHead, StoredHead, Times,
+    age::since,
+    entity_tag, freshness,
+    update::{Upkeep, freshen},
 };
 
 /// Makes a request that goes to the origin ask whether the stored response is still right (§4.3.1): its validators take
@@ -88,8 +90,8 @@ pub enum Validated {
         /// The new head.
         head: Box<StoredHead>,
 
-        /// Whether it may be kept: the answer might have brought `no-store`. Else what is stored goes, too.
-        keep: bool,
+        /// What becomes of what is stored: the answer might have brought `no-store`.
+        upkeep: Upkeep,
     },
 
     /// The answer is the client's, and what is stored stays as it is: the origin fails, or refuses this client.
@@ -128,7 +130,7 @@ pub fn validated(
             let freshened = freshen(options, request, stored, headers, times);
             Validated::Freshened {
                 head: Box::new(freshened.head),
-                keep: freshened.keep,
+                upkeep: freshened.upkeep,
             }
         } else {
             Validated::Refetch

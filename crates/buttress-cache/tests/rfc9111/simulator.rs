@@ -7,9 +7,9 @@ use std::{
 
 use buttress_cache::rfc9111::{
     Admission, Answer, Forward, HeadEffect, Miss, Options, Pass, Piece, RequestHead, Reuse,
-    Selection, Served, Store, StoredHead, Target, Times, Unreachable, Validated, admit, answer,
-    answer_head, combine, completion, condition, gateway_timeout, head_response, invalidate,
-    invalidated_uris, miss, reuse, select, store, unreachable, validated,
+    Selection, Served, Store, StoredHead, Target, Times, Unreachable, Upkeep, Validated, admit,
+    answer, answer_head, combine, completion, condition, gateway_timeout, head_response,
+    invalidate, invalidated_uris, miss, reuse, select, store, unreachable, validated,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
@@ -136,15 +136,21 @@ impl Simulator {
         };
         let clean = answered.clean;
         match validated(&self.options, &request, &head, status, &fields, times) {
-            Validated::Freshened { head, keep } => {
+            Validated::Freshened { head, upkeep } => {
+                let kept = match upkeep {
+                    Upkeep::Update => "freshened",
+                    Upkeep::Leave => "left",
+                    _ => "dropped",
+                };
                 let outcome = Outcome {
-                    kept: Some(if keep { "freshened" } else { "dropped" }.to_owned()),
+                    kept: Some(kept.to_owned()),
                     ..served(how, &request, &head, &body, times.responded)
                 };
                 let variants = self.entries.get_mut(&key(target)).unwrap();
-                match keep {
-                    true => variants[at] = (*head, body),
-                    false => drop(variants.remove(at)),
+                match upkeep {
+                    Upkeep::Update => variants[at] = (*head, body),
+                    Upkeep::Leave => {}
+                    _ => drop(variants.remove(at)),
                 }
                 outcome
             }
