@@ -6,7 +6,7 @@ use buttress_core::{
 };
 
 use crate::{
-    Backoff, Budget, Event, Exponential,
+    Backoff, Budget, Event, Exponential, LayerFor,
     budget::Ratio,
     decide::{LONGEST, Spread, Terms},
     parks::Parks,
@@ -97,13 +97,6 @@ impl<For> RetryBuilder<For> {
         self
     }
 
-    /// How long each attempt may take; for ever if not given. One that takes longer is dropped, and may be repeated where
-    /// that is safe. It is reckoned until the response's head, and costs an allocation for each attempt.
-    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.options.attempt_timeout = Some(timeout);
-        self
-    }
-
     /// How long a call may take, all attempts and waits included; for ever if not given. No wait goes past it: where
     /// the next attempt would come too late, there is none, and the answer in hand is returned at once.
     pub fn total_timeout(mut self, timeout: Duration) -> Self {
@@ -131,27 +124,6 @@ impl<For> RetryBuilder<For> {
         self
     }
 
-    /// The longest time for which all callers are held back; 5 min if not given. After it they find out, spread, whether
-    /// the upstream still means it.
-    pub fn max_park(mut self, span: Duration) -> Self {
-        self.options.terms.max_park = span;
-        self
-    }
-
-    /// How many upstreams can be parked at once; 1,000 if not given, at most 1,048,576 of about 150 bytes each. Where
-    /// there are more, those are forgotten that would be free next. With 0 nobody is parked.
-    pub fn max_parks(mut self, upstreams: usize) -> Self {
-        self.options.max_parks = upstreams;
-        self
-    }
-
-    /// Whether every request carries its [`Attempt`](crate::Attempt) and every response its
-    /// [`Report`](crate::Report), also where there is nothing special to tell; false if not given.
-    pub fn tell_always(mut self, tell: bool) -> Self {
-        self.options.tell_always = tell;
-        self
-    }
-
     /// The clock; [`TokioClock`] if not given, which follows tokio's paused time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Some(AnyClock::of(clock));
@@ -176,6 +148,12 @@ impl<For> RetryBuilder<For> {
         self
     }
 
+    /// Nobody is parked: who makes the attempts is not held back.
+    pub(crate) fn without_parks(mut self) -> Self {
+        self.options.max_parks = 0;
+        self
+    }
+
     /// The same policy for something else.
     pub(crate) fn map<Other>(self, other: impl FnOnce(For) -> Other) -> RetryBuilder<Other> {
         RetryBuilder {
@@ -186,6 +164,37 @@ impl<For> RetryBuilder<For> {
 
     pub(crate) fn parts(self) -> Result<(Settings, For), ConfigError> {
         Ok((self.options.checked()?, self.made))
+    }
+}
+
+/// What only a layer can do: it makes the attempts, and holds callers back.
+impl<F> RetryBuilder<LayerFor<F>> {
+    /// How long each attempt may take; for ever if not given. One that takes longer is dropped, and may be repeated where
+    /// that is safe. It is reckoned until the response's head, and costs an allocation for each attempt.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.options.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// The longest time for which all callers are held back; 5 min if not given. After it they find out, spread, whether
+    /// the upstream still means it.
+    pub fn max_park(mut self, span: Duration) -> Self {
+        self.options.terms.max_park = span;
+        self
+    }
+
+    /// How many upstreams can be parked at once; 1,000 if not given, at most 1,048,576 of about 150 bytes each. Where
+    /// there are more, those are forgotten that would be free next. With 0 nobody is parked.
+    pub fn max_parks(mut self, upstreams: usize) -> Self {
+        self.options.max_parks = upstreams;
+        self
+    }
+
+    /// Whether every request carries its [`Attempt`](crate::Attempt) and every response its
+    /// [`Report`](crate::Report), also where there is nothing special to tell; false if not given.
+    pub fn tell_always(mut self, tell: bool) -> Self {
+        self.options.tell_always = tell;
+        self
     }
 }
 

@@ -290,8 +290,9 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
     ///
     /// # Errors
     ///
-    /// As of [`RetryPolicy`](crate::RetryBuilder::build), and where there is no code of gRPC to repeat calls after, or `OK`
-    /// is one.
+    /// As of [`RetryPolicy`](crate::RetryBuilder::build), where there are more than 1,048,576 parks, a time to look into a
+    /// body, to drain it or to await trailers cannot work, and where there is no code of gRPC to repeat calls after, or
+    /// `OK` is one.
     pub fn build(self) -> Result<RetryLayer<Http<P, C>>, ConfigError> {
         let codes = self.made.flavor.options().codes;
         if codes.is_empty() || codes.has(GrpcCode::Ok) {

@@ -42,10 +42,10 @@ pub struct RetryPolicy {
 pub struct Alone(());
 
 impl RetryPolicy {
-    /// A policy in the making. Timeouts of attempts, and waiting, are the caller's, and it holds nobody back: of parks it
-    /// only tells its observer.
+    /// A policy in the making. Timeouts of attempts, and waiting, are the caller's, and it holds nobody back: there are
+    /// no parks.
     pub fn builder() -> RetryBuilder<Alone> {
-        RetryBuilder::starting_with(Alone(()))
+        RetryBuilder::starting_with(Alone(())).without_parks()
     }
 
     /// A call begins.
@@ -66,8 +66,7 @@ impl RetryBuilder<Alone> {
     /// # Errors
     ///
     /// Where the attempts are not from 1 to 100, a time is zero or longer than a year, the spread is not from 0 to 10, a
-    /// "too many" without a time is to wait for longer than the longest wait, there are more than 1,048,576 parks, or the
-    /// backoff cannot work.
+    /// "too many" without a time is to wait for longer than the longest wait, or the backoff cannot work.
     pub fn build(self) -> Result<RetryPolicy, ConfigError> {
         let (settings, Alone(())) = self.parts()?;
         Ok(RetryPolicy {
@@ -102,5 +101,36 @@ impl Call {
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.progress.attempts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::{Event, Happening};
+
+    /// It holds nobody back, so it must not say that it does.
+    #[test]
+    fn nobody_is_parked_without_a_layer() {
+        let parked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&parked);
+        let policy = RetryPolicy::builder()
+            .observer(move |event: &Event<'_>| {
+                if matches!(event.happening, Happening::Parked { .. }) {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+            .build()
+            .unwrap();
+        let verdict = policy.begin().attempted(Judgment::Throttled {
+            retry_after: Some(std::time::Duration::from_secs(5)),
+        });
+        assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+        assert_eq!(parked.load(Ordering::SeqCst), 0);
     }
 }

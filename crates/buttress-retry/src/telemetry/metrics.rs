@@ -106,7 +106,7 @@ impl fmt::Debug for Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
@@ -118,12 +118,18 @@ mod tests {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
         metrics::with_local_recorder(&recorder, || {
+            let metrics = Arc::new(Metrics::default());
             let policy = RetryPolicy::builder()
                 .name("billing")
                 .max_attempts(2)
-                .observer(Metrics::default())
+                .observer(Arc::clone(&metrics))
                 .build()
                 .unwrap();
+            let span = Duration::from_secs(1);
+            metrics.observe(&Event {
+                name: "billing",
+                happening: Happening::Parked { span },
+            });
             policy.begin().attempted(Judgment::Success);
             for last in [Judgment::Success, Judgment::TRANSIENT] {
                 let mut call = policy.begin();
@@ -153,7 +159,7 @@ mod tests {
                 "retry.calls billing successful_without_retry Counter(1)",
                 "retry.ended billing attempts Counter(1)",
                 "retry.ended billing success Counter(2)",
-                "retry.parked billing Counter(2)",
+                "retry.parked billing Counter(1)",
             ]
         );
     }

@@ -109,6 +109,12 @@ mod tests {
                 .observer(Tracing)
                 .build()
                 .unwrap();
+            Tracing.observe(&Event {
+                name: "default",
+                happening: Happening::Parked {
+                    span: std::time::Duration::from_secs(1),
+                },
+            });
             let mut call = policy.begin();
             call.attempted(Judgment::Throttled { retry_after: None });
             call.attempted(Judgment::TRANSIENT);
