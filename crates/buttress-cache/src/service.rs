@@ -2,11 +2,11 @@ use std::{
     error::Error,
     fmt,
     future::poll_fn,
-    mem,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use buttress_core::readiness;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
@@ -85,7 +85,7 @@ where
             Answer::Now(variants) => self.proceed(request, keys, variants),
             Answer::Later(answer) => {
                 // Who has to wait holds nothing that others could use meanwhile.
-                release(&mut self.inner);
+                readiness::release(&mut self.inner);
                 let mut service = self.clone();
                 ResponseFuture::slow(async move {
                     let variants = service.shared.found(answer.await);
@@ -122,13 +122,13 @@ impl<S> CacheService<S> {
         match self.shared.decide(&head, &variants, now) {
             Step::Serve { entry, stale } => {
                 let response = self.shared.serve(&head, &entry, stale, now);
-                release(&mut self.inner);
+                readiness::release(&mut self.inner);
                 ResponseFuture::ready(response)
             }
             Step::GatewayTimeout(why) => {
                 let status = CacheStatus::forward(why);
                 let response = self.shared.gateway_timeout(&status);
-                release(&mut self.inner);
+                readiness::release(&mut self.inner);
                 ResponseFuture::ready(response)
             }
             Step::ServeAndRevalidate(entry) => {
@@ -142,7 +142,7 @@ impl<S> CacheService<S> {
                         };
                         self.send(request, keys, plan, lead, None);
                     }
-                    None => release(&mut self.inner),
+                    None => readiness::release(&mut self.inner),
                 }
                 ResponseFuture::ready(response)
             }
@@ -165,7 +165,7 @@ impl<S> CacheService<S> {
                 match self.shared.flights.board(keys.key) {
                     Boarding::Lead(lead) => self.look_again(request, keys, plan, lead, &variants),
                     Boarding::Follow(seat) => {
-                        release(&mut self.inner);
+                        readiness::release(&mut self.inner);
                         let service = self.clone();
                         ResponseFuture::slow(service.follow(request, keys, plan, seat))
                     }
@@ -199,7 +199,7 @@ impl<S> CacheService<S> {
             let head = RequestHead::new(request.method(), request.headers());
             if let Step::Serve { entry, stale } = self.shared.decide(&head, &variants, now) {
                 let response = self.shared.serve(&head, &entry, stale, now);
-                release(&mut self.inner);
+                readiness::release(&mut self.inner);
                 return ResponseFuture::ready(response);
             }
         }
@@ -267,13 +267,6 @@ impl<S> CacheService<S> {
         let answer = self.inner.call(request);
         shared.executor.execute(Box::pin(fetch.run(answer, asking)));
     }
-}
-
-/// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
-/// connection would keep for good.
-fn release<S: Clone>(inner: &mut S) {
-    let fresh = inner.clone();
-    drop(mem::replace(inner, fresh));
 }
 
 impl<S: Clone> Clone for CacheService<S> {

@@ -1,10 +1,10 @@
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use buttress_core::{ExtractKey, View};
+use buttress_core::{ExtractKey, View, readiness};
 use buttress_http::Head;
 use tower_service::Service;
 
@@ -81,7 +81,7 @@ where
                 ResponseFuture::calling(inner.call(request), asked, permit)
             }
             Err(refused) => {
-                release(inner);
+                readiness::release(inner);
                 let name = &shared.settings.name;
                 ResponseFuture::refused(flavor.refuse(request, name, &refused))
             }
@@ -103,14 +103,6 @@ fn admit<T: ?Sized + 'static>(
         return Ok((at, ticket));
     }
     Ok((At::ONLY, shared.admit()?))
-}
-
-/// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
-/// connection would keep for good.
-#[cold]
-fn release<S: Clone>(inner: &mut S) {
-    let fresh = inner.clone();
-    drop(mem::replace(inner, fresh));
 }
 
 impl<S: Clone, T: ?Sized, F: Clone> Clone for CircuitBreakerService<S, T, F> {

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod jitter;
+pub mod readiness;
 
 mod classify;
 mod config;

@@ -1,10 +1,10 @@
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use buttress_core::{View, clock::Sleeping};
+use buttress_core::{View, clock::Sleeping, readiness};
 use buttress_http::Head;
 use tower_service::Service;
 
@@ -144,18 +144,18 @@ where
             ResponseFuture::calling(inner.call(request), pass)
         }
         Step::Refuse(out) => {
-            release(inner);
+            readiness::release(inner);
             ResponseFuture::refused(out)
         }
         // Who has to wait holds nothing that others could use meanwhile.
         Step::Ask(answer, held) => {
-            release(inner);
+            readiness::release(inner);
             let (limits, refuse) = (Arc::clone(limits), refuse.clone());
             let slow = Slow::asking(answer, held, limits, inner.clone(), request, refuse);
             ResponseFuture::slow(slow)
         }
         Step::Wait(pass, permit, timer, held) => {
-            release(inner);
+            readiness::release(inner);
             if let Some(permit) = permit {
                 limits.attach(&mut request, permit);
             }
@@ -164,14 +164,6 @@ where
             ResponseFuture::slow(slow)
         }
     }
-}
-
-/// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
-/// connection would keep for good.
-#[cold]
-fn release<S: Clone>(inner: &mut S) {
-    let fresh = inner.clone();
-    drop(mem::replace(inner, fresh));
 }
 
 impl<S: Clone, T: ?Sized, R: Clone> Clone for RateLimit<S, T, R> {

@@ -1,9 +1,10 @@
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use buttress_core::readiness;
 use tower_service::Service;
 
 use crate::{
@@ -85,23 +86,15 @@ where
             }
             Passage::Wait(wait) => {
                 // Who has to wait holds nothing that others could use meanwhile.
-                release(inner);
+                readiness::release(inner);
                 ResponseFuture::waiting(wait, attempt, held)
             }
             Passage::Refuse(wait) => {
-                release(inner);
+                readiness::release(inner);
                 ResponseFuture::refused(wait, held)
             }
         }
     }
-}
-
-/// Drops the service that was made ready for a call that is not made: it may hold a permit, which an idle
-/// connection would keep for good.
-#[cold]
-fn release<S: Clone>(inner: &mut S) {
-    let fresh = inner.clone();
-    drop(mem::replace(inner, fresh));
 }
 
 impl<S: Clone, F> Clone for Retry<S, F> {

@@ -90,58 +90,40 @@ impl Observer<Event<'_>> for Tracing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use tracing::{
-        Event as Record, Level, Metadata, Subscriber,
-        field::{Field, Visit},
-        span,
+    use std::{
+        fmt::Debug,
+        sync::mpsc::{Sender, channel},
     };
+
+    use tracing::{Level, Subscriber, field::Field};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
     use super::*;
     use crate::RateLimiter;
 
-    /// Keeps the level and the message of everything.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+    /// Sends on the level and the fields of everything.
+    struct Log(Sender<(Level, String)>);
 
-    impl Subscriber for Log {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
+    impl<S: Subscriber> Layer<S> for Log {
+        fn on_event(&self, record: &tracing::Event<'_>, _: Context<'_, S>) {
+            let mut fields = String::new();
+            record.record(&mut |field: &Field, value: &dyn Debug| {
+                fields += &format!("{field}={value:?} ");
+            });
+            self.0.send((*record.metadata().level(), fields)).unwrap();
         }
+    }
 
-        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-            span::Id::from_u64(1)
-        }
-
-        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-        fn event(&self, record: &Record<'_>) {
-            struct Fields(String);
-            impl Visit for Fields {
-                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                    self.0 += &format!("{field}={value:?} ");
-                }
-            }
-            let mut fields = Fields(String::new());
-            record.record(&mut fields);
-            self.0
-                .lock()
-                .unwrap()
-                .push((*record.metadata().level(), fields.0));
-        }
-
-        fn enter(&self, _: &span::Id) {}
-
-        fn exit(&self, _: &span::Id) {}
+    fn logged(act: impl FnOnce()) -> Vec<(Level, String)> {
+        let (sender, log) = channel();
+        let subscriber = tracing_subscriber::registry().with(Log(sender));
+        tracing::subscriber::with_default(subscriber, act);
+        log.try_iter().collect()
     }
 
     #[test]
     fn decisions_are_quiet_and_a_missing_key_is_loud_but_not_a_flood() {
-        let log = Log::default();
-        tracing::subscriber::with_default(log.clone(), || {
+        let log = logged(|| {
             let tracing = Tracing::default();
             for _ in 0..1_000 {
                 tracing.observe(&Event::MissingKey {
@@ -159,7 +141,6 @@ mod tests {
                 limiter.check("alice-and-her-secret"),
             );
         });
-        let log = log.0.lock().unwrap();
         let of = |level| {
             log.iter()
                 .filter(move |(at, _)| *at == level)
