@@ -71,18 +71,25 @@ impl After {
         after
     }
 
-    pub(crate) fn finish<B>(self, mut response: Response<B>) -> Response<CacheBody<B>>
+    pub(crate) fn finish<B>(mut self, mut response: Response<B>) -> Response<CacheBody<B>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let (status, headers) = (response.status(), response.headers());
+        if status.is_informational() {
+            // Nothing but 101 comes this way: the connection leaves HTTP.
+            return response.map(CacheBody::inner);
+        }
+        let (partition, epoch) = (self.keys.partition, self.epoch);
+        self.epoch = self
+            .shared
+            .heed(&self.asked, partition, status, headers, epoch);
         let shared = &self.shared;
         let times = Times {
             requested: self.sent,
             responded: shared.wall.now(),
         };
-        let (status, headers) = (response.status(), response.headers());
-        shared.heed(&self.asked, self.keys.partition, status, headers);
         if let Some(stored) = &self.validated
             && let Some(answer) = self.validate(stored, &response, times)
         {
@@ -209,8 +216,7 @@ impl After {
         let pump = Pump {
             key: self.keys.key,
             asked: self.asked,
-            // What it invalidated, it did itself.
-            epoch: self.shared.epochs.begin(self.keys.key),
+            epoch: self.epoch,
             shared: self.shared,
             lead,
             attendance,

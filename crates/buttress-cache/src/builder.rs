@@ -26,6 +26,9 @@ const MEBIBYTE: usize = 1024 * 1024;
 /// Of the capacity, the share that bodies may take that are on their way into the store.
 const ON_THEIR_WAY: usize = 8;
 
+/// The least that is of use as the largest entry, in bytes.
+const SMALLEST: usize = 1024;
+
 /// Configures a [`CacheLayer`]: [`CacheLayer::shared`] and [`CacheLayer::private`] make one.
 #[must_use]
 pub struct CacheLayerBuilder {
@@ -84,7 +87,7 @@ impl CacheLayerBuilder {
     }
 
     /// How many bytes the largest entry may take: what is larger streams through, and is not stored. A
-    /// sixteenth of the capacity unless told otherwise.
+    /// sixteenth of the capacity unless told otherwise; 1024 at least, since header fields and overhead count.
     pub const fn largest_entry(mut self, bytes: usize) -> Self {
         self.largest = Some(bytes);
         self
@@ -98,7 +101,7 @@ impl CacheLayerBuilder {
     }
 
     /// How long a response is fresh that says nothing of it, but has a `Last-Modified` (RFC 9111 §4.2.2);
-    /// `None` never guesses.
+    /// `None` never guesses. The fraction is above 0, and 1 at most.
     pub fn heuristic(mut self, heuristic: Option<Heuristic>) -> Self {
         self.options.heuristic = heuristic;
         self
@@ -236,8 +239,9 @@ impl CacheLayerBuilder {
     ///
     /// # Errors
     ///
-    /// Where the name cannot stand in `Cache-Status`, the scheme is none, there is not room for four of the
-    /// largest entries, a waiting time is zero, or there is no executor.
+    /// Where the name cannot stand in `Cache-Status`, the scheme is none, the heuristic's fraction is none, the
+    /// largest entry is below 1024 bytes, the store in memory has not room for four of them, a waiting time is
+    /// zero, or there is no executor.
     pub fn build(self) -> Result<CacheLayer, ConfigError> {
         if CacheStatus::hit(0).value(&self.name).is_none() {
             let expected = "printable ASCII (RFC 9651)";
@@ -259,7 +263,22 @@ impl CacheLayerBuilder {
                 return Err(ConfigError::new(field, "0s", "more than no time"));
             }
         }
+        if let Some(Heuristic { fraction, .. }) = self.options.heuristic
+            && !(fraction > 0.0 && fraction <= 1.0)
+        {
+            let expected = "a share above 0, and 1 at most; or no heuristic";
+            return Err(ConfigError::new("heuristic.fraction", fraction, expected));
+        }
         let largest = self.largest.unwrap_or(self.capacity / 16);
+        if largest < SMALLEST {
+            let (field, value) = match self.largest {
+                Some(largest) => ("largest_entry", largest),
+                None => ("capacity", self.capacity),
+            };
+            let expected =
+                format!("room for entries of {SMALLEST} bytes, which fields alone may take");
+            return Err(ConfigError::new(field, value, expected));
+        }
         let store = match self.store {
             Some(store) => store,
             None => Arc::new(Memory::of(self.capacity, largest)?),

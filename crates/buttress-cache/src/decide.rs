@@ -2,7 +2,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use buttress_core::{Digest, View};
 use buttress_http::Head;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body::Body;
 
 use crate::{
@@ -53,7 +53,10 @@ impl Shared {
         let has_body = !body.is_end_stream() && body.size_hint().exact() != Some(0);
         let head = RequestHead::new(request.method(), request.headers());
         let admission = rfc9111::admit(&head, has_body);
-        if let Admission::Pass(Pass::Upgrade) = admission {
+        // What is refused the change of protocols is answered as any other, and an unsafe one then invalidates.
+        if let Admission::Pass(Pass::Upgrade) = admission
+            && !rfc9111::invalidate(request.method(), StatusCode::OK)
+        {
             return Triage::Untouched;
         }
         let uri = original(request.uri(), request.extensions());

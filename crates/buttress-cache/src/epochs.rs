@@ -34,7 +34,11 @@ struct UnderWay {
 
 /// The time since a fetch began. To be kept for as long as its answer may be stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Epoch(Arc<Begun>);
+pub(crate) struct Epoch {
+    begun: Arc<Begun>,
+    /// Of the invalidations since, those that are its own doing.
+    own: u64,
+}
 
 #[derive(Debug)]
 struct Begun {
@@ -60,12 +64,13 @@ impl Epochs {
             under_way.fetches += 1;
             under_way.invalidations
         };
-        Epoch(Arc::new(Begun {
+        let begun = Arc::new(Begun {
             key,
             all: self.all.load(Ordering::Acquire),
             invalidations,
             epochs: Arc::clone(self),
-        }))
+        });
+        Epoch { begun, own: 0 }
     }
 
     /// `key` is invalidated; to be called before the store is.
@@ -90,6 +95,18 @@ impl Epochs {
 }
 
 impl Epoch {
+    /// What it is of.
+    pub(crate) fn key(&self) -> Digest {
+        self.begun.key
+    }
+
+    /// The same, although its own answer has invalidated its key so many times.
+    #[must_use]
+    pub(crate) fn despite(mut self, own: u64) -> Self {
+        self.own += own;
+        self
+    }
+
     /// Whether the key was invalidated since.
     pub(crate) fn is_over(&self) -> bool {
         let Begun {
@@ -97,9 +114,9 @@ impl Epoch {
             key,
             all,
             invalidations,
-        } = &*self.0;
+        } = &*self.begun;
         let now = epochs.shard(*key).get(key).map(|key| key.invalidations);
-        now != Some(*invalidations) || epochs.all.load(Ordering::Acquire) != *all
+        now != Some(*invalidations + self.own) || epochs.all.load(Ordering::Acquire) != *all
     }
 }
 
@@ -134,6 +151,18 @@ mod tests {
         epochs.advance_all();
         assert!(after.is_over() && other.is_over());
         assert!(!epochs.begin(key("b")).is_over());
+    }
+
+    #[test]
+    fn what_an_answer_invalidates_itself_does_not_end_its_epoch() {
+        let epochs = Arc::new(Epochs::new());
+        let (first, second) = (epochs.begin(key("a")), epochs.begin(key("a")));
+        epochs.advance(key("a"));
+        let first = first.despite(1);
+        assert!(!first.is_over() && second.is_over());
+        epochs.advance(key("a"));
+        assert!(first.is_over());
+        assert!(second.despite(1).is_over(), "one of the two is another's");
     }
 
     #[test]

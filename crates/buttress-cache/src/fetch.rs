@@ -239,6 +239,7 @@ impl Fetch {
                     let rest = match refused {
                         // The origin was not asked.
                         NotStored::LocalRefusal => None,
+                        NotStored::Rules(why) if !why.outdates() => None,
                         _ => self.shared.update(self.key, &stored, None, &self.epoch),
                     };
                     self.refuse(refused, response, asking);
@@ -317,8 +318,10 @@ impl Fetch {
 
     /// Remembers whether the answer is for all who ask, unless it was to demands of one request's own.
     fn learn(&self, for_all: bool) {
-        if for_all || self.asked.head().is_plain() {
-            self.shared.flights.learn(self.key, for_all);
+        let head = self.asked.head();
+        if for_all || head.is_plain() {
+            let flight_key = self.shared.flight_key(self.key, &head);
+            self.shared.flights.learn(flight_key, for_all);
         }
     }
 

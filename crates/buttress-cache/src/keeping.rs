@@ -9,6 +9,7 @@ use crate::{
     asked::Asked,
     epochs::Epoch,
     event::NotStored,
+    key::flight_key,
     rfc9111::{self, Piece, StoredHead, Target, Upkeep},
     shared::Shared,
     store::{Answer, Entry, StoreError, Variants},
@@ -122,7 +123,9 @@ impl Shared {
     #[must_use]
     pub(crate) fn invalidate(self: &Arc<Self>, key: Digest) -> Rest {
         self.epochs.advance(key);
-        self.flights.close(key);
+        for with_credentials in [false, true] {
+            self.flights.close(flight_key(key, with_credentials));
+        }
         let gone = self.store.invalidate(key);
         self.then(gone, |shared, was_there| {
             if was_there {
@@ -132,26 +135,36 @@ impl Shared {
         })
     }
 
-    /// What an answer to `asked` says of other stored responses (RFC 9111 §4.4).
+    /// Forgets what an answer to `asked` outdates (RFC 9111 §4.4). The epoch in which it was asked goes on: what
+    /// the answer itself did is not what may have overtaken it.
+    #[must_use]
     pub(crate) fn heed(
         self: &Arc<Self>,
         asked: &Asked,
         partition: Option<Digest>,
         status: StatusCode,
         headers: &HeaderMap,
-    ) {
+        epoch: Epoch,
+    ) -> Epoch {
         if !rfc9111::invalidate(&asked.method, status) {
-            return;
+            return epoch;
         }
         let Some(target) = asked.target(&self.settings.scheme) else {
-            return;
+            return epoch;
         };
-        self.later(self.invalidate(self.key(&target, partition)));
+        let mut own = 0;
+        let mut forget = |target: &Target<'_>| {
+            let key = self.key(target, partition);
+            own += u64::from(key == epoch.key());
+            self.later(self.invalidate(key));
+        };
+        forget(&target);
         for uri in rfc9111::invalidated_uris(&target, headers) {
             if let Some(target) = Target::of_uri(&uri) {
-                self.later(self.invalidate(self.key(&target, partition)));
+                forget(&target);
             }
         }
+        epoch.despite(own)
     }
 
     /// What is stored under `key`; nothing, where the store cannot say.

@@ -10,7 +10,7 @@
 //! | which of the variants? | [`select`] | 9111 §4.1 |
 //! | may it be used as it is? | [`reuse`], [`miss`] | 9111 §4.2, §5.2.1, 5861 §3, 8246 |
 //! | what does the client get of it? | [`answer`], [`answer_head`] | 9111 §4.3.2, 9110 §13, §14 |
-//! | what is asked of the origin? | [`condition`], [`completion`] | 9111 §4.3.1, §3.4 |
+//! | what is asked of the origin? | [`condition`], [`detach`], [`completion`] | 9111 §4.3.1, §3.4 |
 //! | what does its answer mean? | [`validated`], [`head_response`], [`unreachable()`] | 9111 §4.3.3 to §4.3.5, §4.2.4, 5861 §4 |
 //! | is it kept? | [`store`], [`StoredHead::complete`], [`combine`] | 9111 §3, 9213 |
 //! | what does it outdate? | [`invalidate`], [`invalidated_uris`] | 9111 §4.4 |
@@ -63,5 +63,5 @@ pub use select::{Selection, select};
 pub use storable::{Refusal, Store, store};
 pub use stored::{Incomplete, StoredHead, Times};
 pub use update::Upkeep;
-pub use validate::{Unreachable, Validated, completion, condition, unreachable, validated};
+pub use validate::{Unreachable, Validated, completion, condition, detach, unreachable, validated};
 pub use vary::Vary;

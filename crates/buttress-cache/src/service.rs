@@ -137,9 +137,13 @@ impl<S> CacheService<S> {
                     Some(lead) => {
                         let plan = Plan {
                             why: rfc9111::Forward::Stale,
-                            stored: Some(entry),
+                            stored: Some(Arc::clone(&entry)),
                             completes: false,
                         };
+                        let (mut parts, body) = request.into_parts();
+                        let stored = entry.head();
+                        rfc9111::detach(stored, &mut parts.method, &mut parts.headers);
+                        let request = Request::from_parts(parts, body);
                         self.send(request, keys, plan, lead, None);
                     }
                     None => readiness::release(&mut self.inner),
@@ -162,7 +166,8 @@ impl<S> CacheService<S> {
                     let lead = self.shared.flights.alone();
                     return self.lead(request, keys, plan, lead);
                 }
-                match self.shared.flights.board(keys.key) {
+                let flight_key = self.shared.flight_key(keys.key, &head);
+                match self.shared.flights.board(flight_key) {
                     Boarding::Lead(lead) => self.look_again(request, keys, plan, lead, &variants),
                     Boarding::Follow(seat) => {
                         readiness::release(&mut self.inner);

@@ -10,7 +10,7 @@ use crate::{
     budget::Budget,
     decide::Step,
     epochs::Epochs,
-    key::key_of,
+    key::{flight_key, key_of},
     news::Flights,
     rfc9111::{self, Answer, CacheStatus, Options, RequestHead, Slice, Target},
     settings::Settings,
@@ -45,6 +45,11 @@ impl Shared {
     /// What is stored for `target` is under this key.
     pub(crate) fn key(&self, target: &Target<'_>, partition: Option<Digest>) -> Digest {
         key_of(&self.secret, target, partition)
+    }
+
+    /// Under which a request that misses `key` shares a fetch.
+    pub(crate) fn flight_key(&self, key: Digest, head: &RequestHead<'_>) -> Digest {
+        flight_key(key, self.options.shared && head.has_credentials())
     }
 
     /// The answer out of the store.

@@ -77,6 +77,11 @@ impl<'a> RequestHead<'a> {
         self.fields
     }
 
+    /// Whether it has Authorization.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.fields.authorization
+    }
+
     /// GET or HEAD: what a stored response to GET can answer.
     pub(super) fn selects(&self) -> bool {
         matches!(*self.method, Method::GET | Method::HEAD)

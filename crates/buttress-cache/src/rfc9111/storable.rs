@@ -70,6 +70,15 @@ pub enum Refusal {
     Useless,
 }
 
+impl Refusal {
+    /// Whether a refused answer outdates what is stored for its request. One that was refused for what its request
+    /// brought along does not: nobody may put anything out of the cache by asking so.
+    #[must_use]
+    pub const fn outdates(self) -> bool {
+        !matches!(self, Self::RequestNoStore | Self::Authorization)
+    }
+}
+
 /// Decides whether a response is kept. The request is as it was sent to the origin: what was added on the way counts.
 #[must_use]
 pub fn store(

@@ -206,6 +206,11 @@ impl StoredHead {
         }
     }
 
+    /// The Range of the request that the part answered.
+    pub(super) fn answered_range(&self) -> Option<&[u8]> {
+        self.answered.as_deref()
+    }
+
     /// The entity tag.
     pub(super) fn entity_tag(&self) -> Option<&HeaderValue> {
         entity_tag::of(&self.headers)

@@ -3,8 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE},
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{
+        CACHE_CONTROL, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, PRAGMA,
+        RANGE,
+    },
 };
 
 use super::{
@@ -37,6 +40,26 @@ pub fn condition(stored: &StoredHead, request: &mut HeaderMap, now: SystemTime) 
     true
 }
 
+/// Makes of a request that was answered from what is stored one of the cache's own, which asks for all that is stored:
+/// what the client wanted less of, or otherwise, is none of it. To be [conditioned](condition) then.
+pub fn detach(stored: &StoredHead, method: &mut Method, request: &mut HeaderMap) {
+    *method = Method::GET;
+    for name in [
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_RANGE,
+        RANGE,
+        CACHE_CONTROL,
+        PRAGMA,
+    ] {
+        request.remove(name);
+    }
+    // Of something large there may be no more than a part, and no room for more.
+    if let Some(range) = stored.range() {
+        request.insert(RANGE, range);
+    }
+}
+
 /// Makes a request that goes to the origin ask for what a stored part lacks (§3.4), if the representation is still the
 /// same. `false`, and nothing is changed, where that cannot be.
 pub fn completion(stored: &StoredHead, request: &mut HeaderMap) -> bool {
@@ -58,6 +81,15 @@ pub fn completion(stored: &StoredHead, request: &mut HeaderMap) -> bool {
 }
 
 impl StoredHead {
+    /// The Range that asks for a stored part again.
+    fn range(&self) -> Option<HeaderValue> {
+        let Part { first, last, .. } = self.part()?;
+        match self.answered_range() {
+            Some(range) => HeaderValue::from_bytes(range).ok(),
+            None => HeaderValue::try_from(format!("bytes={first}-{last}")).ok(),
+        }
+    }
+
     /// The bytes before or after a stored part, up to the last one that is wanted; `None` where it lacks both, or is
     /// whole.
     fn missing(&self) -> Option<(u64, Option<u64>)> {
@@ -98,7 +130,7 @@ pub enum Validated {
     Forward,
 
     /// The answer is the client's, and takes the place of what is stored: if [`store`](super::store) refuses it, what is
-    /// stored goes, too.
+    /// stored goes, too, where that [outdates](super::Refusal::outdates) it.
     Replace,
 
     /// The origin fails, and the client is answered from what is stored (RFC 5861 §4).
@@ -153,7 +185,7 @@ pub fn validated(
     if has_better && (status.is_server_error() || is_about_the_asker(status)) {
         return Validated::Forward;
     }
-    match stored.holds(request) && request.selects() && *request.method() != http::Method::HEAD {
+    match stored.holds(request) && request.selects() && *request.method() != Method::HEAD {
         true => Validated::Replace,
         false => Validated::Forward,
     }

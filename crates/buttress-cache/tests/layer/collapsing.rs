@@ -289,3 +289,41 @@ async fn who_goes_on_alone_looks_into_the_store_once_more() {
     setup.origin_is_left_alone().await;
     assert_eq!(read(follower).await.body, "there");
 }
+
+/// What a shared cache may not keep of one user's answer says nothing of what anybody gets, and nobody waits for it.
+#[tokio::test(start_paused = true)]
+async fn who_comes_with_credentials_neither_teaches_nor_holds_up_those_who_come_without() {
+    let mut setup = Setup::shared();
+    let mine = || empty(get("/a").header("authorization", "me"));
+    let asked = setup.ask(mine());
+    let _one = setup.get("/a");
+    let _two = setup.get("/a");
+    let mut calls = setup.calls().await;
+    assert_eq!(calls.len(), 2, "one in a name, one in none");
+    calls.remove(0).answer(answer(&[FRESH], "mine"));
+    read(asked).await;
+    let asked: Vec<_> = (0..5).map(|_| setup.get("/a")).collect();
+    setup.origin_is_left_alone().await;
+    calls.remove(0).answer(answer(&[FRESH], "anybody's"));
+    for asked in asked {
+        assert_eq!(read(asked).await.body, "anybody's");
+    }
+
+    // It was learnt of those who come in a name that waiting is in vain.
+    setup.wall.pass(100);
+    let _asked: Vec<_> = (0..3).map(|_| setup.ask(mine())).collect();
+    assert_eq!(setup.calls().await.len(), 3);
+}
+
+/// Nor do those wait who come with credentials after a change.
+#[tokio::test(start_paused = true)]
+async fn a_change_ends_the_fetches_of_those_with_credentials_as_well() {
+    let mut setup = Setup::shared();
+    let mine = || empty(get("/a").header("authorization", "me"));
+    let _asked = setup.ask(mine());
+    let _before = setup.call().await;
+    let uri = "http://example.com/a".parse().unwrap();
+    setup.cache.invalidate(&uri).await;
+    let _asked = setup.ask(mine());
+    assert_eq!(setup.calls().await.len(), 1);
+}

@@ -1,6 +1,41 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use buttress_cache::CacheLayer;
+use buttress_cache::{
+    CacheLayer, CacheLayerBuilder,
+    rfc9111::Heuristic,
+    store::{Answer, Entry, Store, Variants},
+};
+use buttress_core::Digest;
+
+/// A store of one's own.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Store for Nowhere {
+    fn get(&self, _: Digest) -> Answer<Variants> {
+        Answer::Now(Variants::none())
+    }
+
+    fn put(&self, _: Digest, _: Arc<Entry>, _: &[Arc<Entry>]) -> Answer<bool> {
+        Answer::Now(false)
+    }
+
+    fn update(&self, _: Digest, _: &Arc<Entry>, _: Option<Arc<Entry>>) -> Answer<bool> {
+        Answer::Now(false)
+    }
+
+    fn invalidate(&self, _: Digest) -> Answer<bool> {
+        Answer::Now(false)
+    }
+
+    fn clear(&self) -> Answer<()> {
+        Answer::Now(())
+    }
+}
+
+fn with_fraction(fraction: f64) -> CacheLayerBuilder {
+    CacheLayer::shared().heuristic(Some(Heuristic::new(fraction, Duration::MAX)))
+}
 
 #[test]
 fn what_cannot_work_is_an_error_that_says_why() {
@@ -15,12 +50,27 @@ fn what_cannot_work_is_an_error_that_says_why() {
         ),
         (
             CacheLayer::shared().capacity(0),
-            "capacity: `0` given, expected at least 4 times",
+            "capacity: `0` given, expected room for entries of 1024 bytes",
         ),
         (
-            CacheLayer::private().capacity(100).largest_entry(26),
-            "capacity: `100` given, expected at least 4 times",
+            CacheLayer::shared().capacity(0).store(Nowhere),
+            "capacity: `0` given, expected room for entries of 1024 bytes",
         ),
+        (
+            CacheLayer::shared().largest_entry(1023),
+            "largest_entry: `1023` given, expected room for entries of 1024 bytes",
+        ),
+        (
+            CacheLayer::private().capacity(4095).largest_entry(1024),
+            "capacity: `4095` given, expected at least 4 times",
+        ),
+        (
+            with_fraction(f64::NAN),
+            "heuristic.fraction: `NaN` given, expected a share above 0",
+        ),
+        (with_fraction(0.0), "heuristic.fraction: `0` given"),
+        (with_fraction(-0.1), "heuristic.fraction: `-0.1` given"),
+        (with_fraction(1.1), "heuristic.fraction: `1.1` given"),
         (
             CacheLayer::private().collapse_wait(Duration::ZERO),
             "collapse_wait: `0s` given",
@@ -38,6 +88,15 @@ fn what_cannot_work_is_an_error_that_says_why() {
         let error = builder.build().unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
+    assert!(with_fraction(1.0).build().is_ok());
+    assert!(
+        CacheLayer::shared()
+            .capacity(0)
+            .largest_entry(1 << 10)
+            .store(Nowhere)
+            .build()
+            .is_ok()
+    );
     assert!(
         CacheLayer::shared()
             .capacity(4 << 10)

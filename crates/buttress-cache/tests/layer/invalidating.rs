@@ -108,3 +108,39 @@ async fn who_asks_after_a_change_does_not_wait_for_what_is_from_before() {
         assert_eq!(setup.hit("/a").await.body, "from after");
     }
 }
+
+/// The answer to POST that is to be stored may be from before what another request changed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_post_that_a_change_overtook_is_not_stored() {
+    for overtaken in [false, true] {
+        let mut setup = Setup::shared();
+        let asked = setup.ask(empty(method(Method::POST, "/a")));
+        let call = setup.call().await;
+        if overtaken {
+            send(&mut setup, "PUT", status(204, &[], "")).await;
+        }
+        // Its target three times over, all of which is its own doing.
+        let itself = "http://example.com/a";
+        let fields = [FRESH, ("content-location", itself), ("location", itself)];
+        call.answer(answer(&fields, "posted"));
+        assert_eq!(read(asked).await.body, "posted");
+        assert_eq!(setup.heard("Outdated"), usize::from(overtaken));
+        assert_eq!(is_stored(&mut setup, "/a").await, !overtaken);
+    }
+}
+
+/// Who is refused another protocol has made an ordinary request; who is granted it has left.
+#[tokio::test(start_paused = true)]
+async fn an_unsafe_request_that_would_rather_have_left_http_invalidates() {
+    for (code, stays) in [(200, false), (101, true)] {
+        let mut setup = Setup::shared();
+        setup.fill("/a", answer(&[FRESH], "body")).await;
+        let post = method(Method::POST, "/a").header("upgrade", "h2c");
+        let asked = setup.ask(empty(post));
+        setup.call().await.answer(status(code, &[], ""));
+        let told = read(asked).await.one("cache-status").map(str::to_owned);
+        let bypassed = (code != 101).then(|| String::from("Buttress;fwd=bypass;fwd-status=200"));
+        assert_eq!(told, bypassed);
+        assert_eq!(is_stored(&mut setup, "/a").await, stays, "{code}");
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 use buttress_cache::rfc9111::{
     Admission, Answer, Forward, HeadEffect, Miss, Options, Pass, Piece, RequestHead, Reuse,
     Selection, Served, Store, StoredHead, Target, Times, Unreachable, Upkeep, Validated, admit,
-    answer, answer_head, combine, completion, condition, gateway_timeout, head_response,
+    answer, answer_head, combine, completion, condition, detach, gateway_timeout, head_response,
     invalidate, invalidated_uris, miss, reuse, select, store, unreachable, validated,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -42,6 +42,8 @@ pub(crate) struct Outcome {
     pub(crate) body: Vec<u8>,
     /// A revalidation in the background is due.
     pub(crate) background: bool,
+    /// The origin's answer was not kept, and what is stored is outdated by it.
+    outdates: bool,
 }
 
 /// A request on its way.
@@ -106,10 +108,17 @@ impl Simulator {
         let request = RequestHead::new(ask.method, ask.headers);
         let target = Target::of("https", ask.uri, ask.headers).unwrap();
         let variants = &self.entries[&key(&target)];
-        match select(&request, variants.iter().map(|(head, _)| head)) {
-            Selection::Variant(at) => self.validate(ask, &target, at, Forward::Stale, origin),
-            _ => Outcome::default(),
-        }
+        let Selection::Variant(at) = select(&request, variants.iter().map(|(head, _)| head)) else {
+            return Outcome::default();
+        };
+        let (mut method, mut headers) = (ask.method.clone(), ask.headers.clone());
+        detach(&variants[at].0, &mut method, &mut headers);
+        let own = Ask {
+            method: &method,
+            headers: &headers,
+            ..*ask
+        };
+        self.validate(&own, &target, at, Forward::Stale, origin)
     }
 
     fn validate(
@@ -155,16 +164,17 @@ impl Simulator {
                 outcome
             }
             Validated::Stale => served("stale-if-error", &request, &head, &body, times.responded),
+            // As who has no second body to ask with.
             Validated::Refetch => {
-                let mut outcome = self.pass(ask, Some(*target), Some(*target), how, origin);
-                outcome.how = format!("{how} refetch");
-                outcome
+                self.entries.get_mut(&key(target)).unwrap().remove(at);
+                let how = format!("{how} refetch");
+                served(&how, &request, &head, &body, times.responded)
             }
             Validated::Replace => {
                 let asked = RequestHead::new(ask.method, &headers);
                 let answer = (status, fields, content, clean);
                 let outcome = self.keep(how, &asked, target, answer, times);
-                if outcome.kept.as_deref() != Some("yes")
+                if outcome.outdates
                     && let Some(variants) = self.entries.get_mut(&key(target))
                 {
                     variants.retain(|(head, _)| !head.matches(&request));
@@ -259,6 +269,7 @@ impl Simulator {
         (status, fields, content, clean): (StatusCode, HeaderMap, Vec<u8>, bool),
         times: Times,
     ) -> Outcome {
+        let mut outdates = false;
         let kept = match store(&self.options, asked, target, status, &fields, times) {
             Store::Keep(head) => match head.complete(content.len() as u64, clean) {
                 Ok(head) => {
@@ -267,10 +278,16 @@ impl Simulator {
                 }
                 Err(incomplete) => format!("{incomplete:?}"),
             },
-            Store::Refuse(refusal) => format!("{refusal:?}"),
+            Store::Refuse(refusal) => {
+                outdates = refusal.outdates();
+                format!("{refusal:?}")
+            }
             _ => unreachable!(),
         };
-        client(how, Some(&kept), status, fields, content)
+        Outcome {
+            outdates,
+            ..client(how, Some(&kept), status, fields, content)
+        }
     }
 
     fn put(
@@ -361,6 +378,7 @@ fn served(
         headers,
         body: content,
         background: false,
+        outdates: false,
     }
 }
 
@@ -378,6 +396,7 @@ fn client(
         headers,
         body,
         background: false,
+        outdates: false,
     }
 }
 
