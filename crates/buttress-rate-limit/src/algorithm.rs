@@ -1,11 +1,13 @@
 //! The algorithms: how a quota is spent and comes back.
 //!
-//! Each is one file and a pure function of (state, now, cost). A new one is a new file here and a line
-//! in [`Kind`].
+//! Each is one file and a pure function of (state, now, cost). A new one is a new file here and, if it is
+//! to be called without dynamic dispatch, a line in [`Kind`].
 
+mod by_pointer;
 mod carry;
 mod fixed_window;
 mod gcra;
+mod kind;
 #[cfg(test)]
 mod laws;
 mod leaky_bucket;
@@ -15,15 +17,16 @@ mod sliding_window;
 mod token_bucket;
 mod window;
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt};
 
 use buttress_core::{ConfigError, Tick};
 
+pub(crate) use self::kind::Kind;
 pub use self::{
     fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,
     sliding_log::SlidingLog, sliding_window::SlidingWindow, token_bucket::TokenBucket,
 };
-use crate::{Decision, Quota, store::step};
+use crate::{Decision, Quota};
 
 /// A rate limiting algorithm: pure decisions over a state of a fixed number of words.
 ///
@@ -38,6 +41,33 @@ use crate::{Decision, Quota, store::step};
 ///
 /// A state of one word is swapped without a lock; longer ones stand behind the lock of a shard, see
 /// [`MemoryStore`](crate::store::MemoryStore).
+///
+/// # Chosen when the program runs
+///
+/// A `Box`, an `Arc` or a `&'static` of an algorithm is one, so that a configuration file can name it. A
+/// built-in one is as fast behind such a pointer as without.
+///
+/// ```
+/// use buttress_rate_limit::{
+///     Algorithm, ConfigError, FixedWindow, Gcra, RateLimiter, SlidingWindow, TokenBucket,
+/// };
+///
+/// fn named(name: &str) -> Result<Box<dyn Algorithm>, ConfigError> {
+///     Ok(match name {
+///         "gcra" => Box::new(Gcra),
+///         "token-bucket" => Box::new(TokenBucket::refilled_continuously()),
+///         "fixed-window" => Box::new(FixedWindow),
+///         "sliding-window" => Box::new(SlidingWindow::of_sub_windows(10)),
+///         other => return Err(ConfigError::new("algorithm", other, "gcra, token-bucket, ..")),
+///     })
+/// }
+///
+/// let configured = "sliding-window";
+/// let uploads = RateLimiter::per_key("20/h").algorithm(named(configured)?).build()?;
+/// assert!(uploads.check("alice").is_ok());
+/// assert!(named("leaky").is_err());
+/// # Ok::<(), ConfigError>(())
+/// ```
 ///
 /// # One of your own
 ///
@@ -118,7 +148,7 @@ use crate::{Decision, Quota, store::step};
 ///   them in one order and arrive in another. The lockout that follows must be bounded,
 ///   although a refusal changes no state: one that lies further ahead of now than charging at any time
 ///   within a minute could have led it decides as one never seen.
-pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
+pub trait Algorithm: Any + fmt::Debug + Send + Sync {
     /// How many words a state has.
     fn words(&self) -> usize;
 
@@ -211,107 +241,3 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
 /// before the clock stepped back, or under a quota of longer spans. It is taken for one never seen: since
 /// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
 pub(crate) const SKEW: u64 = 60_000_000_000;
-
-/// Which algorithm a limit uses: the built-in ones of one word without dynamic dispatch.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Kind {
-    /// And whatever decides as it does.
-    #[default]
-    Gcra,
-    TokenBucket(TokenBucket),
-    LeakyBucket(LeakyBucket),
-    FixedWindow,
-    Pacing(Pacing),
-    /// Another of one word.
-    Word(Arc<dyn Algorithm>),
-    SlidingWindow(SlidingWindow),
-    SlidingLog(SlidingLog),
-    /// Another of any other number of words.
-    Words(Arc<dyn Algorithm>),
-}
-
-impl Kind {
-    pub(crate) fn of(algorithm: impl Algorithm) -> Self {
-        let any: &dyn Any = &algorithm;
-        if any.is::<Gcra>() {
-            Self::Gcra
-        } else if let Some(bucket) = any.downcast_ref::<TokenBucket>() {
-            match bucket.is_gcra() {
-                true => Self::Gcra,
-                false => Self::TokenBucket(*bucket),
-            }
-        } else if let Some(bucket) = any.downcast_ref::<LeakyBucket>() {
-            match bucket.is_gcra() {
-                true => Self::Gcra,
-                false => Self::LeakyBucket(*bucket),
-            }
-        } else if any.is::<FixedWindow>() {
-            Self::FixedWindow
-        } else if let Some(pacing) = any.downcast_ref::<Pacing>() {
-            Self::Pacing(*pacing)
-        } else if let Some(window) = any.downcast_ref::<SlidingWindow>() {
-            Self::SlidingWindow(*window)
-        } else if let Some(log) = any.downcast_ref::<SlidingLog>() {
-            Self::SlidingLog(*log)
-        } else if algorithm.words() == 1 {
-            Self::Word(Arc::new(algorithm))
-        } else {
-            Self::Words(Arc::new(algorithm))
-        }
-    }
-
-    /// Decides on a state of one word; the next one comes with it where the request is admitted and costs
-    /// anything.
-    #[inline]
-    pub(crate) fn step(
-        &self,
-        quota: &Quota,
-        state: u64,
-        now: Tick,
-        cost: u64,
-    ) -> (Decision, Option<u64>) {
-        match self {
-            Self::Gcra => step(&Gcra, quota, state, now, cost),
-            kind => kind.step_by_word(quota, state, now, cost),
-        }
-    }
-
-    #[inline(never)]
-    fn step_by_word(
-        &self,
-        quota: &Quota,
-        state: u64,
-        now: Tick,
-        cost: u64,
-    ) -> (Decision, Option<u64>) {
-        match self {
-            Self::TokenBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
-            Self::LeakyBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
-            Self::FixedWindow => step(&Word(&FixedWindow), quota, state, now, cost),
-            Self::Pacing(pacing) => step(&Word(pacing), quota, state, now, cost),
-            kind => step(&Word(kind.algorithm()), quota, state, now, cost),
-        }
-    }
-
-    /// Whether its states are of more than one word, and stand behind locks.
-    #[inline]
-    pub(crate) const fn is_long(&self) -> bool {
-        matches!(
-            self,
-            Self::SlidingWindow(_) | Self::SlidingLog(_) | Self::Words(_)
-        )
-    }
-
-    pub(crate) fn algorithm(&self) -> &dyn Algorithm {
-        match self {
-            Self::Gcra => &Gcra,
-            Self::TokenBucket(bucket) => bucket,
-            Self::LeakyBucket(bucket) => bucket,
-            Self::FixedWindow => &FixedWindow,
-            Self::Pacing(pacing) => pacing,
-            Self::SlidingWindow(window) => window,
-            Self::SlidingLog(log) => log,
-            Self::Word(algorithm) | Self::Words(algorithm) => &**algorithm,
-        }
-    }
-}

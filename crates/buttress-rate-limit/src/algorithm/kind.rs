@@ -1,0 +1,147 @@
+use std::{any::Any, sync::Arc};
+
+use buttress_core::Tick;
+
+use super::{
+    Algorithm, FixedWindow, Gcra, LeakyBucket, Pacing, SlidingLog, SlidingWindow, TokenBucket,
+    Word, by_pointer,
+};
+use crate::{Decision, Quota, store::step};
+
+/// Which algorithm a limit uses: the built-in ones of one word without dynamic dispatch.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Kind {
+    /// And whatever decides as it does.
+    #[default]
+    Gcra,
+    TokenBucket(TokenBucket),
+    LeakyBucket(LeakyBucket),
+    FixedWindow,
+    Pacing(Pacing),
+    /// Another of one word.
+    Word(Arc<dyn Algorithm>),
+    SlidingWindow(SlidingWindow),
+    SlidingLog(SlidingLog),
+    /// Another of any other number of words.
+    Words(Arc<dyn Algorithm>),
+}
+
+impl Kind {
+    pub(crate) fn of(algorithm: impl Algorithm) -> Self {
+        if let Some(kind) = Self::built_in(&algorithm) {
+            kind
+        } else if algorithm.words() == 1 {
+            Self::Word(Arc::new(algorithm))
+        } else {
+            Self::Words(Arc::new(algorithm))
+        }
+    }
+
+    /// The built-in one that it is, also behind a pointer to any algorithm.
+    fn built_in(algorithm: &dyn Algorithm) -> Option<Self> {
+        if let Some(pointed_to) = by_pointer::target(algorithm) {
+            return Self::built_in(pointed_to);
+        }
+        let any: &dyn Any = algorithm;
+        Some(if any.is::<Gcra>() {
+            Self::Gcra
+        } else if let Some(bucket) = any.downcast_ref::<TokenBucket>() {
+            match bucket.is_gcra() {
+                true => Self::Gcra,
+                false => Self::TokenBucket(*bucket),
+            }
+        } else if let Some(bucket) = any.downcast_ref::<LeakyBucket>() {
+            match bucket.is_gcra() {
+                true => Self::Gcra,
+                false => Self::LeakyBucket(*bucket),
+            }
+        } else if any.is::<FixedWindow>() {
+            Self::FixedWindow
+        } else if let Some(pacing) = any.downcast_ref::<Pacing>() {
+            Self::Pacing(*pacing)
+        } else if let Some(window) = any.downcast_ref::<SlidingWindow>() {
+            Self::SlidingWindow(*window)
+        } else if let Some(log) = any.downcast_ref::<SlidingLog>() {
+            Self::SlidingLog(*log)
+        } else {
+            return None;
+        })
+    }
+
+    /// Decides on a state of one word; the next one comes with it where the request is admitted and costs
+    /// anything.
+    #[inline]
+    pub(crate) fn step(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Option<u64>) {
+        match self {
+            Self::Gcra => step(&Gcra, quota, state, now, cost),
+            kind => kind.step_by_word(quota, state, now, cost),
+        }
+    }
+
+    #[inline(never)]
+    fn step_by_word(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Option<u64>) {
+        match self {
+            Self::TokenBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
+            Self::LeakyBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
+            Self::FixedWindow => step(&Word(&FixedWindow), quota, state, now, cost),
+            Self::Pacing(pacing) => step(&Word(pacing), quota, state, now, cost),
+            kind => step(&Word(kind.algorithm()), quota, state, now, cost),
+        }
+    }
+
+    /// Whether its states are of more than one word, and stand behind locks.
+    #[inline]
+    pub(crate) const fn is_long(&self) -> bool {
+        matches!(
+            self,
+            Self::SlidingWindow(_) | Self::SlidingLog(_) | Self::Words(_)
+        )
+    }
+
+    pub(crate) fn algorithm(&self) -> &dyn Algorithm {
+        match self {
+            Self::Gcra => &Gcra,
+            Self::TokenBucket(bucket) => bucket,
+            Self::LeakyBucket(bucket) => bucket,
+            Self::FixedWindow => &FixedWindow,
+            Self::Pacing(pacing) => pacing,
+            Self::SlidingWindow(window) => window,
+            Self::SlidingLog(log) => log,
+            Self::Word(algorithm) | Self::Words(algorithm) => &**algorithm,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Chosen when the program runs, they are as fast as ones that were named in it.
+    #[test]
+    fn a_built_in_one_behind_a_pointer_is_called_by_name() {
+        let chosen: [Kind; 3] = [
+            Kind::of(Box::new(FixedWindow) as Box<dyn Algorithm>),
+            Kind::of(Arc::new(FixedWindow) as Arc<dyn Algorithm>),
+            Kind::of(&FixedWindow as &dyn Algorithm),
+        ];
+        for kind in chosen {
+            assert!(matches!(kind, Kind::FixedWindow), "{kind:?}");
+        }
+        let twice: Box<dyn Algorithm> = Box::new(Arc::new(Gcra) as Arc<dyn Algorithm>);
+        assert!(matches!(Kind::of(twice), Kind::Gcra));
+        let log: Box<dyn Algorithm> = Box::new(SlidingLog::for_counts_up_to(9));
+        assert!(Kind::of(log).is_long());
+    }
+}
