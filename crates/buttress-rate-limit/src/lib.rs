@@ -21,11 +21,13 @@ mod policy;
 mod quota;
 mod refuse;
 mod refused;
+mod room;
 mod ruling;
 mod service;
 mod signals;
 mod standing;
 pub mod store;
+mod surroundings;
 mod sync;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod telemetry;

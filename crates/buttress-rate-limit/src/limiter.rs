@@ -1,20 +1,19 @@
+mod builder;
+mod place;
+
 use std::{fmt, sync::Arc};
 
 use buttress_core::{
-    Clock, ConfigError, Digest, DigestKey, Key, Observer, Sleep, Tick,
-    clock::{AnyClock, TokioClock},
+    Clock as _, ConfigError, Digest, DigestKey, Key, Sleep, Tick, clock::AnyClock,
 };
 
+pub use self::builder::RateLimiterBuilder;
+use self::place::Place;
 use crate::{
-    Algorithm, Decision, Event, IntoQuota, Limit, Overflow, Quota, Refused,
-    algorithm::Kind,
-    signals::DEFAULT_THRESHOLDS,
+    Decision, IntoQuota, Limit, Quota, Refused,
     store::{Charge, Fingerprint, MemoryStore, Store as _},
     watcher::Watcher,
 };
-
-/// The room for keys that a limiter has unless told otherwise: 100,000 keys, in 3.2 MB.
-pub(crate) const DEFAULT_MAX_KEYS: usize = 100_000;
 
 /// Limits callers by key, without tower: for a login form, a job queue, a socket's frames.
 ///
@@ -51,18 +50,7 @@ struct Shared {
 impl RateLimiter {
     /// A limiter with a quota for each key: a [`Quota`], the builder of one, or its text.
     pub fn per_key(quota: impl IntoQuota) -> RateLimiterBuilder {
-        RateLimiterBuilder {
-            name: "default".into(),
-            quota: quota.into_quota(),
-            kind: Kind::default(),
-            max_keys: DEFAULT_MAX_KEYS,
-            overflow: Overflow::default(),
-            clock: None,
-            timer: None,
-            secret: None,
-            observer: None,
-            near_limit: DEFAULT_THRESHOLDS.to_vec(),
-        }
+        RateLimiterBuilder::of(quota.into_quota())
     }
 
     /// Charges a request of cost 1 to `key`.
@@ -158,12 +146,14 @@ impl RateLimiter {
     ///
     /// [`Refused`], at once, where the wait would be longer than the algorithm allows.
     pub async fn until_ready<K: Key + ?Sized>(&self, key: &K) -> Result<Decision, Refused> {
-        let (decision, quota, revision) = self.acquire(key, self.shared.clock.now(), 1);
+        let now = self.shared.clock.now();
+        let (decision, quota, revision) = self.acquire(key, now, 1);
         let decision = answer(&quota, decision, 1)?;
         if !decision.delay().is_zero() {
             let mut place = Place {
                 limiter: self,
                 quota: (quota, revision),
+                at: now,
                 key: Some(key),
             };
             self.shared.timer.sleep(decision.delay()).await;
@@ -190,8 +180,8 @@ impl RateLimiter {
     /// Gives `cost` back to `key`: a request that was admitted and then not made. A quota never becomes
     /// fuller than full. An algorithm of windows gives it back to the current one.
     pub fn refund<K: Key + ?Sized>(&self, key: &K, cost: u64) {
-        self.shared
-            .give_back(key, self.shared.limit.in_force(), cost);
+        let shared = &*self.shared;
+        shared.give_back(shared.clock.now(), key, shared.limit.in_force(), cost);
     }
 
     /// The quota of each key.
@@ -244,22 +234,6 @@ pub(crate) fn answer(quota: &Quota, decision: Decision, cost: u64) -> Result<Dec
     }
 }
 
-/// A place in the queue, given back if it is dropped while it still has a key.
-struct Place<'a, K: Key + ?Sized> {
-    limiter: &'a RateLimiter,
-    /// Under which it was charged, and the revision of that.
-    quota: (Quota, u64),
-    key: Option<&'a K>,
-}
-
-impl<K: Key + ?Sized> Drop for Place<'_, K> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.limiter.shared.give_back(key, self.quota, 1);
-        }
-    }
-}
-
 impl Shared {
     fn charge<'a>(
         &'a self,
@@ -276,10 +250,16 @@ impl Shared {
         }
     }
 
-    fn give_back<K: Key + ?Sized>(&self, key: &K, (quota, revision): (Quota, u64), cost: u64) {
+    /// What was charged at `at`.
+    fn give_back<K: Key + ?Sized>(
+        &self,
+        at: Tick,
+        key: &K,
+        (quota, revision): (Quota, u64),
+        cost: u64,
+    ) {
         let charge = self.charge(self.secret.digest(key), (&quota, revision), cost);
-        self.store
-            .settle(self.clock.now(), &charge, -crate::store::signed(cost));
+        self.store.settle(at, &charge, -crate::store::signed(cost));
     }
 
     /// By value: a decision that somebody points to is kept in memory, where few checks need it.
@@ -307,130 +287,3 @@ impl fmt::Debug for RateLimiter {
 
 /// Overwritten by whoever decides; a refusal, should that ever be forgotten.
 pub(crate) const UNDECIDED: Decision = Decision::undecided();
-
-/// A [`RateLimiter`] in the making.
-#[must_use = "call `build` to get the limiter"]
-pub struct RateLimiterBuilder {
-    name: Arc<str>,
-    quota: Result<Quota, ConfigError>,
-    kind: Kind,
-    max_keys: usize,
-    overflow: Overflow,
-    clock: Option<AnyClock>,
-    timer: Option<Arc<dyn Sleep>>,
-    secret: Option<DigestKey>,
-    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
-    near_limit: Vec<u8>,
-}
-
-impl RateLimiterBuilder {
-    /// The name under which the limiter is reported; `default` if not given.
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// How the quota is spent and comes back; [`Gcra`](crate::Gcra) if not given.
-    pub fn algorithm(mut self, algorithm: impl Algorithm) -> Self {
-        self.kind = Kind::of(algorithm);
-        self
-    }
-
-    /// For how many keys at once there is room, in 32 bytes each; 100,000 if not given. Keys whose quota
-    /// is full again need none. An algorithm whose states are of more than one word makes that
-    /// `16 × (words + 1)` bytes each.
-    pub fn max_keys(mut self, max_keys: usize) -> Self {
-        self.max_keys = max_keys;
-        self
-    }
-
-    /// What happens to keys beyond that; [`Overflow::Share`] if not given.
-    pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.overflow = overflow;
-        self
-    }
-
-    /// The clock; [`TokioClock`](buttress_core::clock::TokioClock) if not given, which follows tokio's paused time.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(AnyClock::of(clock));
-        self
-    }
-
-    /// The timer of those who wait for their turn; tokio's if not given.
-    pub fn timer(mut self, timer: impl Sleep) -> Self {
-        self.timer = Some(Arc::new(timer));
-        self
-    }
-
-    /// The secret under which keys are hashed; a random one if not given.
-    pub fn digest_key(mut self, secret: DigestKey) -> Self {
-        self.secret = Some(secret);
-        self
-    }
-
-    /// Who hears of every decision.
-    pub fn observer(mut self, observer: impl for<'a> Observer<Event<'a>>) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// At which percentages of its quota a key is [near its limit](Event::NearLimit), of which the observer
-    /// is told; 50, 70 and 90 if not given, and none if given none.
-    pub fn near_limit(mut self, percent: impl IntoIterator<Item = u8>) -> Self {
-        self.near_limit = percent.into_iter().collect();
-        self
-    }
-
-    /// The limiter.
-    ///
-    /// # Errors
-    ///
-    /// Where the quota cannot be expressed, or there is room for no key.
-    pub fn build(self) -> Result<RateLimiter, ConfigError> {
-        let clock = self.clock.unwrap_or_default();
-        let (kind, overflow) = (self.kind, self.overflow);
-        let limit = Limit::build(self.name, 0, self.quota?, kind, overflow, clock.clone())?;
-        let limit = Arc::new(limit);
-        let store = MemoryStore::with_room_for(std::slice::from_ref(&limit), self.max_keys)?;
-        Ok(RateLimiter {
-            shared: Arc::new(Shared {
-                limit,
-                store,
-                clock,
-                timer: self
-                    .timer
-                    .unwrap_or_else(|| Arc::new(TokioClock::starting_now())),
-                secret: self.secret.unwrap_or_default(),
-                watcher: Watcher::build(self.observer, &self.near_limit, self.max_keys)?,
-            }),
-        })
-    }
-}
-
-impl fmt::Debug for RateLimiterBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiterBuilder")
-            .field("name", &self.name)
-            .field("quota", &self.quota)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Room for at least one key, and for no more than anybody has memory for.
-pub(crate) fn checked_max_keys(max_keys: usize) -> Result<usize, ConfigError> {
-    const MOST: usize = 1 << 28;
-    if (1..=MOST).contains(&max_keys) {
-        Ok(max_keys)
-    } else {
-        let expected = "1 to 268,435,456 keys, of 32 bytes each";
-        Err(ConfigError::new("max_keys", max_keys, expected))
-    }
-}
-
-pub(crate) fn too_many(keys: usize) -> ConfigError {
-    ConfigError::new(
-        "max_keys",
-        keys,
-        "as many keys as there is memory for, of 32 bytes each",
-    )
-}

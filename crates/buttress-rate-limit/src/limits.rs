@@ -1,8 +1,7 @@
 use std::{slice, sync::Arc};
 
 use buttress_core::{
-    ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View,
-    clock::{AnyClock, Sleeping},
+    ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View, clock::Sleeping,
 };
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     ruling::{Later, Ruling},
     standing::{Asked, EVERYBODY, Standing, Terms},
     store::Fingerprint,
-    watcher::Watcher,
+    surroundings::Surroundings,
 };
 
 /// How many policies a layer may have. Their decisions live on the stack.
@@ -68,13 +67,6 @@ impl Plain<'_> {
     }
 }
 
-/// What a layer takes from outside, so that a test can own it.
-pub(crate) struct Surroundings {
-    pub(crate) clock: AnyClock,
-    pub(crate) timer: Arc<dyn Sleep>,
-    pub(crate) secret: DigestKey,
-}
-
 impl<T: ?Sized + 'static> Limits<T> {
     pub(crate) fn build(
         policies: Vec<Policy<T>>,
@@ -82,13 +74,11 @@ impl<T: ?Sized + 'static> Limits<T> {
         permits: bool,
         store: impl FnOnce(&[Arc<Limit>]) -> Result<Backend, ConfigError>,
         surroundings: Surroundings,
-        watcher: Option<Watcher>,
+        max_keys: usize,
     ) -> Result<Self, ConfigError> {
-        let Surroundings {
-            clock,
-            timer,
-            secret,
-        } = surroundings;
+        let clock = surroundings.clock();
+        let (timer, secret) = (surroundings.timer(), surroundings.secret());
+        let watcher = surroundings.watcher(max_keys)?;
         if policies.len() > MAX_POLICIES {
             return Err(ConfigError::new("policies", policies.len(), "at most 8"));
         }

@@ -4,7 +4,7 @@ use buttress_core::{ConfigError, Digest, Tick};
 
 use crate::{
     Decision, Quota,
-    limiter::too_many,
+    room::too_many,
     store::{Always, Table, Updated},
 };
 

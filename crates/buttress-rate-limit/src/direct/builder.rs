@@ -1,14 +1,13 @@
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, Observer, clock::AnyClock};
+use buttress_core::ConfigError;
 
 use super::{DirectRateLimiter, Shared};
 use crate::{
-    Event, Limit, Overflow, Quota,
+    Limit, Overflow, Quota,
     algorithm::Kind,
-    signals::DEFAULT_THRESHOLDS,
+    surroundings::{Surroundings, setters},
     sync::{AtomicU64, Mutex},
-    watcher::Watcher,
 };
 
 /// A [`DirectRateLimiter`] in the making.
@@ -16,9 +15,7 @@ use crate::{
 pub struct DirectRateLimiterBuilder {
     name: Arc<str>,
     quota: Result<Quota, ConfigError>,
-    clock: Option<AnyClock>,
-    observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
-    near_limit: Vec<u8>,
+    surroundings: Surroundings,
 }
 
 impl DirectRateLimiterBuilder {
@@ -26,9 +23,7 @@ impl DirectRateLimiterBuilder {
         Self {
             name: "default".into(),
             quota,
-            clock: None,
-            observer: None,
-            near_limit: DEFAULT_THRESHOLDS.to_vec(),
+            surroundings: Surroundings::default(),
         }
     }
 
@@ -38,24 +33,7 @@ impl DirectRateLimiterBuilder {
         self
     }
 
-    /// The clock; [`TokioClock`](buttress_core::clock::TokioClock) if not given, which follows tokio's paused time.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(AnyClock::of(clock));
-        self
-    }
-
-    /// Who hears of every decision.
-    pub fn observer(mut self, observer: impl for<'a> Observer<Event<'a>>) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// At which percentages of its quota the limiter is [near its limit](Event::NearLimit), of which the
-    /// observer is told; 50, 70 and 90 if not given, and none if given none.
-    pub fn near_limit(mut self, percent: impl IntoIterator<Item = u8>) -> Self {
-        self.near_limit = percent.into_iter().collect();
-        self
-    }
+    setters!(clock, observer, near_limit);
 
     /// The limiter.
     ///
@@ -63,7 +41,7 @@ impl DirectRateLimiterBuilder {
     ///
     /// Where the quota cannot be expressed, or a threshold is none.
     pub fn build(self) -> Result<DirectRateLimiter, ConfigError> {
-        let clock = self.clock.unwrap_or_default();
+        let clock = self.surroundings.clock();
         let (kind, overflow) = (Kind::default(), Overflow::default());
         let limit = Limit::build(self.name, 0, self.quota?, kind, overflow, clock.clone())?;
         Ok(DirectRateLimiter {
@@ -72,7 +50,7 @@ impl DirectRateLimiterBuilder {
                 clock,
                 state: AtomicU64::new(0),
                 changing: Mutex::new(()),
-                watcher: Watcher::build(self.observer, &self.near_limit, 1)?,
+                watcher: self.surroundings.watcher(1)?,
             }),
         })
     }

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     Algorithm, Decision, FixedWindow, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord, Word},
-    limiter::{UNDECIDED, checked_max_keys, too_many},
+    limiter::UNDECIDED,
+    room::{checked_max_keys, too_many},
 };
 
 /// States in this process's memory: a table of fixed size for each limit. Answers at once.
