@@ -342,9 +342,7 @@ async fn a_turn_that_the_circuit_refuses_is_given_back() {
         let policy = Policy::new("pace", "1/min burst 1").key(Authority);
         let pace = RateLimitLayer::http(policy);
         if refunds {
-            pace.settle_by_response("pace", |parts| {
-                parts.extensions.get::<LocalRefusal>().map(|_| 0)
-            })
+            pace.refund_local_refusals()
         } else {
             pace
         }

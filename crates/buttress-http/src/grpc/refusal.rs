@@ -30,7 +30,16 @@ pub struct GrpcRefusal {
     code: GrpcCode,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
-    pushback: bool,
+    pushback: Pushed,
+}
+
+/// What `grpc-retry-pushback-ms` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pushed {
+    Nothing,
+    /// The wait, where there is one.
+    Wait,
+    Never,
 }
 
 impl GrpcRefusal {
@@ -41,7 +50,7 @@ impl GrpcRefusal {
             code,
             message: message.into(),
             retry_after: None,
-            pushback: false,
+            pushback: Pushed::Nothing,
         }
     }
 
@@ -68,7 +77,19 @@ impl GrpcRefusal {
     /// themselves if their retry policy covers the code (gRPC proposal A6). Off by default.
     #[must_use]
     pub const fn pushback(mut self, enabled: bool) -> Self {
-        self.pushback = enabled;
+        self.pushback = if enabled {
+            Pushed::Wait
+        } else {
+            Pushed::Nothing
+        };
+        self
+    }
+
+    /// Says that every retry is in vain: a negative `grpc-retry-pushback-ms`, upon which gRPC libraries do not
+    /// retry, whatever their policy says of the code (gRPC proposal A6).
+    #[must_use]
+    pub const fn never_retry(mut self) -> Self {
+        self.pushback = Pushed::Never;
         self
     }
 
@@ -95,9 +116,15 @@ impl GrpcRefusal {
         if let Some(wait) = self.retry_after {
             let details = RetryInfo::new(wait).to_header_value(self.code, &self.message);
             headers.insert(STATUS_DETAILS, details);
-            if self.pushback {
+        }
+        match (self.pushback, self.retry_after) {
+            (Pushed::Wait, Some(wait)) => {
                 headers.insert(RETRY_PUSHBACK, pushback::encode(wait));
             }
+            (Pushed::Never, _) => {
+                headers.insert(RETRY_PUSHBACK, HeaderValue::from_static("-1"));
+            }
+            (Pushed::Wait, None) | (Pushed::Nothing, _) => {}
         }
         response
     }
@@ -133,6 +160,7 @@ mod tests {
     use tonic_types::StatusExt as _;
 
     use super::*;
+    use crate::grpc::Pushback;
 
     fn request(content_type: &str) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())])
@@ -182,6 +210,12 @@ mod tests {
         let without_wait = GrpcRefusal::resource_exhausted("").pushback(true);
         let response = without_wait.into_response(&HeaderMap::new());
         assert!(!response.headers().contains_key(RETRY_PUSHBACK));
+        let in_vain = GrpcRefusal::resource_exhausted("").never_retry();
+        let response = in_vain.into_response(&HeaderMap::new());
+        assert_eq!(
+            Pushback::from_headers(response.headers()),
+            Some(Pushback::Never)
+        );
     }
 
     #[test]

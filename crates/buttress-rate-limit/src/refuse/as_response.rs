@@ -20,7 +20,7 @@ use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
 /// | caller | over the limit | without a key | denied |
 /// |---|---|---|---|
 /// | HTTP | 429 (RFC 6585 §4), `Retry-After`, `Cache-Control: no-store`, problem+json `quota-exceeded` that names the policies | 400, problem+json | 403, problem+json |
-/// | gRPC, gRPC-Web | `RESOURCE_EXHAUSTED`, Trailers-Only, with the wait as `RetryInfo` | `INVALID_ARGUMENT` | `PERMISSION_DENIED` |
+/// | gRPC, gRPC-Web | `RESOURCE_EXHAUSTED`, Trailers-Only, with the wait as `RetryInfo` and as pushback (gRPC proposal A6) | `INVALID_ARGUMENT` | `PERMISSION_DENIED` |
 ///
 /// All carry a [`LocalRefusal`], so that no other layer takes them for the upstream's word. The
 /// `RateLimit` fields are on admitted responses and on those over the limit. On an admitted response they

@@ -188,10 +188,11 @@ pub(super) fn grpc(refusal: &Refusal<'_>, request: &HeaderMap) -> Response<Bytes
         (None, Some(wait)) => {
             GrpcRefusal::resource_exhausted(format!("the quota {policy:?} is used up"))
                 .retry_after(wait)
+                .pushback(true)
         }
         (None, None) => {
             let message = format!("the request costs more than the whole quota {policy:?}");
-            GrpcRefusal::resource_exhausted(message)
+            GrpcRefusal::resource_exhausted(message).never_retry()
         }
     };
     status.into_response(request).map(|()| Bytes::new())

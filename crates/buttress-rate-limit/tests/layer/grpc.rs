@@ -46,6 +46,8 @@ async fn a_refusal_is_resource_exhausted_in_trailers_only() {
             RetryInfo::from_headers(&refused.headers),
             Some(RetryInfo::new(Duration::from_secs(1)))
         );
+        // What gRPC libraries obey by themselves (proposal A6).
+        assert_eq!(refused.header("grpc-retry-pushback-ms"), Some("1000"));
         assert!(refused.header("grpc-message").unwrap().contains("per-ip"));
         assert!(
             refused
@@ -98,6 +100,24 @@ async fn a_call_without_a_key_is_an_invalid_argument() {
         grpc_status(&refused.headers),
         Some(GrpcCode::InvalidArgument)
     );
+    assert_eq!(RetryInfo::from_headers(&refused.headers), None);
+    assert_eq!(refused.header("grpc-retry-pushback-ms"), None);
+}
+
+/// Such a call can never succeed, and a library that retries the code should know.
+#[tokio::test]
+async fn a_call_that_costs_more_than_the_quota_is_not_to_be_retried() {
+    let layer = http(Policy::new("all", "10/h").cost(|_| 11))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let request = call(from_peer(Ipv4Addr::LOCALHOST), "application/grpc");
+    let refused = send(&layer, &Handler::default(), request).await;
+    assert_eq!(
+        grpc_status(&refused.headers),
+        Some(GrpcCode::ResourceExhausted)
+    );
+    assert_eq!(refused.header("grpc-retry-pushback-ms"), Some("-1"));
     assert_eq!(RetryInfo::from_headers(&refused.headers), None);
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use buttress_http::ClientIp;
+use buttress_http::{ClientIp, LocalRefusal};
 use buttress_rate_limit::{CountBytes, Meter, Permit, Policy, RateLimitLayer};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -365,6 +365,37 @@ async fn a_meter_sees_the_trailers_too() {
     let layer = metered::<Tokens>();
     stream(&layer, 9).await;
     assert_eq!(left(&layer).await, r#""all";r=923"#);
+}
+
+/// An open circuit behind the limit answers with a 503 that was never sent; an upstream's 503 was.
+#[tokio::test]
+async fn what_a_layer_further_in_refused_is_given_back() {
+    for (local, admitted) in [(true, 9), (false, 2)] {
+        let layer = http(Policy::new("a", "2/h"))
+            .policy(Policy::new("b", "5/h").cost(|_| 2))
+            .refund_local_refusals()
+            // Of what is given back it hears nothing; of the others it is the word that counts.
+            .settle_by_response("b", |_| Some(1))
+            .clock(clock())
+            .build()
+            .unwrap();
+        let refusing = service_fn(move |_: Request<()>| async move {
+            let mut response = Response::new(String::new());
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            if local {
+                LocalRefusal::new(None).mark(&mut response);
+            }
+            Ok::<_, Infallible>(response)
+        });
+        let mut statuses = Vec::new();
+        for _ in 0..9 {
+            let request = Request::new(());
+            let answer = layer.layer(refusing).oneshot(request).await.unwrap();
+            statuses.push(answer.status().as_u16());
+        }
+        let passed = statuses.iter().filter(|&&status| status == 503).count();
+        assert_eq!(passed, admitted, "{statuses:?}");
+    }
 }
 
 #[test]
