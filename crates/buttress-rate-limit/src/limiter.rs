@@ -210,7 +210,7 @@ impl RateLimiter {
         self.shared.limit.set_quota(quota)
     }
 
-    /// How often a key found no place, and the limiter's [`Overflow`] decided. Above zero, callers are
+    /// How often a key found no place, and the limiter's [`Overflow`](crate::Overflow) decided. Above zero, callers are
     /// limited together with strangers, or not at all: give it a larger
     /// [`max_keys`](RateLimiterBuilder::max_keys), unless it was a flood.
     #[must_use]
