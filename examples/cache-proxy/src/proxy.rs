@@ -1,7 +1,9 @@
-use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible, error::Error, future::poll_fn, net::SocketAddr, pin::pin, time::Duration,
+};
 
 use buttress_cache::{CacheBody, CacheLayer, CacheService};
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, Request, Response, Version};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -15,7 +17,12 @@ use tokio::{
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
-use crate::{bad_gateway, cli::Cli, upstream::Upstream};
+use crate::{
+    bad_gateway,
+    cli::Cli,
+    interim::{Interim, Wire},
+    upstream::Upstream,
+};
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -81,10 +88,12 @@ async fn connection(stream: TcpStream, service: Cached) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("no TCP_NODELAY: {error}");
     }
+    let interim = Interim::default();
+    let wire = Wire::of(TokioIo::new(stream), interim.clone());
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), answering(service));
+        .serve_connection(wire, answering(service, interim));
     if let Err(error) = served.await {
         tracing::debug!("a connection broke: {error}");
     }
@@ -93,16 +102,28 @@ async fn connection(stream: TcpStream, service: Cached) {
 /// The upstream is always ready, so nothing need wait for it.
 fn answering(
     service: Cached,
+    interim: Interim,
 ) -> impl HyperService<
     Request<Incoming>,
     Response = Response<CacheBody<Incoming>>,
     Error = Infallible,
     Future: Send,
 > {
-    service_fn(move |request| {
+    service_fn(move |mut request| {
+        let exchange = interim.begin();
+        // RFC 9110 §15.2: what HTTP/1.0 does not know is not sent to it.
+        if request.version() == Version::HTTP_11 {
+            request.extensions_mut().insert(exchange.clone());
+        }
         let answer = service.clone().call(request);
-        async {
+        async move {
+            let mut answer = pin!(answer);
+            let answer = poll_fn(|cx| {
+                exchange.register(cx);
+                answer.as_mut().poll(cx)
+            });
             let answer = answer.await;
+            poll_fn(|cx| exchange.poll_end(cx)).await;
             Ok(answer.unwrap_or_else(|error| bad_gateway::answer(&error)))
         }
     })

@@ -12,14 +12,17 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING, VIA},
     uri::{PathAndQuery, Scheme},
 };
-use hyper::body::{Body as _, Incoming};
+use hyper::{
+    body::{Body as _, Incoming},
+    ext::on_informational,
+};
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use tower_service::Service;
 
-use crate::{cli::UpstreamUrl, hop_by_hop};
+use crate::{cli::UpstreamUrl, hop_by_hop, interim::Exchange};
 
 /// Below the time after which common servers close an idle connection (Node: 5 s), so that a request seldom
 /// meets one that is just being closed.
@@ -77,6 +80,11 @@ impl Service<Request<Incoming>> for Upstream {
             request.headers_mut().insert(TRANSFER_ENCODING, framing);
         }
         *request.version_mut() = Version::HTTP_11;
+        if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+            on_informational(&mut request, move |interim| {
+                exchange.send(interim.status(), interim.headers());
+            });
+        }
         Answer(match self.resolve(request.uri()) {
             Ok(uri) => {
                 *request.uri_mut() = uri;

@@ -301,3 +301,71 @@ async fn a_stream_of_events_is_not_held_back() {
         client.expect("7\ndata: 1\n").await;
     }
 }
+
+#[tokio::test]
+async fn interim_responses_go_before_the_answer_and_are_not_stored() {
+    let proxy = Proxy::start(&[]).await;
+    let mut client = proxy.connect().await;
+    client
+        .send("GET /a HTTP/1.1\nHost: a\n\nGET /a HTTP/1.1\nHost: a\n\n")
+        .await;
+    let mut server = proxy.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 102 Processing\n\n").await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 102 Processing");
+    // At once with what follows it.
+    server
+        .send(
+            "HTTP/1.1 103 Early Hints\nLink: </a.css>; rel=preload\nX-One: 1\nConnection: x-hop\nX-Hop: 1\n\n\
+             HTTP/1.1 199\n\n\
+             HTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Length: 4\n\nbody",
+        )
+        .await;
+    let hints = client.head().await;
+    assert_eq!(hints.first_line(), "HTTP/1.1 103 Early Hints");
+    assert_eq!(hints.one("link"), Some("</a.css>; rel=preload"));
+    assert_eq!((hints.one("connection"), hints.one("x-hop")), (None, None));
+    assert!(client.head().await.first_line().starts_with("HTTP/1.1 199"));
+    let answer = client.head().await;
+    assert_eq!(answer.first_line(), "HTTP/1.1 200 OK");
+    assert_eq!((answer.one("link"), answer.one("x-one")), (None, None));
+    client.expect("body").await;
+
+    let stored = client.head().await;
+    assert_eq!(stored.first_line(), "HTTP/1.1 200 OK");
+    assert!(stored.one("age").is_some());
+    assert_eq!((stored.one("link"), stored.one("x-one")), (None, None));
+    client.expect("body").await;
+}
+
+#[tokio::test]
+async fn http_1_0_is_sent_no_interim_response() {
+    let proxy = Proxy::start(&[]).await;
+    let mut client = proxy.connect().await;
+    client.send("GET /a HTTP/1.0\nHost: a\n\n").await;
+    let mut server = proxy.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 103 Early Hints\nLink: </a.css>\n\nHTTP/1.1 200 OK\nContent-Length: 4\n\nbody")
+        .await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.0 200 OK");
+    client.expect("body").await;
+}
+
+/// The one who asks for the body is this proxy's server.
+#[tokio::test]
+async fn a_body_that_waits_to_be_asked_for_is_asked_for_once() {
+    let proxy = Proxy::start(&[]).await;
+    let mut client = proxy.connect().await;
+    client
+        .send("PUT /a HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 4\n\n")
+        .await;
+    let mut server = proxy.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 100 Continue\n\n").await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 100 Continue");
+    client.send("body").await;
+    server.expect("body").await;
+    server.send("HTTP/1.1 204 No Content\n\n").await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 204 No Content");
+}
