@@ -64,12 +64,12 @@ class Program:
 
 
 def gateway(test: unittest.TestCase, upstream: str, config: str) -> Program:
-    """A gateway before `upstream`, a URL or a table of TOML; as `config` says, and with no limit by address."""
+    """A gateway before `upstream`, a URL or a table of TOML; as `config` says, with retries and circuits, and with no limit by address."""
     file = tempfile.NamedTemporaryFile("w", suffix=".toml")
     test.addCleanup(file.close)
     if not upstream.startswith("{"):
         upstream = f'{{ url = "{upstream}" }}'
-    file.write(f'listen = "127.0.0.1:0"\nupstreams = [{upstream}]\n[limits.per_ip]\nquota = "1000000/s"\n{config}\n')
+    file.write(f'listen = "127.0.0.1:0"\nupstreams = [{upstream}]\n[retry]\n[circuit_breaker]\n{config}\n')
     file.flush()
     return Program(test, "gateway", "--config", file.name)
 

@@ -38,6 +38,8 @@ enum Mode {
     Refuse,
     /// A kilobyte that may be cached for a year.
     Kilobyte,
+    /// A kilobyte that may not be stored.
+    Fresh,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,11 +47,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments { listen, mode } = Arguments::parse();
     let listener = TcpListener::bind(listen).await?;
     let hello = get(|| async { "hello\n" });
-    let kilobyte = get(|| async { ([(CACHE_CONTROL, "max-age=31536000")], KILOBYTE) });
-    let handler = if mode == Mode::Kilobyte {
-        kilobyte
-    } else {
-        hello
+    let kilobyte = |control| get(move || async move { ([(CACHE_CONTROL, control)], KILOBYTE) });
+    let handler = match mode {
+        Mode::Kilobyte => kilobyte("max-age=31536000"),
+        Mode::Fresh => kilobyte("no-store"),
+        Mode::Bare | Mode::Refuse => hello,
     };
     let mut router = Router::new().route("/", handler);
     if mode == Mode::Refuse {

@@ -5,6 +5,9 @@
 //! caches, retries and circuits itself, without their memory. Files and addresses that are named in it are
 //! looked at when the gateway starts.
 //!
+//! A layer is there where its table is: a file without `[limits]`, `[cache]`, `[retry]` and `[circuit_breaker]` makes
+//! a plain reverse proxy, which pays for none of them.
+//!
 //! `gateway.toml` beside this crate's manifest shows every key with its default.
 
 mod admin;
@@ -53,7 +56,8 @@ pub(crate) use self::{
     error::reason, retry::violation as retry_violation,
 };
 
-/// Everything that can be configured.
+/// Everything that can be configured. The default is that of a gateway without a file, which has layers to be looked at;
+/// a file has those that stand in it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -67,13 +71,16 @@ pub struct Config {
     /// Whose request it is.
     pub client_ip: ClientIpConfig,
     /// What is limited.
+    #[serde(default)]
     pub limits: LimitsConfig,
     /// What is answered from a cache.
     pub cache: CacheConfig,
-    /// When a request is sent again.
-    pub retry: RetryConfig,
-    /// When an upstream is no longer called.
-    pub circuit_breaker: CircuitBreakerConfig,
+    /// When a request is sent again; without it each is sent once, whatever comes of it.
+    #[serde(default)]
+    pub retry: Option<RetryConfig>,
+    /// When an upstream is no longer called; without it all are called at all times, and in their order.
+    #[serde(default)]
+    pub circuit_breaker: Option<CircuitBreakerConfig>,
     /// How the gateway's own errors read.
     pub errors: ErrorsConfig,
     /// Where operators look.
@@ -91,10 +98,13 @@ impl Default for Config {
             upstream: None,
             upstreams: Vec::new(),
             client_ip: ClientIpConfig::default(),
-            limits: LimitsConfig::default(),
+            limits: LimitsConfig {
+                per_ip: Some(PerIpConfig::default()),
+                ..LimitsConfig::default()
+            },
             cache: CacheConfig::default(),
-            retry: RetryConfig::default(),
-            circuit_breaker: CircuitBreakerConfig::default(),
+            retry: Some(RetryConfig::default()),
+            circuit_breaker: Some(CircuitBreakerConfig::default()),
             errors: ErrorsConfig::default(),
             admin: AdminConfig::default(),
             call_log: None,
@@ -123,8 +133,9 @@ impl Config {
         }
         upstreams::check(&self.upstreams)?;
         self.cache.check(self.limits.per_key.is_some())?;
-        self.retry.check()?;
-        self.circuit_breaker.check()?;
+        self.retry.as_ref().map_or(Ok(()), RetryConfig::check)?;
+        let circuit_breaker = self.circuit_breaker.as_ref();
+        circuit_breaker.map_or(Ok(()), CircuitBreakerConfig::check)?;
         self.errors.check()?;
         crate::limits::check(self)
     }

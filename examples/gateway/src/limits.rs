@@ -25,7 +25,7 @@ use buttress_rate_limit::{
 pub(crate) use self::api_key::ApiKey;
 use self::{noted::Noted, routes::Routes, shadows::Shadows};
 use crate::{
-    config::{Config, LimitsConfig, Violation, reason},
+    config::{Config, LimitsConfig, PerIpConfig, Violation, reason},
     keys::Keys,
 };
 
@@ -38,7 +38,7 @@ const GLOBAL: &str = "global";
 /// All limits of the gateway.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    pub(crate) per_ip: RateLimitLayer,
+    pub(crate) per_ip: Option<RateLimitLayer>,
     pub(crate) tenants: Option<RateLimitLayer>,
     routes: Vec<Routes>,
 }
@@ -73,11 +73,21 @@ impl Limits {
                 .map_err(|error| violation(&error))
         };
 
-        let policy = Policy::new(PER_IP, limits.per_ip.quota()?).key(client.clone());
-        let mut per_ip = RateLimitLayer::http(tried_out_if(limits.per_ip.shadow, policy));
-        if !(limits.allow.is_empty() && limits.deny.is_empty()) {
-            per_ip = per_ip.access(access::at_the_door(client.clone(), limits));
-        }
+        let per_ip = match &limits.per_ip {
+            Some(config) => {
+                let policy = Policy::new(PER_IP, config.quota()?).key(client.clone());
+                let mut layer = RateLimitLayer::http(tried_out_if(config.shadow, policy));
+                if !(limits.allow.is_empty() && limits.deny.is_empty()) {
+                    layer = layer.access(access::at_the_door(client.clone(), limits));
+                }
+                Some(layer)
+            }
+            None if limits.deny.is_empty() => None,
+            None => {
+                let expected = "refuses at the limit by address, expected `[limits.per_ip]` too";
+                return Err(Violation::new("limits.deny", expected));
+            }
+        };
         let (tenants, routes) = tenants(config, &client)?;
         let mut tenants = tenants.into_iter();
         let tenants = tenants.next().map(|first| {
@@ -88,7 +98,7 @@ impl Limits {
             layer
         });
         Ok(Self {
-            per_ip: built(per_ip)?,
+            per_ip: per_ip.map(built).transpose()?,
             tenants: tenants.map(built).transpose()?,
             routes,
         })
@@ -103,8 +113,13 @@ impl Limits {
     ///
     /// Where a quota cannot be changed for now, since it was too often. Then none is.
     pub(crate) fn set_quotas(&self, limits: &LimitsConfig) -> Result<(), Violation> {
+        let per_ip = limits.per_ip.as_ref();
         let quotas = [
-            ("limits.per_ip", PER_IP, Some(limits.per_ip.quota()?)),
+            (
+                "limits.per_ip",
+                PER_IP,
+                per_ip.map(PerIpConfig::quota).transpose()?,
+            ),
             (
                 "limits.per_key",
                 PER_KEY,
@@ -141,12 +156,15 @@ impl Limits {
     }
 
     fn limit(&self, name: &str) -> Option<&Limit> {
-        let layers = [Some(&self.per_ip), self.tenants.as_ref()];
-        let mut found = layers
+        let mut found = self.layers().filter_map(|layer| layer.limit(name));
+        found.next().map(|limit| &**limit)
+    }
+
+    /// Those that there are, outermost first.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &RateLimitLayer> {
+        [self.per_ip.as_ref(), self.tenants.as_ref()]
             .into_iter()
             .flatten()
-            .filter_map(|layer| layer.limit(name));
-        found.next().map(|limit| &**limit)
     }
 }
 

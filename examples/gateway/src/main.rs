@@ -75,8 +75,10 @@ fn greet(out: &mut impl Write, config: &Config, gateway: &Gateway) -> io::Result
 
 fn greet_with_limits(out: &mut impl Write, limits: &LimitsConfig) -> io::Result<()> {
     let tried_out = |shadow| if shadow { " (shadow)" } else { "" };
-    if let Ok(quota) = limits.per_ip.quota() {
-        let shadow = tried_out(limits.per_ip.shadow);
+    if let Some(per_ip) = &limits.per_ip
+        && let Ok(quota) = per_ip.quota()
+    {
+        let shadow = tried_out(per_ip.shadow);
         writeln!(out, "limit per client: {quota}{shadow}")?;
     }
     if let Some(per_key) = &limits.per_key {

@@ -2,7 +2,7 @@
 //!
 //! Outermost first: the limit by address, API keys, the caches, the tenants' limits, retries, the upstreams (an
 //! attempt at each is guarded by a circuit breaker, and has so long to answer). Why in this order says the guide to stacking of
-//! the crate `buttress`.
+//! the crate `buttress`. What the configuration leaves out is not there, and costs nothing.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -21,7 +21,7 @@ use tower_service::Service as _;
 use crate::{
     cache::Caches,
     call::{Call, Told},
-    config::{Config, UpstreamConfig, Violation},
+    config::{Config, RetryConfig, UpstreamConfig, Violation},
     keys::{CheckKeys, Keys},
     limits::{ApiKey, Limits},
     path::Prefix,
@@ -41,7 +41,8 @@ pub(crate) struct Stack {
     config: Config,
     limits: Limits,
     upstreams: Arc<Upstreams>,
-    budget: Budget,
+    /// What may be spent on retries, where there are any.
+    budget: Option<Budget>,
     caches: Caches,
     client: ClientIp,
     openai: OpenAiPaths,
@@ -67,7 +68,7 @@ impl Stack {
         let keys = config.limits.per_key.as_ref().map(Keys::of).transpose()?;
         let upstreams = Upstreams::build(
             upstreams,
-            &config.circuit_breaker,
+            config.circuit_breaker.as_ref(),
             config.timeouts.response,
             shutdown,
             before.map(|before| &*before.upstreams),
@@ -76,19 +77,30 @@ impl Stack {
         let budget = match before {
             // What was spent stays spent.
             Some(before) if before.config.retry == config.retry => before.budget.clone(),
-            _ => config.retry.budget()?,
+            _ => config.retry.as_ref().map(RetryConfig::budget).transpose()?,
         };
-        let retry = retry::layer(&config.retry, budget.clone(), &upstreams)?;
-        let attempts = Preferred::of(Arc::clone(&upstreams))
-            .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new));
-        let proxy = Proxy {
-            upstreams: retry.layer(attempts),
-            client_ip: Arc::new(config.client_ip.clone()),
+        let attempts = Preferred::of(Arc::clone(&upstreams));
+        let client_ip = Arc::new(config.client_ip.clone());
+        let mut service = match config.retry.as_ref().zip(budget.clone()) {
+            Some((retry, budget)) => {
+                let attempts = attempts
+                    .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new));
+                Shared::of(Proxy {
+                    upstreams: retry::layer(retry, budget, &upstreams)?.layer(attempts),
+                    client_ip,
+                })
+            }
+            None => Shared::of(Proxy {
+                upstreams: attempts,
+                client_ip,
+            }),
         };
-        let mut service = Shared::of(proxy);
         if let Some(tenants) = &limits.tenants {
             let limited = tenants.layer(service);
-            service = Shared::of(limited.map_response(standing::set_aside));
+            service = match &limits.per_ip {
+                Some(_) => Shared::of(limited.map_response(standing::set_aside)),
+                None => Shared::of(limited),
+            };
         }
         let api_key = config.limits.per_key.as_ref();
         let api_key = api_key
@@ -103,8 +115,13 @@ impl Stack {
         if let Some(keys) = keys {
             service = Shared::of(CheckKeys::before(service, Arc::new(keys)));
         }
-        let limited = limits.per_ip.layer(service);
-        let service = Shared::of(limited.map_response(standing::put_back));
+        if let Some(per_ip) = &limits.per_ip {
+            let limited = per_ip.layer(service);
+            service = match &limits.tenants {
+                Some(_) => Shared::of(limited.map_response(standing::put_back)),
+                None => Shared::of(limited),
+            };
+        }
 
         if kept.is_some() {
             // Last of all: nothing that may fail comes behind it.

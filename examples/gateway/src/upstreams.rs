@@ -1,4 +1,4 @@
-//! The upstreams, in order of preference, each behind a circuit breaker of its own.
+//! The upstreams, in order of preference, each behind a circuit breaker of its own if breakers are configured.
 //!
 //! 1. An attempt goes to the first upstream whose circuit lets it go. Asking a circuit costs nothing and
 //!    sends nothing, so a refusal by one passes the request on whole, with its body untouched.
@@ -44,20 +44,31 @@ pub(crate) struct Upstreams(Vec<Upstream>);
 pub(crate) struct Upstream {
     name: Arc<str>,
     config: UpstreamConfig,
-    circuit: CircuitBreakerConfig,
     target: Arc<Target>,
-    layer: CircuitBreakerLayer<Head, OrCall<Http, Next>>,
-    guarded: Guarded,
+    circuit: Option<Circuit>,
+    service: Guarded,
 }
 
-/// A call that its circuit refuses goes to the [`Next`].
-type Guarded = CircuitBreakerService<Attempt, Head, OrCall<Http, Next>>;
+/// The circuit of an upstream.
+#[derive(Clone, Debug)]
+struct Circuit {
+    config: CircuitBreakerConfig,
+    layer: CircuitBreakerLayer<Head, OrCall<Http, Next>>,
+}
+
+/// An attempt at an upstream, behind its circuit if it has one.
+#[derive(Clone, Debug)]
+enum Guarded {
+    /// A call that its circuit refuses goes to the [`Next`].
+    ByCircuit(CircuitBreakerService<Attempt, Head, OrCall<Http, Next>>),
+    ByNone(Attempt),
+}
 
 impl Upstreams {
     /// As configured, and with what of `before` can be kept.
     pub(crate) fn build(
         upstreams: &[UpstreamConfig],
-        circuit: &CircuitBreakerConfig,
+        circuit: Option<&CircuitBreakerConfig>,
         patience: Duration,
         shutdown: &Shutdown,
         before: Option<&Self>,
@@ -95,7 +106,7 @@ impl Upstream {
     fn build(
         index: usize,
         config: &UpstreamConfig,
-        circuit: &CircuitBreakerConfig,
+        circuit: Option<&CircuitBreakerConfig>,
         patience: Duration,
         shutdown: &Shutdown,
         before: Option<&Self>,
@@ -109,30 +120,28 @@ impl Upstream {
                 Arc::new(target?)
             }
         };
-        let layer = match before {
-            Some(before) if before.circuit == *circuit => before.layer.clone(),
-            _ => circuit
-                .layer()
-                .name(&name)
-                .observer((Noted(Arc::clone(&name)), (Tracing, Metrics::default())))
-                .fallback_service(Next)
-                .build()
-                .map_err(|error| breaker_violation(&error))?,
-        };
-        let guarded = layer.layer(Attempt {
+        let before = before.and_then(|before| before.circuit.as_ref());
+        let circuit = circuit.map(|config| match before {
+            Some(before) if before.config == *config => Ok(before.clone()),
+            _ => Circuit::build(config, &name),
+        });
+        let circuit = circuit.transpose()?;
+        let attempt = Attempt {
             index,
             name: Arc::clone(&name),
             target: Arc::clone(&target),
             patience: config.response.unwrap_or(patience),
             shutdown: shutdown.clone(),
-        });
+        };
         Ok(Self {
             name,
             config: config.clone(),
-            circuit: circuit.clone(),
             target,
-            layer,
-            guarded,
+            service: match &circuit {
+                Some(circuit) => Guarded::ByCircuit(circuit.layer.layer(attempt)),
+                None => Guarded::ByNone(attempt),
+            },
+            circuit,
         })
     }
 
@@ -144,18 +153,37 @@ impl Upstream {
         &self.config
     }
 
-    /// How its circuit stands.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.layer.breaker().snapshot()
+    /// How its circuit stands, if it has one.
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        let circuit = self.circuit.as_ref();
+        circuit.map(|circuit| circuit.layer.breaker().snapshot())
     }
 
     fn ready_in(&self) -> Option<Duration> {
-        let snapshot = self.snapshot();
+        let Some(snapshot) = self.snapshot() else {
+            return Some(Duration::ZERO);
+        };
         match snapshot.state {
             // Opened by hand, and nobody knows for how long.
             State::ForcedOpen => None,
             _ => Some(snapshot.retry_after.unwrap_or(Duration::ZERO)),
         }
+    }
+}
+
+impl Circuit {
+    fn build(config: &CircuitBreakerConfig, name: &Arc<str>) -> Result<Self, Violation> {
+        let layer = config
+            .layer()
+            .name(name)
+            .observer((Noted(Arc::clone(name)), (Tracing, Metrics::default())))
+            .fallback_service(Next)
+            .build()
+            .map_err(|error| breaker_violation(&error))?;
+        Ok(Self {
+            config: config.clone(),
+            layer,
+        })
     }
 }
 

@@ -303,6 +303,8 @@ path = "/own"
 by = "key"
 capacity = 1_048_576
 
+[retry]
+
 [circuit_breaker]
 window = "1s"
 open_for = "200ms"

@@ -7,8 +7,10 @@ use crate::{reload::InForce, upstreams::Upstreams};
 pub(super) fn set(in_force: &InForce) {
     let (stack, metrics) = (in_force.stack(), Metrics::default());
     for upstream in stack.upstreams().iter() {
+        let Some(snapshot) = upstream.snapshot() else {
+            continue;
+        };
         let name = || upstream.name().to_owned();
-        let snapshot = upstream.snapshot();
         for state in State::ALL {
             let is = if state == snapshot.state { 1.0 } else { 0.0 };
             gauge!("circuitbreaker.state", "name" => name(), "state" => state.name()).set(is);
@@ -19,9 +21,12 @@ pub(super) fn set(in_force: &InForce) {
     }
 }
 
-/// An upstream that is no longer there is in no state, and has no rates.
+/// An upstream that is no longer there, or has no circuit any more, is in no state, and has no rates.
 pub(crate) fn forget_gone(before: &Upstreams, now: &Upstreams) {
-    let is_there = |name: &str| now.iter().any(|upstream| upstream.name() == name);
+    let is_there = |name: &str| {
+        now.iter()
+            .any(|upstream| upstream.name() == name && upstream.snapshot().is_some())
+    };
     for gone in before.iter().filter(|before| !is_there(before.name())) {
         let name = || gone.name().to_owned();
         for state in State::ALL {

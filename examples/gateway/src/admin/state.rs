@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use buttress_cache::Stats;
+use buttress_circuit_breaker::Snapshot;
 use buttress_rate_limit::{Limit, RateLimitLayer};
 use serde::Serialize;
 
@@ -48,7 +49,8 @@ struct UpstreamState {
     name: String,
     url: String,
     http2: bool,
-    breaker: BreakerState,
+    /// None where there is no `[circuit_breaker]`, which is what parks an upstream, too.
+    breaker: Option<BreakerState>,
     /// For how long it asked not to be called.
     parked_ms: Option<u64>,
 }
@@ -86,13 +88,11 @@ struct ReloadState {
 pub(super) fn of(in_force: &InForce) -> State {
     let stack = in_force.stack();
     let (limits, telemetry) = (stack.limits(), in_force.telemetry());
-    let layers = [Some(&limits.per_ip), limits.tenants.as_ref()];
     let reloads = in_force.reloads();
     State {
         in_flight: telemetry.in_flight(),
-        limits: layers
-            .into_iter()
-            .flatten()
+        limits: limits
+            .layers()
             .flat_map(RateLimitLayer::limits)
             .map(|limit| LimitState::of(limit))
             .collect(),
@@ -155,19 +155,25 @@ impl UpstreamState {
             name: upstream.name().to_owned(),
             url: config.url.to_string(),
             http2: config.http2,
-            breaker: BreakerState {
-                state: snapshot.state.name(),
-                retry_after_ms: snapshot.retry_after.map(millis_up),
-                calls: snapshot.calls,
-                failures: snapshot.failures,
-                slow_calls: snapshot.slow_calls,
-                failure_rate: snapshot.failure_rate(),
-                slow_call_rate: snapshot.slow_call_rate(),
-                trips: snapshot.trips,
-                probes_in_flight: snapshot.probes_in_flight,
-                not_permitted_calls: snapshot.not_permitted_calls,
-            },
-            parked_ms: snapshot.parked.map(millis_up),
+            breaker: snapshot.as_ref().map(BreakerState::of),
+            parked_ms: snapshot.and_then(|it| it.parked).map(millis_up),
+        }
+    }
+}
+
+impl BreakerState {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            state: snapshot.state.name(),
+            retry_after_ms: snapshot.retry_after.map(millis_up),
+            calls: snapshot.calls,
+            failures: snapshot.failures,
+            slow_calls: snapshot.slow_calls,
+            failure_rate: snapshot.failure_rate(),
+            slow_call_rate: snapshot.slow_call_rate(),
+            trips: snapshot.trips,
+            probes_in_flight: snapshot.probes_in_flight,
+            not_permitted_calls: snapshot.not_permitted_calls,
         }
     }
 }

@@ -22,7 +22,8 @@ use super::{Network, Violation};
 pub struct LimitsConfig {
     /// Clients that no limit holds for.
     pub allow: Vec<Network>,
-    /// Clients that are refused with 403, also where they are in [`allow`](Self::allow).
+    /// Clients that are refused with 403, also where they are in [`allow`](Self::allow). That is at the door, where
+    /// [`per_ip`](Self::per_ip) stands.
     pub deny: Vec<Network>,
     /// See [`max_keys`](Self::max_keys()).
     #[serde(deserialize_with = "max_keys")]
@@ -30,7 +31,7 @@ pub struct LimitsConfig {
     /// See [`fields`](Self::fields()).
     pub fields: Option<Fields>,
     /// What each client may ask for.
-    pub per_ip: PerIpConfig,
+    pub per_ip: Option<PerIpConfig>,
     /// What each API key may ask for.
     pub per_key: Option<PerKeyConfig>,
     /// What may be asked of single routes.
@@ -50,7 +51,8 @@ impl LimitsConfig {
     ///
     /// Where it is given here and in `[limits.per_ip]`.
     pub fn max_keys(&self) -> Result<usize, Violation> {
-        let given = either("max_keys", self.max_keys, self.per_ip.max_keys)?;
+        let of_ip = self.per_ip.as_ref().and_then(|limit| limit.max_keys);
+        let given = either("max_keys", self.max_keys, of_ip)?;
         Ok(given.unwrap_or(100_000))
     }
 
@@ -60,7 +62,8 @@ impl LimitsConfig {
     ///
     /// Where it is given here and in `[limits.per_ip]`.
     pub fn fields(&self) -> Result<Fields, Violation> {
-        let given = either("fields", self.fields, self.per_ip.fields)?;
+        let of_ip = self.per_ip.as_ref().and_then(|limit| limit.fields);
+        let given = either("fields", self.fields, of_ip)?;
         Ok(given.unwrap_or_default())
     }
 }
@@ -79,8 +82,10 @@ impl LimitsConfig {
         let Ok(any) = PerIpConfig::default().quota() else {
             return without;
         };
-        if !without.per_ip.shadow {
-            without.per_ip.quota = None;
+        if let Some(per_ip) = &mut without.per_ip
+            && !per_ip.shadow
+        {
+            per_ip.quota = None;
         }
         if let Some(per_key) = &mut without.per_key {
             if !per_key.shadow {

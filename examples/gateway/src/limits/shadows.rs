@@ -20,7 +20,10 @@ impl Shadows {
     pub(super) fn of(limits: &LimitsConfig) -> Result<Self, ConfigError> {
         let per_key = limits.per_key.as_ref();
         let shadows = [
-            (PER_IP, limits.per_ip.shadow),
+            (
+                PER_IP,
+                limits.per_ip.as_ref().is_some_and(|limit| limit.shadow),
+            ),
             (PER_KEY, per_key.is_some_and(|limit| limit.shadow)),
             (PER_ROUTE, limits.routes.iter().any(|limit| limit.shadow)),
             (

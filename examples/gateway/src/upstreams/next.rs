@@ -13,7 +13,7 @@ use buttress_http::{LocalRefusal, Problem};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::Upstreams;
+use super::{Guarded, Upstreams};
 use crate::{
     call::{Call, Decision},
     failure::Failure,
@@ -118,11 +118,13 @@ impl Service<Request<Body>> for Next {
         let Some(upstream) = next else {
             return Box::pin(ready(Ok(exhausted(&plan.upstreams))));
         };
-        let mut guarded = upstream.guarded.clone();
-        Box::pin(async move {
-            poll_fn(|cx| guarded.poll_ready(cx)).await?;
-            Ok(guarded.call(request).await?.map(Body::new))
-        })
+        match upstream.service.clone() {
+            Guarded::ByNone(mut attempt) => attempt.call(request),
+            Guarded::ByCircuit(mut guarded) => Box::pin(async move {
+                poll_fn(|cx| guarded.poll_ready(cx)).await?;
+                Ok(guarded.call(request).await?.map(Body::new))
+            }),
+        }
     }
 }
 
@@ -149,8 +151,14 @@ mod tests {
             .collect();
         let circuit = CircuitBreakerConfig::default();
         let patience = std::time::Duration::from_secs(1);
-        let upstreams =
-            Upstreams::build(&configs, &circuit, patience, &Shutdown::default(), None).unwrap();
+        let upstreams = Upstreams::build(
+            &configs,
+            Some(&circuit),
+            patience,
+            &Shutdown::default(),
+            None,
+        );
+        let upstreams = upstreams.unwrap();
         let tried = tried
             .iter()
             .fold(0, |mask, index| mask | super::super::bit(*index));

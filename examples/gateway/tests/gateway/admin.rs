@@ -14,7 +14,7 @@ async fn the_metrics_count_calls_limits_and_circuits() {
     let file = config_file(
         "metrics.toml",
         &format!(
-            "limits.per_ip.quota = '2/h'\n\
+            "limits.per_ip.quota = '2/h'\n[circuit_breaker]\n\
              [[upstreams]]\nname = 'main'\nurl = 'http://{}'\n",
             upstream.address()
         ),

@@ -311,7 +311,7 @@ async fn nothing_is_lost_where_files_are_set_aside() {
     }
     let _ = fs::remove_file(&file);
     let gateway = Running::from(&format!(
-        "limits.deny = ['127.0.0.1']\n\
+        "limits = {{ per_ip = {{}}, deny = ['127.0.0.1'] }}\n\
          call_log = {{ path = '{}', max_bytes = 10_000, files = 4 }}",
         file.display()
     ))

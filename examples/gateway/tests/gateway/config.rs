@@ -147,6 +147,10 @@ const WRONG: &[(&str, &str)] = &[
         "gateway.toml:3: limits.deny[1]: `everybody` given, expected a network",
     ),
     (
+        "[limits]\nmax_keys = 5\ndeny = ['10.0.0.0/8']",
+        "gateway.toml:3: limits.deny: refuses at the limit by address, expected `[limits.per_ip]` too",
+    ),
+    (
         "[limits]\nallow = ['::/0']",
         "gateway.toml:2: limits.allow[0]: `::/0` given, expected a network that not everybody is in",
     ),
@@ -417,16 +421,25 @@ fn an_error_names_file_line_field_and_reason() {
 }
 
 #[test]
-fn nothing_is_everything_by_default() {
+fn nothing_is_a_proxy_without_layers() {
     let config = parsed("").unwrap();
+    assert!(config.limits.per_ip.is_none() && config.limits.per_key.is_none());
+    assert!(config.limits.routes.is_empty() && config.limits.global.is_none());
+    assert!(config.cache.routes.is_empty());
+    assert!(config.retry.is_none() && config.circuit_breaker.is_none());
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert!(config.upstream.is_none());
     assert_eq!(config.client_ip.source, Source::Peer);
-    assert_eq!(
-        config.limits.per_ip.quota().unwrap(),
-        "5/s burst 10".parse().unwrap()
-    );
     assert_eq!(config.timeouts.response, Duration::from_secs(30));
+}
+
+#[test]
+fn an_empty_table_is_a_layer_with_all_its_defaults() {
+    let config = parsed("[limits.per_ip]\n[retry]\n[circuit_breaker]\n").unwrap();
+    let usual = Config::default();
+    assert_eq!(config, usual);
+    let per_ip = config.limits.per_ip.unwrap();
+    assert_eq!(per_ip.quota().unwrap(), "5/s burst 10".parse().unwrap());
 }
 
 #[test]
@@ -435,7 +448,8 @@ fn the_documented_file_is_the_defaults() {
     let mut said = Config::default();
     said.limits.max_keys = said.limits.max_keys().ok();
     said.limits.fields = said.limits.fields().ok();
-    said.limits.per_ip.quota = said.limits.per_ip.quota().ok();
+    let per_ip = said.limits.per_ip.as_mut().unwrap();
+    per_ip.quota = per_ip.quota().ok();
     assert_eq!(format!("{documented:?}"), format!("{said:?}"));
 }
 
@@ -472,7 +486,7 @@ fn what_the_documented_file_has_in_comments_can_be_meant_too() {
     );
     assert_eq!(cached.stale_if_error, Some(Duration::from_secs(300)));
     let breaker = config.circuit_breaker;
-    assert_eq!(breaker.slow_after, Some(Duration::from_secs(5)));
+    assert_eq!(breaker.unwrap().slow_after, Some(Duration::from_secs(5)));
     let per_key = config.limits.per_key.unwrap();
     assert_eq!(
         (

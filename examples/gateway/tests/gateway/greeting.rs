@@ -68,7 +68,7 @@ async fn flags_override_the_file() {
 async fn says_every_limit_and_no_key() {
     let file = config_file(
         "greeting.toml",
-        "[limits.per_key]\nquota = '60/min'\n\
+        "[limits.per_ip]\n[limits.per_key]\nquota = '60/min'\n\
          tiers.gold = { quota = '600/min', keys = ['s3cret'] }\n\
          [[limits.routes]]\npath = '/v1'\nquota = '10/min'\nshadow = true\n\
          [limits.global]\nquota = '1000/s'\n",

@@ -11,7 +11,7 @@ const GET: &str = "GET / HTTP/1.1\nHost: a\n\n";
 /// Three at once, and no more within the test's time.
 async fn strict(upstream: &RawUpstream, configure: impl FnOnce(&mut Config)) -> Running {
     Running::with(upstream.address(), |config| {
-        config.limits.per_ip.quota = Some("1/h burst 3".parse().unwrap());
+        config.limits.per_ip.as_mut().unwrap().quota = Some("1/h burst 3".parse().unwrap());
         configure(config);
     })
     .await

@@ -4,6 +4,7 @@
 //! what must happen is waited for under a deadline.
 
 mod admin;
+mod bare;
 mod cache;
 mod call_log;
 mod config;

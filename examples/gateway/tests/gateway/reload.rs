@@ -242,13 +242,17 @@ mod by_signal {
     async fn a_good_file_comes_into_force_and_a_bad_one_does_not() {
         let name = "reloaded.toml";
         // Nobody listens there.
-        let file = config_file(name, "upstream = 'http://127.0.0.1:9'\n");
+        let file = config_file(
+            name,
+            "upstream = 'http://127.0.0.1:9'\ncircuit_breaker = {}\n",
+        );
         let program = Program::start(&["--config", file.to_str().unwrap()]).await;
         assert_eq!(status(&program).await, "HTTP/1.1 502 Bad Gateway");
 
         config_file(
             name,
-            "upstream = 'http://127.0.0.1:10'\nlimits.deny = ['127.0.0.1']\n",
+            "upstream = 'http://127.0.0.1:10'\ncircuit_breaker = {}\n\
+             limits = { per_ip = {}, deny = ['127.0.0.1'] }\n",
         );
         assert_eq!(hang_up(&program, "done").await, Value::Null);
         assert_eq!(status(&program).await, "HTTP/1.1 403 Forbidden");

@@ -34,10 +34,8 @@ impl Running {
         let mut config = Config::default();
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.upstream = Some(format!("http://{upstream}").parse().unwrap());
-        config.limits.per_ip.quota = Some("1000000/s".parse().unwrap());
-        config.retry = gateway::config::parse("retry.attempts = 1", "test".as_ref())
-            .unwrap()
-            .retry;
+        config.limits.per_ip.as_mut().unwrap().quota = Some("1000000/s".parse().unwrap());
+        config.retry = None;
         configure(&mut config);
         Self::of(&config).await
     }
@@ -57,14 +55,19 @@ impl Running {
         }
     }
 
-    /// From the text of a file. No client is in the way of the others with its limit, unless it says so.
+    /// From the text of a file, and with the layers of a gateway without one where the text has none. No client is in
+    /// the way of the others with its limit, unless it says so.
     pub(crate) async fn from(text: &str) -> Self {
         Self::of(&configured(text)).await
     }
 
     /// Puts what the text says into force.
     pub(crate) fn reload(&self, text: &str) -> Result<(), String> {
-        self.in_force.reload(|| Ok::<_, String>(configured(text)))
+        self.reload_to(configured(text))
+    }
+
+    pub(crate) fn reload_to(&self, config: Config) -> Result<(), String> {
+        self.in_force.reload(|| Ok::<_, String>(config))
     }
 
     /// What operators see at `path`.
@@ -91,8 +94,13 @@ impl Drop for Running {
 fn configured(text: &str) -> Config {
     let text = format!("listen = '127.0.0.1:0'\n{text}");
     let mut config = gateway::config::parse(&text, "test".as_ref()).unwrap();
-    let plenty = "1000000/s".parse().unwrap();
-    config.limits.per_ip.quota.get_or_insert(plenty);
+    let usual = Config::default();
+    config.retry = config.retry.or(usual.retry);
+    config.circuit_breaker = config.circuit_breaker.or(usual.circuit_breaker);
+    config.limits.per_ip = config.limits.per_ip.or(usual.limits.per_ip);
+    if let Some(per_ip) = &mut config.limits.per_ip {
+        per_ip.quota.get_or_insert("1000000/s".parse().unwrap());
+    }
     config
 }
 
