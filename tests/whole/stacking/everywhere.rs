@@ -13,6 +13,7 @@ use buttress::{
     CacheLayer, CircuitBreakerLayer, ClientIp, Policy, RateLimitLayer, RetryLayer, Trip,
     http::{GrpcCode, keys::Authority},
     rate_limit::Pacing,
+    retry::{HyperErrors, ReplayBody},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -111,6 +112,63 @@ async fn around_a_hyper_client() {
         );
     }
     server.abort();
+}
+
+#[tokio::test]
+async fn around_reqwest() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", listener.local_addr().unwrap());
+    let app = server().into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let client = reqwest::Client::builder()
+        .retry(reqwest::retry::never())
+        .build()
+        .unwrap();
+    // reqwest takes and gives its own types only.
+    let send = tower::service_fn(move |request: Request<ReplayBody<reqwest::Body>>| {
+        let client = client.clone();
+        async move {
+            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
+            let response = client.execute(request).await?;
+            Ok(Response::<reqwest::Body>::from(response))
+        }
+    });
+    let stack = ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(reqwest::Body::wrap))
+        .layer(CacheLayer::private().build().unwrap())
+        .layer(
+            RetryLayer::http()
+                .classify_errors(HyperErrors)
+                .build()
+                .unwrap(),
+        )
+        .layer(pace())
+        .layer(breaker())
+        .service(send);
+    let named: BoxCloneSyncService<
+        Request<reqwest::Body>,
+        Response<reqwest::Body>,
+        reqwest::Error,
+    > = BoxCloneSyncService::new(stands(stack));
+    for body in ["", "a body"] {
+        let request = reqwest::Client::new().get(&uri).body(body).build().unwrap();
+        let request = Request::try_from(request).unwrap();
+        let response = named.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.headers().contains_key("cache-status"));
+        let response = reqwest::Response::from(response);
+        assert_eq!(response.text().await.unwrap(), "hello");
+    }
+    server.abort();
+
+    // Nobody listens there. An error that the layers hand on is reqwest's own.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}/", nobody.local_addr().unwrap());
+    drop(nobody);
+    let request = Request::get(uri).body(reqwest::Body::default()).unwrap();
+    let error = named.oneshot(request).await.unwrap_err();
+    assert!(error.is_connect(), "{error:?}");
 }
 
 #[tokio::test]
