@@ -41,8 +41,8 @@ pub(crate) enum Step {
     ServeAndRevalidate(Arc<Entry>),
     /// The origin is asked.
     Fetch(Plan),
-    /// The origin must not be asked, and there is nothing to serve.
-    GatewayTimeout(Forward),
+    /// The client wants nothing but what is stored, and there is nothing to serve.
+    OnlyIfCached,
 }
 
 impl Shared {
@@ -102,7 +102,7 @@ impl Shared {
         let Some(entry) = entry else {
             return match rfc9111::miss(head, selection) {
                 Miss::Fetch(why) => Step::Fetch(Plan::plain(why)),
-                Miss::GatewayTimeout => Step::GatewayTimeout(Forward::UriMiss),
+                Miss::GatewayTimeout => Step::OnlyIfCached,
             };
         };
         let entry = Arc::clone(entry);
@@ -117,7 +117,7 @@ impl Shared {
                 stored: Some(entry),
                 completes: false,
             }),
-            Reuse::GatewayTimeout => Step::GatewayTimeout(Forward::Stale),
+            Reuse::GatewayTimeout => Step::OnlyIfCached,
             Reuse::Fetch(why) => Step::Fetch(Plan::plain(why)),
             Reuse::Complete => Step::Fetch(if self.can_complete(&entry) {
                 Plan {

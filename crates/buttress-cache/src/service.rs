@@ -23,7 +23,7 @@ use crate::{
     future::ResponseFuture,
     leader::Leader,
     news::Lead,
-    rfc9111::{self, CacheStatus, RequestHead},
+    rfc9111::{self, RequestHead},
     shared::Shared,
     store::{Answer, Variants},
 };
@@ -125,9 +125,8 @@ impl<S> CacheService<S> {
                 readiness::release(&mut self.inner);
                 ResponseFuture::ready(response)
             }
-            Step::GatewayTimeout(why) => {
-                let status = CacheStatus::forward(why);
-                let response = self.shared.gateway_timeout(&status);
+            Step::OnlyIfCached => {
+                let response = self.shared.only_if_cached();
                 readiness::release(&mut self.inner);
                 ResponseFuture::ready(response)
             }

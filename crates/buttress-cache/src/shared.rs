@@ -108,9 +108,15 @@ impl Shared {
         let head = RequestHead::new(request.method(), request.headers());
         match self.decide(&head, variants, now) {
             Step::Serve { entry, stale } => Some(self.serve(&head, &entry, stale, now)),
-            Step::GatewayTimeout(why) => Some(self.gateway_timeout(&CacheStatus::forward(why))),
+            Step::OnlyIfCached => Some(self.only_if_cached()),
             Step::ServeAndRevalidate(_) | Step::Fetch(_) => None,
         }
+    }
+
+    /// What a client gets that wants nothing but what is stored, where nothing is.
+    #[cold]
+    pub(crate) fn only_if_cached<B: Body>(&self) -> Response<CacheBody<B>> {
+        self.gateway_timeout(&CacheStatus::refused().detail("only-if-cached"))
     }
 
     /// What only-if-cached gets, and whoever must not be served something stale.

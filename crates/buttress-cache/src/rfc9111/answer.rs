@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
         AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG, EXPIRES,
         LAST_MODIFIED, VARY,
@@ -141,6 +141,13 @@ fn not_modified(stored: &HeaderMap) -> HeaderMap {
             for value in stored.get_all(&name) {
                 headers.append(&name, value.clone());
             }
+        }
+    }
+    // What targets a cache further on guides its updates as Cache-Control does (RFC 9213 §2.1).
+    let targeted = |name: &&HeaderName| name.as_str().ends_with("-cache-control");
+    for name in stored.keys().filter(targeted) {
+        for value in stored.get_all(name) {
+            headers.append(name, value.clone());
         }
     }
     headers

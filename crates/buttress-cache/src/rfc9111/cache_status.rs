@@ -31,6 +31,7 @@ pub struct CacheStatus<'a> {
 enum Handled {
     Hit,
     Forward(Forward),
+    Neither,
 }
 
 impl<'a> CacheStatus<'a> {
@@ -40,6 +41,12 @@ impl<'a> CacheStatus<'a> {
         let mut status = Self::new(Handled::Hit);
         status.ttl = Some(ttl);
         status
+    }
+
+    /// Neither: nothing that is stored answered it, and the origin was not asked. Say why as a
+    /// [detail](Self::detail).
+    pub const fn refused() -> Self {
+        Self::new(Handled::Neither)
     }
 
     /// It went to the origin.
@@ -94,14 +101,16 @@ impl<'a> CacheStatus<'a> {
         let Some(value) = self.value(name) else {
             return;
         };
-        match headers.entry(CACHE_STATUS) {
-            Entry::Vacant(entry) => {
+        match headers.try_entry(CACHE_STATUS) {
+            Ok(Entry::Vacant(entry)) => {
+                let _ = entry.try_insert(value);
+            }
+            Ok(Entry::Occupied(mut entry)) if entry.get().is_empty() => {
                 entry.insert(value);
             }
-            Entry::Occupied(mut entry) if entry.get().is_empty() => {
-                entry.insert(value);
-            }
-            Entry::Occupied(mut entry) => entry.append(value),
+            Ok(Entry::Occupied(mut entry)) => entry.append(value),
+            // There is no room in the map for another name.
+            Err(_) => {}
         }
     }
 
@@ -112,6 +121,7 @@ impl<'a> CacheStatus<'a> {
         write_item(&mut text, name)?;
         match self.handled {
             Handled::Hit => text.extend_from_slice(b";hit"),
+            Handled::Neither => {}
             Handled::Forward(reason) => {
                 text.extend_from_slice(b";fwd=");
                 text.extend_from_slice(reason.as_str().as_bytes());

@@ -7,6 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{Options, SetCookie, list::elements};
 
+/// More lines than any response has in earnest. Every use copies them; and a map has an end, beyond which it panics.
+const MOST_LINES: usize = 1024;
+
+/// Whether there are more fields than are kept.
+pub(super) fn are_too_many(headers: &HeaderMap) -> bool {
+    headers.len() > MOST_LINES
+}
+
 /// A response's fields without those that belong to one connection, that are not to be kept, and Age, which is reckoned
 /// anew for each use.
 ///

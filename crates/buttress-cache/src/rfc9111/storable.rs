@@ -60,6 +60,9 @@ pub enum Refusal {
     /// The response varies by more fields, or longer ones, than are kept.
     VaryTooLong,
 
+    /// The response has more than 1024 lines of fields.
+    TooManyFields,
+
     /// A part that cannot be used: none was asked for, or it is not one range of bytes.
     Partial,
 
@@ -135,6 +138,9 @@ fn decide(
         if request.fields().authorization && !directives.allows_authorization() {
             return Err(Refusal::Authorization);
         }
+    }
+    if fields::are_too_many(headers) {
+        return Err(Refusal::TooManyFields);
     }
     if options.set_cookie == SetCookie::Refuse && fields::sets_cookie(headers) {
         return Err(Refusal::SetCookie);

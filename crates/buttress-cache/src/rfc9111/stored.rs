@@ -70,6 +70,14 @@ impl StoredHead {
         kept.insert(AGE, HeaderValue::from_static("0"));
         kept.entry(CACHE_STATUS)
             .or_insert(HeaderValue::from_static(""));
+        // 204 has no content, whatever length some senders tell of it.
+        let content_length = match status {
+            StatusCode::NO_CONTENT => {
+                kept.remove(CONTENT_LENGTH);
+                None
+            }
+            _ => content_length(headers),
+        };
         let part = (status == StatusCode::PARTIAL_CONTENT)
             .then(|| Part::read(headers))
             .flatten();
@@ -84,7 +92,7 @@ impl StoredHead {
             vary,
             answered: part.and_then(|_| Some(request.headers().get(RANGE)?.as_bytes().into())),
             part,
-            content_length: content_length(headers),
+            content_length,
             headers: kept,
             marked_stale: false,
         }

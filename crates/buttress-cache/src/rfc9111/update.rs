@@ -7,7 +7,7 @@ use http::{
 
 use super::{
     Options, RequestHead, StoredHead, Times,
-    fields::{Kept, copy},
+    fields::{Kept, are_too_many, copy},
     freshness::{self, Governing},
     vary::Vary,
 };
@@ -29,7 +29,7 @@ pub enum Upkeep {
     /// their own: nobody may put anything out of the cache by asking so.
     Leave,
 
-    /// It goes: the newer fields forbid to keep it.
+    /// It goes: the newer fields forbid to keep it, or are too many.
     Remove,
 }
 
@@ -42,6 +42,12 @@ pub(super) fn freshen(
     update: &HeaderMap,
     times: Times,
 ) -> Freshened {
+    // It would be dropped at once, and there may be no map that holds all of them.
+    let none = HeaderMap::new();
+    let (update, too_many) = match are_too_many(update) {
+        true => (&none, true),
+        false => (update, false),
+    };
     let kept = Kept::new(options, update);
     let replaces =
         |name: &_| kept.includes(name) && *name != CONTENT_LENGTH && *name != CONTENT_RANGE;
@@ -63,6 +69,8 @@ pub(super) fn freshen(
     };
     let directives = &governing.directives;
     let forbidden = vary.is_err()
+        || too_many
+        || are_too_many(&merged)
         || (directives.no_store && !directives.must_understand)
         || (options.shared && directives.private);
     // The fields of an answer are not to be shared either, if it is not.

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{
         CACHE_CONTROL, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, PRAGMA,
         RANGE,
@@ -32,10 +32,10 @@ pub fn condition(stored: &StoredHead, request: &mut HeaderMap, now: SystemTime) 
     request.remove(IF_NONE_MATCH);
     request.remove(IF_MODIFIED_SINCE);
     if let Some(tag) = tag {
-        request.insert(IF_NONE_MATCH, tag.clone());
+        set(request, IF_NONE_MATCH, tag.clone());
     }
     if let Some(modified) = modified {
-        request.insert(IF_MODIFIED_SINCE, modified.clone());
+        set(request, IF_MODIFIED_SINCE, modified.clone());
     }
     true
 }
@@ -56,7 +56,7 @@ pub fn detach(stored: &StoredHead, method: &mut Method, request: &mut HeaderMap)
     }
     // Of something large there may be no more than a part, and no room for more.
     if let Some(range) = stored.range() {
-        request.insert(RANGE, range);
+        set(request, RANGE, range);
     }
 }
 
@@ -75,9 +75,14 @@ pub fn completion(stored: &StoredHead, request: &mut HeaderMap) -> bool {
     };
     request.remove(IF_NONE_MATCH);
     request.remove(IF_MODIFIED_SINCE);
-    request.insert(RANGE, range);
-    request.insert(IF_RANGE, tag.clone());
+    set(request, RANGE, range);
+    set(request, IF_RANGE, tag.clone());
     true
+}
+
+/// Sets a field. A request so full that there is no room for it goes without: then it asks for all there is.
+fn set(request: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = request.try_insert(name, value);
 }
 
 impl StoredHead {

@@ -1,5 +1,6 @@
 //! The layer over an origin that does what each test says.
 
+mod absurd;
 mod bodies;
 mod bypassing;
 mod cancelling;

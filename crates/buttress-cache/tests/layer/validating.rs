@@ -240,7 +240,10 @@ async fn head_tells_of_a_stored_get() {
 async fn only_if_cached_asks_nobody() {
     let mut setup = Setup::shared();
     let only = || empty(get("/a").header("cache-control", "only-if-cached"));
-    assert_eq!(read(setup.ask(only())).await.status, 504);
+    let refused = read(setup.ask(only())).await;
+    assert_eq!(refused.status, 504);
+    // It was no hit, and it did not go forward.
+    assert_eq!(refused.cache_status(), "Buttress;detail=only-if-cached");
     setup.origin_is_left_alone().await;
     setup
         .fill("/a", answer(&[fresh("max-age=60")], "body"))
