@@ -4,6 +4,7 @@
 //! to be called without dynamic dispatch, a line in [`Kind`].
 
 mod by_pointer;
+mod by_request;
 mod carry;
 mod fixed_window;
 mod gcra;
@@ -21,7 +22,7 @@ use std::{any::Any, fmt};
 
 use buttress_core::{ConfigError, Tick};
 
-pub(crate) use self::kind::Kind;
+pub(crate) use self::{by_request::moved, kind::Kind};
 pub use self::{
     fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,
     sliding_log::SlidingLog, sliding_window::SlidingWindow, token_bucket::TokenBucket,
@@ -169,6 +170,10 @@ pub trait Algorithm: Any + fmt::Debug + Send + Sync {
     /// Carries a state over to another quota: at `at` the limit's quota was changed `from` one `to` another.
     /// What was used of the one is used of the other, in proportion and rounded up, so that a change
     /// gives nothing back. One that was never seen stays so.
+    ///
+    /// Called too where a key comes to another quota that was [resolved for a
+    /// request](crate::Policy::quota_by), unless both have the same period and refill time: between such quotas a
+    /// key may go to and fro at any rate, which nothing is to be rounded for.
     ///
     /// Called once for each change and state, when the state is next asked for or looked at; changes since
     /// then come one after the other. It may be called for a state that another thread has written under the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use buttress_core::{Clock as _, ConfigError, Tick, clock::AnyClock};
 
-pub(crate) use self::in_force::{InForce, Tag};
+pub(crate) use self::in_force::{InForce, Tag, in_proportion};
 use crate::{Algorithm, IntoQuota, Overflow, Quota, algorithm::Kind};
 
 /// One limit of a limiter: its name, its quota, its algorithm. Stores are asked about limits.

@@ -91,11 +91,19 @@ impl<T: ?Sized> Policy<T> {
     /// [support](Algorithm::supports), which the observer is told of
     /// ([`Event::UnsupportedQuota`](crate::Event::UnsupportedQuota)).
     ///
-    /// A key whose quota changes between two requests keeps what it has used, as the time that this takes
-    /// to come back: who has used up ten an hour has used up a hundred an hour. Where the new quota refills
-    /// within so much less time that no use of it could take so long (by more than a minute), the key starts
-    /// afresh: let nobody change back and forth between such quotas as often as they like. A quota that is
-    /// [changed for all](crate::Limit::set_quota) has no such edge.
+    /// A key that comes to another quota, because its tier has changed, keeps what it has used, in proportion: who
+    /// has used up ten an hour has used up a hundred a minute, and gets the first of them back after 600 ms. Nobody
+    /// gains by going to and fro, and nobody is locked out: all the quotas of a key together give one burst, of
+    /// which each request takes its share of the burst that it came under, and what was used comes back at
+    /// the pace of the quota that the key was last asked for under. So requests of different quotas may share a
+    /// key, as an address does from which both guests and members come; where one kind of request is to have a
+    /// pace that the other cannot speed up, give each a policy or a key of its own. (Between quotas of one period,
+    /// [`SlidingLog`](crate::SlidingLog) counts the requests themselves and not their share; between different
+    /// periods, it and [`FixedWindow`](crate::FixedWindow) round what was used up to whole requests.)
+    ///
+    /// A policy with quotas by request remembers for each key which one it was: its states are four words
+    /// longer than the algorithm's, 96 bytes a key with most, and stand behind the locks of longer states, see
+    /// [`MemoryStore`](crate::store::MemoryStore).
     pub fn quota_by(mut self, quota: impl Fn(&T) -> Option<Quota> + Send + Sync + 'static) -> Self {
         self.whose.quota = Some(Arc::new(quota));
         self.whose.lookup = None;
@@ -160,7 +168,12 @@ impl<T: ?Sized> Policy<T> {
         clock: &AnyClock,
     ) -> Result<(Arc<Limit>, Whose<T>), ConfigError> {
         let name = Arc::clone(&self.name);
-        let (kind, overflow, clock) = (self.kind, self.overflow, clock.clone());
+        let by_request = self.whose.quota.is_some() || self.whose.lookup.is_some();
+        let kind = match by_request {
+            true => self.kind.by_request(),
+            false => self.kind,
+        };
+        let (overflow, clock) = (self.overflow, clock.clone());
         let built = self
             .quota
             .and_then(|quota| Limit::build(self.name, ordinal, quota, kind, overflow, clock));

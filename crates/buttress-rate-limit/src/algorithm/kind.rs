@@ -4,7 +4,7 @@ use buttress_core::Tick;
 
 use super::{
     Algorithm, FixedWindow, Gcra, LeakyBucket, Pacing, SlidingLog, SlidingWindow, TokenBucket,
-    Word, by_pointer,
+    Word, by_pointer, by_request::ByRequest,
 };
 use crate::{Decision, Quota, store::step};
 
@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     SlidingLog(SlidingLog),
     /// Another of any other number of words.
     Words(Arc<dyn Algorithm>),
+    /// Any of them, under quotas that are resolved for each request.
+    ByRequest(Arc<ByRequest>),
 }
 
 impl Kind {
@@ -106,7 +108,7 @@ impl Kind {
     pub(crate) const fn is_long(&self) -> bool {
         matches!(
             self,
-            Self::SlidingWindow(_) | Self::SlidingLog(_) | Self::Words(_)
+            Self::SlidingWindow(_) | Self::SlidingLog(_) | Self::Words(_) | Self::ByRequest(_)
         )
     }
 
@@ -120,7 +122,27 @@ impl Kind {
             Self::SlidingWindow(window) => window,
             Self::SlidingLog(log) => log,
             Self::Word(algorithm) | Self::Words(algorithm) => &**algorithm,
+            Self::ByRequest(algorithm) => algorithm.inner(),
         }
+    }
+
+    /// As a table in memory runs it.
+    pub(crate) fn in_memory(&self) -> &dyn Algorithm {
+        match self {
+            Self::ByRequest(algorithm) => &**algorithm,
+            kind => kind.algorithm(),
+        }
+    }
+
+    /// The same, with states that tell the quota that they were written under.
+    pub(crate) fn by_request(self) -> Self {
+        Self::ByRequest(Arc::new(ByRequest::of(self)))
+    }
+
+    /// Whether they do.
+    #[inline]
+    pub(crate) const fn is_by_request(&self) -> bool {
+        matches!(self, Self::ByRequest(_))
     }
 }
 

@@ -234,7 +234,7 @@ impl InForce {
 
 /// A cost under one quota in those of another, of the same share of the burst: rounded up where it is charged
 /// and down where it is given back.
-fn in_proportion(by: i64, from: u64, to: u64) -> i64 {
+pub(crate) fn in_proportion(by: i64, from: u64, to: u64) -> i64 {
     let (scaled, from) = (i128::from(by) * i128::from(to), i128::from(from.max(1)));
     // Towards plus infinity, both of them.
     let rounded = scaled.div_euclid(from) + i128::from(scaled.rem_euclid(from) > 0);

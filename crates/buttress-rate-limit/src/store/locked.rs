@@ -5,6 +5,7 @@ use buttress_core::Tick;
 use super::table::{Fingerprint, tag};
 use crate::{
     Algorithm, Decision, Quota,
+    algorithm::moved,
     limit::{InForce, Tag},
     sync::{Mutex, MutexGuard, unpoisoned},
 };
@@ -62,6 +63,8 @@ pub(super) struct Request<'a, A: ?Sized> {
     pub(super) quota: &'a Quota,
     /// Whether it is one of the limit's own quotas, which are these.
     pub(super) own: bool,
+    /// Whether its states tell their quotas.
+    pub(super) by_request: bool,
     pub(super) quotas: &'a InForce,
     /// Which of them is in force.
     pub(super) revision: u64,
@@ -89,6 +92,15 @@ impl<A: Algorithm + ?Sized> Request<'_, A> {
         self.algorithm.check(self.quota, state, self.now, self.cost)
     }
 
+    /// Decides on the state of a key, which is one of this quota from then on.
+    #[inline]
+    fn move_and_check(&self, state: &mut [u64]) -> Decision {
+        if self.by_request {
+            moved(self.algorithm, state, self.quota, self.now);
+        }
+        self.check(state)
+    }
+
     #[inline]
     pub(super) fn charge(&self, state: &mut [u64], by: i64) {
         self.algorithm.charge(self.quota, state, self.now, by);
@@ -104,7 +116,7 @@ impl<A: Algorithm + ?Sized> Request<'_, A> {
         let quotas = self.quotas;
         let earlier = if written == self.tag() {
             true
-        } else if self.own {
+        } else if self.own || self.by_request {
             quotas.carry_over(self.algorithm, state, written, self.revision)
         } else {
             // Other quotas than the limit's own do not change.
@@ -165,7 +177,7 @@ impl LockedTable {
         request: &Request<'_, A>,
     ) -> Found<Decision> {
         self.with(key, request, |slots, known| match known {
-            Some(slot) => slots.state(slot).map(|state| request.check(state)),
+            Some(slot) => slots.state(slot).map(|state| request.move_and_check(state)),
             None if request.cost > 0 && slots.vacancy(key, request).is_none() => None,
             None => Some(request.check(&self.unseen)),
         })
@@ -264,7 +276,7 @@ impl LockedTable {
         &self,
         request: &Request<'_, A>,
     ) -> Option<Decision> {
-        self.with_shared(request, |state| request.check(state))
+        self.with_shared(request, |state| request.move_and_check(state))
     }
 
     pub(super) fn settle_shared<A: Algorithm + ?Sized>(
@@ -293,7 +305,7 @@ fn charge_if_admitted<A: Algorithm + ?Sized>(
     request: &Request<'_, A>,
     by: i64,
 ) -> Decision {
-    let decision = request.check(state);
+    let decision = request.move_and_check(state);
     if decision.is_admitted() && by > 0 {
         request.charge(state, by);
     }

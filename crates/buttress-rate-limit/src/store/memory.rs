@@ -22,11 +22,12 @@ use crate::{
 ///
 /// A limit with room for `n` keys occupies `32 × n` bytes from the start, whatever arrives: two slots of
 /// two words for each. An algorithm whose states are of `w` words makes that `16 × (w + 1) × n`, and up to
-/// a sixtieth more. Keys whose quota is full again are the ones that make room for others, so forgetting
+/// a sixtieth more. Where quotas are [resolved for each request](crate::Policy::quota_by) states are four
+/// words longer, and tell their quota. Keys whose quota is full again are the ones that make room for others, so forgetting
 /// loses nothing; when all the slots that a new key could have are taken by keys that still have something
 /// to remember, the limit's [`Overflow`] decides.
 ///
-/// States of one word are swapped without a lock. Longer ones stand in up to 128 shards, each behind a lock
+/// States of one word are swapped without a lock. Longer ones, and those that tell their quota, stand in up to 128 shards, each behind a lock
 /// that is held for one decision.
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -121,7 +122,7 @@ impl MemoryStore {
             if !limit.kind().is_long() {
                 return Ok(None);
             }
-            let (keys, words) = (limit.room(max_keys), limit.algorithm().words());
+            let (keys, words) = (limit.room(max_keys), limit.kind().in_memory().words());
             let table = LockedTable::with_room_for(keys, words).ok_or_else(|| {
                 let expected = format!("states of which {keys} fit into memory; see `max_keys`");
                 ConfigError::new("algorithm.words", words, expected)
@@ -153,7 +154,7 @@ impl MemoryStore {
         let decision = match charge.limit.kind() {
             Kind::Gcra => self.peek_by(&Gcra, now, charge)?,
             kind if kind.is_long() => {
-                let request = request(kind.algorithm(), now, charge);
+                let request = request(kind.in_memory(), now, charge);
                 match self.locked(charge.limit) {
                     Some(table) => peek_locked(table, charge, &request)?,
                     None => return Ok(()),
@@ -228,6 +229,7 @@ impl MemoryStore {
             Kind::SlidingWindow(window) => self.acquire_by_words(window, ask, out),
             Kind::SlidingLog(log) => self.acquire_by_words(log, ask, out),
             Kind::Words(algorithm) => self.acquire_by_words(&**algorithm, ask, out),
+            Kind::ByRequest(algorithm) => self.acquire_by_words(&**algorithm, ask, out),
         }
     }
 
@@ -375,7 +377,7 @@ impl MemoryStore {
             let settled = match limit.kind() {
                 Kind::Gcra => self.settle_by(&Gcra, now, &charge, place, by),
                 kind if kind.is_long() => {
-                    let request = request(kind.algorithm(), now, &charge);
+                    let request = request(kind.in_memory(), now, &charge);
                     self.settle_by_words(&request, &charge, place, by)
                 }
                 kind => self.settle_by(&Word(kind.algorithm()), now, &charge, place, by),
@@ -547,6 +549,7 @@ impl<'a> Ask<'a> {
             algorithm,
             quota: self.quota,
             own: self.revision.is_some(),
+            by_request: self.limit.kind().is_by_request(),
             quotas,
             revision: self.revision.unwrap_or_else(|| quotas.revision()),
             now: self.now,
@@ -642,6 +645,8 @@ pub(crate) fn signed(cost: u64) -> i64 {
 mod both_tables;
 #[cfg(all(test, not(loom)))]
 mod conservation;
+#[cfg(all(test, not(loom)))]
+mod moves;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

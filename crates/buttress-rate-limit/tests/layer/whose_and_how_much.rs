@@ -82,6 +82,7 @@ fn by_tier(head: &Head) -> Option<Quota> {
     let tier = head.headers().get("x-tier")?;
     match tier.as_bytes() {
         b"gold" => Quota::per_hour(100).build().ok(),
+        b"minute" => Quota::per_minute(100).build().ok(),
         b"silver" => Quota::per_hour(4).burst(2).build().ok(),
         _ => None,
     }
@@ -127,30 +128,57 @@ async fn a_request_can_have_a_quota_of_its_own() {
     );
 }
 
-/// R9 of the traps: whoever is moved to another tier does not get a fresh burst by it.
+/// R9 of the traps: whoever is moved to another tier does not get a fresh burst by it, nor is locked out: what was
+/// used is the same share of the new quota, and comes back at the new pace.
 #[tokio::test]
 async fn a_change_of_quota_grants_no_fresh_burst() {
-    let (handler, clock) = (Handler::default(), clock());
-    let quota = Arc::new(Mutex::new("10/h"));
-    let current = Arc::clone(&quota);
-    let layer =
-        http(Policy::new("all", "10/h").quota_by(move |_| current.lock().unwrap().parse().ok()))
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-    for _ in 0..10 {
-        assert_eq!(send(&layer, &handler, with(&[])).await.status, 200);
+    for (to, after) in [("100/h", 36), ("100/min", 1), ("4/d", 6 * 3_600)] {
+        let (handler, clock) = (Handler::default(), clock());
+        let quota = Arc::new(Mutex::new("10/h"));
+        let current = Arc::clone(&quota);
+        let layer = http(
+            Policy::new("all", "10/h").quota_by(move |_| current.lock().unwrap().parse().ok()),
+        )
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+        for _ in 0..10 {
+            assert_eq!(send(&layer, &handler, with(&[])).await.status, 200);
+        }
+        *quota.lock().unwrap() = to;
+        let refused = send(&layer, &handler, with(&[])).await;
+        assert_eq!(refused.status, 429, "all of it is used, of {to} too");
+        assert_eq!(refused.header("retry-after"), Some(&*after.to_string()));
+        clock.advance(Duration::from_secs(after) - Duration::from_millis(500));
+        let statuses = [
+            send(&layer, &handler, with(&[])).await.status,
+            {
+                clock.advance(Duration::from_millis(500));
+                send(&layer, &handler, with(&[])).await.status
+            },
+            send(&layer, &handler, with(&[])).await.status,
+        ];
+        assert_eq!(statuses, [429, 200, 429], "{to}");
     }
-    *quota.lock().unwrap() = "100/h";
-    assert_eq!(
-        send(&layer, &handler, with(&[])).await.status,
-        429,
-        "all of it is used, of the new one too"
-    );
-    // An hour's worth was used; what comes back now comes at the new rate.
-    clock.advance(Duration::from_secs(36));
-    assert_eq!(send(&layer, &handler, with(&[])).await.status, 200);
-    assert_eq!(send(&layer, &handler, with(&[])).await.status, 429);
+}
+
+/// And to and fro, as often as anybody likes.
+#[tokio::test]
+async fn going_to_and_fro_between_quotas_gains_nothing() {
+    let (handler, clock) = (Handler::default(), clock());
+    let layer = http(Policy::new("all", "10/h").quota_by(by_tier))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let (mut own, mut gold) = (0, 0);
+    for _ in 0..50 {
+        let answer = send(&layer, &handler, with(&[])).await;
+        own += u32::from(answer.status == 200);
+        let answer = send(&layer, &handler, with(&[("x-tier", "minute")])).await;
+        gold += u32::from(answer.status == 200);
+    }
+    // Each is a tenth of the one, or a hundredth of the other: together one burst.
+    assert_eq!((own, gold), (9, 10));
 }
 
 #[tokio::test]

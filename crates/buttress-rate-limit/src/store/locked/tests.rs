@@ -25,6 +25,7 @@ fn request_of<'a, A>(algorithm: &'a A, quota: &'a Quota, now: u64) -> Request<'a
         algorithm,
         quota,
         own: true,
+        by_request: false,
         quotas: Box::leak(Box::new(InForce::new(*quota))),
         revision: 0,
         now: Tick::from_nanos(now),
