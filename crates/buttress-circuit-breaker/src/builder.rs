@@ -195,8 +195,8 @@ impl<For> CircuitBreakerBuilder<For> {
         self
     }
 
-    /// The least and the most that an upstream's `Retry-After` (or gRPC's `RetryInfo` or pushback) is
-    /// taken for; 1 s and 5 min if not given.
+    /// The least and the most that the wait which an upstream asks for is taken for, be it told by
+    /// `Retry-After`, by a limit that is used up, or by gRPC's pushback; 1 s and 5 min if not given.
     pub fn retry_after_bounds(mut self, least: Duration, most: Duration) -> Self {
         self.options.retry_after_bounds = (least, most);
         self

@@ -4,8 +4,8 @@ use buttress_core::{Clock as _, Digest, Observer, Tick, clock::AnyClock};
 
 use crate::{Event, Happening, Trip, machine::Terms};
 
-/// What happens when an upstream says "too many" (429, or 503 with `Retry-After`): it is well, and asked to
-/// be left alone.
+/// What happens when an upstream says "too many" (429, 503 with `Retry-After`,
+/// [and the like](buttress_http::HttpClassifier)): it is well, and asked to be left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnThrottled {

@@ -5,7 +5,7 @@ use std::{
 
 use crate::Tick;
 
-/// "Not before T": what an upstream said when it answered 429, or 503 with Retry-After.
+/// "Not before T": what an upstream said when it answered 429, or 503 with `Retry-After`.
 ///
 /// A parked upstream is not broken: it told when to come back, so nobody who shares the park calls it
 /// before. Of several words the latest counts; the passing of time, or [`clear`](Self::clear), lifts it.

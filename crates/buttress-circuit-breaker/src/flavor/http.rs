@@ -24,9 +24,11 @@ use crate::{GuardedBody, OwnedPermit, Refused};
 /// # What an answer means
 ///
 /// As [`HttpClassifier`] and, for a request that is [gRPC's](Protocol::of_request), [`GrpcClassifier`] say: 500, 502,
-/// 503, 504 and errors are failures, 4xx and 501 are not; 429, and 503 with `Retry-After`, park the circuit;
+/// 503, 504 and errors are failures, 4xx and 501 are not; 429, and what else tells when to come back (a 503 with `Retry-After`, a
+/// 403 of GitHub's whose limit is used up), park the circuit;
 /// a [`LocalRefusal`] is no outcome. Of gRPC's codes `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNKNOWN`
-/// and `DATA_LOSS` are failures, and `RESOURCE_EXHAUSTED` parks, wherever the status stands: it is read in
+/// and `DATA_LOSS` are failures, and `RESOURCE_EXHAUSTED` parks, as does
+/// `UNAVAILABLE` with pushback or `RetryInfo`, wherever the status stands: it is read in
 /// the trailers as they pass, and nothing is withheld.
 ///
 /// There is one outcome for each call: a failure as soon as it is seen, a success at the end of the body,

@@ -101,11 +101,15 @@ async fn a_call_that_ends_without_a_status_failed() {
 }
 
 #[tokio::test]
-async fn resource_exhausted_parks() {
-    for (pushback, parked) in [(None, SECOND), (Some("7000"), 7 * SECOND)] {
+async fn who_is_exhausted_or_asks_for_time_parks() {
+    for (code, pushback, parked) in [
+        ("8", None, SECOND),
+        ("8", Some("7000"), 7 * SECOND),
+        ("14", Some("7000"), 7 * SECOND),
+    ] {
         let (clock, upstream) = (ManualClock::default(), Upstream::default());
         let layer = touchy(&clock).build().unwrap();
-        let mut fields = vec![("grpc-status", "8")];
+        let mut fields = vec![("grpc-status", code)];
         fields.extend(pushback.map(|pushback| ("grpc-retry-pushback-ms", pushback)));
         upstream.will(Ok(Response::new(Frames::default().fields(&fields))));
         send(&layer, &upstream, grpc_request()).await.unwrap();

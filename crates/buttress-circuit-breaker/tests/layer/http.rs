@@ -5,7 +5,7 @@ use std::time::Duration;
 use buttress_circuit_breaker::{CircuitBreakerLayer, Outcome, State, Trip};
 use buttress_core::clock::ManualClock;
 use buttress_http::LocalRefusal;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, ServiceExt as _};
 
@@ -128,32 +128,50 @@ async fn a_local_refusal_is_no_outcome() {
     );
 }
 
-/// B8 of the traps: throttled is not broken. Retry-After is heard in its form of a date, too.
+/// B8 of the traps: throttled is not broken. The wait is heard in whichever dialect it is told.
 #[tokio::test]
-async fn a_429_parks_for_everybody() {
-    let (clock, upstream) = (ManualClock::default(), Upstream::default());
-    let layer = touchy(&clock).build().unwrap();
-    let mut throttled = status(429);
-    throttled
-        .headers_mut()
-        .insert("retry-after", "30".parse().unwrap());
-    upstream.will(Ok(throttled));
-    assert_eq!(
-        send(&layer, &upstream, request()).await.unwrap().status,
-        429
-    );
-    clock.advance(12 * SECOND);
-    let refused = send(&layer.clone(), &upstream, request()).await.unwrap();
-    assert_eq!(
-        (refused.status, refused.header("retry-after")),
-        (503, Some("18"))
-    );
-    clock.advance(18 * SECOND);
-    assert_eq!(
-        send(&layer, &upstream, request()).await.unwrap().status,
-        200
-    );
-    assert_eq!(upstream.calls(), 2);
+async fn who_is_throttled_parks_for_everybody() {
+    let github = [
+        ("x-github-request-id", "1"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "30"),
+    ];
+    let dialects: [(u16, &[(&str, &str)]); 5] = [
+        (429, &[("retry-after", "30")]),
+        (429, &[("retry-after-ms", "29500.5")]),
+        (429, &[("ratelimit", r#""day";r=0;t=30"#)]),
+        (
+            503,
+            &[
+                ("x-ratelimit-remaining-tokens", "0"),
+                ("x-ratelimit-reset-tokens", "29.5s"),
+            ],
+        ),
+        (403, &github),
+    ];
+    for (code, fields) in dialects {
+        let (clock, upstream) = (ManualClock::default(), Upstream::default());
+        let layer = touchy(&clock).build().unwrap();
+        let mut throttled = status(code);
+        for (name, value) in fields {
+            let value = HeaderValue::from_static(value);
+            throttled.headers_mut().insert(*name, value);
+        }
+        upstream.will(Ok(throttled));
+        let answer = send(&layer, &upstream, request()).await.unwrap();
+        assert_eq!(answer.status, code);
+        clock.advance(12 * SECOND);
+        let refused = send(&layer.clone(), &upstream, request()).await.unwrap();
+        let told = (refused.status, refused.header("retry-after"));
+        assert_eq!(told, (503, Some("18")), "{code} {fields:?}");
+        clock.advance(18 * SECOND);
+        let answer = send(&layer, &upstream, request()).await.unwrap();
+        assert_eq!(
+            (answer.status, upstream.calls()),
+            (200, 2),
+            "{code} {fields:?}"
+        );
+    }
 }
 
 #[tokio::test]

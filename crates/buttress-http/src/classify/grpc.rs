@@ -4,7 +4,7 @@ use buttress_core::{Classify, Outcome, clock::WallClock};
 use http::{HeaderMap, Response, StatusCode};
 
 use super::HttpClassifier;
-use crate::{GrpcCode, LocalRefusal, Pushback, RetryInfo, grpc_status};
+use crate::{GrpcCode, LocalRefusal, grpc_status};
 
 /// Understands gRPC responses by their `grpc-status`, wherever it stands.
 ///
@@ -13,17 +13,20 @@ use crate::{GrpcCode, LocalRefusal, Pushback, RetryInfo, grpc_status};
 /// | one that carries [`LocalRefusal`] | [`Ignored`](Outcome::Ignored) |
 /// | any HTTP status but 200 | what [`HttpClassifier`] says |
 /// | 200 without a status in the headers | [`Pending`](Outcome::Pending): it follows in the trailers, for [`trailers`](Self::trailers) |
-/// | `RESOURCE_EXHAUSTED` | [`Throttled`](Outcome::Throttled), with the wait of `RetryInfo`, else of `grpc-retry-pushback-ms` |
-/// | `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNKNOWN`, `DATA_LOSS` | [`Failure`](Outcome::Failure) |
+/// | `RESOURCE_EXHAUSTED`; `UNAVAILABLE` with a wait | [`Throttled`](Outcome::Throttled), with the wait |
+/// | any other `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNKNOWN`, `DATA_LOSS` | [`Failure`](Outcome::Failure) |
 /// | any other code | [`Success`](Outcome::Success) |
 /// | an error instead of a response | [`Failure`](Outcome::Failure) |
+///
+/// The wait is told by `grpc-retry-pushback-ms`, by `RetryInfo`, or as in HTTP: see
+/// [`RateLimitInfo`](crate::RateLimitInfo).
 #[derive(Clone, Debug, Default)]
 pub struct GrpcClassifier {
     http: HttpClassifier,
 }
 
 impl GrpcClassifier {
-    /// Reckons a `Retry-After` in its form of a date, on a bare HTTP answer, on `clock`.
+    /// Reckons dates on `clock`, see [`HttpClassifier::with_clock`].
     #[must_use]
     pub fn with_clock(clock: Arc<dyn WallClock>) -> Self {
         Self {
@@ -35,7 +38,31 @@ impl GrpcClassifier {
     /// gRPC calls `UNKNOWN`.
     #[must_use]
     pub fn trailers(&self, trailers: &HeaderMap) -> Outcome {
-        status(trailers).unwrap_or(Outcome::Failure)
+        self.status(trailers).unwrap_or(Outcome::Failure)
+    }
+
+    /// The outcome of the `grpc-status` in a map of headers or of trailers.
+    fn status(&self, headers: &HeaderMap) -> Option<Outcome> {
+        Some(match grpc_status(headers)? {
+            GrpcCode::ResourceExhausted | GrpcCode::Unavailable => self.refusal(headers),
+            GrpcCode::DeadlineExceeded
+            | GrpcCode::Internal
+            | GrpcCode::Unknown
+            | GrpcCode::DataLoss => Outcome::Failure,
+            _ => Outcome::Success,
+        })
+    }
+
+    #[cold]
+    fn refusal(&self, headers: &HeaderMap) -> Outcome {
+        let info = self.http.info(StatusCode::OK, headers);
+        if info.verdict().is_some() {
+            Outcome::Throttled {
+                retry_after: info.retry_after(),
+            }
+        } else {
+            Outcome::Failure
+        }
     }
 }
 
@@ -47,26 +74,9 @@ impl<B, E> Classify<Response<B>, E> for GrpcClassifier {
             Ok(response) if response.status() != StatusCode::OK => {
                 self.http.status(response.status(), response.headers())
             }
-            Ok(response) => status(response.headers()).unwrap_or(Outcome::Pending),
+            Ok(response) => self.status(response.headers()).unwrap_or(Outcome::Pending),
         }
     }
-}
-
-/// The outcome of the `grpc-status` in a map of headers or of trailers.
-fn status(headers: &HeaderMap) -> Option<Outcome> {
-    Some(match grpc_status(headers)? {
-        GrpcCode::ResourceExhausted => Outcome::Throttled {
-            retry_after: RetryInfo::from_headers(headers)
-                .map(|info| info.retry_delay())
-                .or_else(|| Pushback::from_headers(headers)?.delay()),
-        },
-        GrpcCode::Unavailable
-        | GrpcCode::DeadlineExceeded
-        | GrpcCode::Internal
-        | GrpcCode::Unknown
-        | GrpcCode::DataLoss => Outcome::Failure,
-        _ => Outcome::Success,
-    })
 }
 
 #[cfg(test)]
@@ -97,22 +107,47 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_that_of_retry_info_else_of_pushback() {
+    fn the_wait_is_that_of_pushback_else_of_retry_info() {
         let wait = Duration::from_millis(1_500);
         let throttled = |retry_after| Outcome::Throttled { retry_after };
         let refusal = GrpcRefusal::resource_exhausted("").retry_after(wait);
         let response = refusal.pushback(true).into_response(&HeaderMap::new());
         assert_eq!(outcome(&response), throttled(Some(wait)));
 
-        let mut only_pushback = response;
-        only_pushback
-            .headers_mut()
-            .remove("grpc-status-details-bin");
-        assert_eq!(outcome(&only_pushback), throttled(Some(wait)));
+        let mut only_retry_info = response;
+        let headers = only_retry_info.headers_mut();
+        headers.remove("grpc-retry-pushback-ms");
+        assert_eq!(outcome(&only_retry_info), throttled(Some(wait)));
 
-        let headers = only_pushback.headers_mut();
+        let headers = only_retry_info.headers_mut();
+        headers.insert("grpc-retry-pushback-ms", "700".parse().unwrap());
+        let sooner = Some(Duration::from_millis(700));
+        assert_eq!(outcome(&only_retry_info), throttled(sooner));
+
+        let headers = only_retry_info.headers_mut();
+        headers.remove("grpc-status-details-bin");
         headers.insert("grpc-retry-pushback-ms", "-1".parse().unwrap());
-        assert_eq!(outcome(&only_pushback), throttled(None));
+        assert_eq!(outcome(&only_retry_info), throttled(None));
+    }
+
+    /// As a 503 with `Retry-After` does.
+    #[test]
+    fn who_is_unavailable_and_says_for_how_long_is_well() {
+        let refusal = GrpcRefusal::unavailable("");
+        let wait = Duration::from_millis(1_500);
+        let until = refusal
+            .clone()
+            .retry_after(wait)
+            .into_response(&HeaderMap::new());
+        let retry_after = Some(wait);
+        assert_eq!(outcome(&until), Outcome::Throttled { retry_after });
+        let trailers = GrpcClassifier::default().trailers(until.headers());
+        assert_eq!(trailers, Outcome::Throttled { retry_after });
+
+        let mut never = refusal.into_response(&HeaderMap::new());
+        let headers = never.headers_mut();
+        headers.insert("grpc-retry-pushback-ms", "-1".parse().unwrap());
+        assert_eq!(outcome(&never), Outcome::Failure);
     }
 
     /// HTTP 200 is no success: the status is still to come.

@@ -6,16 +6,16 @@ use buttress_core::{
 };
 use http::{HeaderMap, Response, StatusCode};
 
-use crate::{LocalRefusal, RetryAfter};
+use crate::{Cause, LocalRefusal, RateLimitInfo};
 
-/// Understands HTTP responses by their status.
+/// Understands HTTP responses by their status, and refusals by what [`RateLimitInfo`] hears in their header fields.
 ///
 /// | answer | outcome |
 /// |---|---|
 /// | one that carries [`LocalRefusal`] | [`Ignored`](Outcome::Ignored) |
-/// | 429; 503 with a `Retry-After` | [`Throttled`](Outcome::Throttled), with the wait |
+/// | 429; 503, 529, 402 and 403 that tell when to come back; AWS's throttling codes | [`Throttled`](Outcome::Throttled), with the wait |
 /// | 500, 502, 503, 504, and codes of 5xx that are not registered, such as 520 | [`Failure`](Outcome::Failure) |
-/// | everything else: 2xx, 3xx, 4xx; 501, 505 and the other 5xx | [`Success`](Outcome::Success) |
+/// | everything else: 1xx, 2xx, 3xx, 4xx; 501, 505 and the other 5xx | [`Success`](Outcome::Success) |
 /// | an error instead of a response | [`Failure`](Outcome::Failure) |
 ///
 /// A 408 is a success: it says that the *caller's* request did not arrive in time (RFC 9110 §15.5.9),
@@ -23,6 +23,10 @@ use crate::{LocalRefusal, RetryAfter};
 /// tower-http's does by default, is to be set to 504. Of the 5xx, 501 and the like tell of the request
 /// or of a lasting property of the server, which is well; a code that nobody registered is understood
 /// as 500 (RFC 9110 §15).
+///
+/// The wait is told by `Retry-After`, by its kin such as `retry-after-ms`, or by a limit that is used up, in whichever
+/// dialect: see the [rules](crate::rate_limit_info). The header fields of what is no refusal are not read, nor is any
+/// body.
 ///
 /// ```
 /// use std::{convert::Infallible, time::Duration};
@@ -45,7 +49,8 @@ pub struct HttpClassifier {
 }
 
 impl HttpClassifier {
-    /// Reckons a `Retry-After` in its form of a date on `clock`.
+    /// Reckons dates, as in `Retry-After` and in the resets of some vendors, on `clock`, where a response has no
+    /// `Date`.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn WallClock>) -> Self {
         Self { clock }
@@ -53,31 +58,63 @@ impl HttpClassifier {
 
     /// The outcome of a status and the header fields that came with it.
     pub(super) fn status(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => Outcome::Throttled {
-                retry_after: self.retry_after(headers),
-            },
-            StatusCode::SERVICE_UNAVAILABLE => match self.retry_after(headers) {
-                None => Outcome::Failure,
-                retry_after => Outcome::Throttled { retry_after },
-            },
-            StatusCode::INTERNAL_SERVER_ERROR
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::GATEWAY_TIMEOUT => Outcome::Failure,
-            unknown if unknown.is_server_error() && unknown.canonical_reason().is_none() => {
-                Outcome::Failure
-            }
-            _ => Outcome::Success,
+        if status.is_client_error() || status.is_server_error() {
+            self.error(status, headers)
+        } else {
+            Outcome::Success
         }
     }
 
-    fn retry_after(&self, headers: &HeaderMap) -> Option<std::time::Duration> {
-        // Most answers have none: they do not pay for reading the clock.
-        if !headers.contains_key(::http::header::RETRY_AFTER) {
-            return None;
+    #[cold]
+    fn error(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
+        if !may_be_a_refusal(status, headers) {
+            return by_status(status);
         }
-        let now = self.clock.now();
-        RetryAfter::from_headers(headers, now).map(|heard| heard.delay_from(now))
+        let info = self.info(status, headers);
+        let retry_after = info.retry_after();
+        let throttled = match info.verdict().map(|verdict| verdict.cause) {
+            None => false,
+            // Who is overloaded and does not say for how long is not known to recover by itself; and what was
+            // paid for does not come back by leaving the upstream alone.
+            Some(Cause::Overload | Cause::Billing) => {
+                retry_after.is_some() || status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Some(_) => true,
+        };
+        if throttled {
+            Outcome::Throttled { retry_after }
+        } else {
+            by_status(status)
+        }
+    }
+
+    /// What is said about limits, now.
+    pub(super) fn info(&self, status: StatusCode, headers: &HeaderMap) -> RateLimitInfo {
+        RateLimitInfo::of(status, headers, self.clock.now())
+    }
+}
+
+/// Is it worth to look for a wait? Many errors are ordinary answers, such as a 404, and come with limits, too, of which
+/// nothing has to be known.
+fn may_be_a_refusal(status: StatusCode, headers: &HeaderMap) -> bool {
+    match status.as_u16() {
+        402 | 403 | 429 | 503 | 529 => true,
+        // AWS throttles with a 400, and names the error in a field.
+        _ => headers.contains_key("x-amzn-errortype"),
+    }
+}
+
+/// The outcome of an error that does not ask to be left alone.
+fn by_status(status: StatusCode) -> Outcome {
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Outcome::Failure,
+        unknown if unknown.is_server_error() && unknown.canonical_reason().is_none() => {
+            Outcome::Failure
+        }
+        _ => Outcome::Success,
     }
 }
 
@@ -138,7 +175,10 @@ mod tests {
             (200, Some("30"), Outcome::Success),
             (304, None, Outcome::Success),
             (400, None, Outcome::Success),
-            (403, Some("30"), Outcome::Success),
+            (402, None, Outcome::Success),
+            (402, Some("30"), throttled(Some(30))),
+            (403, None, Outcome::Success),
+            (403, Some("30"), throttled(Some(30))),
             (404, None, Outcome::Success),
             (408, None, Outcome::Success),
             (425, None, Outcome::Success),
@@ -162,12 +202,84 @@ mod tests {
             (511, None, Outcome::Success),
             // Cloudflare could not reach the origin.
             (522, None, Outcome::Failure),
+            // Anthropic is overloaded.
+            (529, None, Outcome::Failure),
+            (529, Some("30"), throttled(Some(30))),
             (599, None, Outcome::Failure),
             (999, None, Outcome::Success),
         ];
         for (status, retry_after, expected) in cases {
             let actual = outcome(response(status, retry_after));
             assert_eq!(actual, expected, "{status} {retry_after:?}");
+        }
+    }
+
+    /// The dialects themselves have vectors of their own; this is about what they come to here.
+    #[test]
+    fn what_vendors_say_is_heard() {
+        let throttled = |millis: Option<u64>| Outcome::Throttled {
+            retry_after: millis.map(Duration::from_millis),
+        };
+        let used_up = "ratelimit: \"day\";r=0;t=40";
+        let something_remains = "ratelimit: \"day\";r=5;t=40";
+        let tokens = "x-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: 1m12.5s";
+        let date = "x-ratelimit-remaining: 0\nx-ratelimit-reset: 1994-11-06T08:50:40Z";
+        // The sender's clock is a minute ahead.
+        let skewed = &format!("{date}\ndate: Sun, 06 Nov 1994 08:50:37 GMT");
+        let github = &format!("{date}\nx-github-request-id: 1");
+        let cases = [
+            (429, "retry-after-ms: 250", throttled(Some(250))),
+            (429, used_up, throttled(Some(40_000))),
+            (429, tokens, throttled(Some(72_500))),
+            (429, skewed, throttled(Some(3_000))),
+            (429, something_remains, throttled(None)),
+            (503, used_up, throttled(Some(40_000))),
+            (503, something_remains, Outcome::Failure),
+            (403, github, throttled(Some(63_000))),
+            (
+                400,
+                "x-amzn-errortype: ThrottlingException",
+                throttled(None),
+            ),
+            // It tells of limits, and is no refusal.
+            (500, used_up, Outcome::Failure),
+            (200, used_up, Outcome::Success),
+        ];
+        for (status, fields, expected) in cases {
+            let mut response = Response::builder().status(status);
+            for field in fields.lines() {
+                let (name, value) = field.split_once(": ").unwrap();
+                response = response.header(name, value);
+            }
+            let actual = outcome(response.body(()).unwrap());
+            assert_eq!(actual, expected, "{status} {fields}");
+        }
+    }
+
+    /// Most answers are none: they cost no reading of the clock, and no look at the header fields, which follows
+    /// it.
+    #[test]
+    fn what_is_no_refusal_is_not_read() {
+        #[derive(Debug)]
+        struct Unread;
+
+        impl WallClock for Unread {
+            fn now(&self) -> SystemTime {
+                panic!("the clock was read")
+            }
+        }
+
+        let classifier = HttpClassifier::with_clock(Arc::new(Unread));
+        for (status, expected) in [
+            (101, Outcome::Success),
+            (200, Outcome::Success),
+            (304, Outcome::Success),
+            (404, Outcome::Success),
+            (500, Outcome::Failure),
+        ] {
+            let response = response(status, Some("30"));
+            let actual = classifier.classify(Ok::<_, &()>(&response));
+            assert_eq!(actual, expected, "{status}");
         }
     }
 
