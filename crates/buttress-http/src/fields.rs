@@ -3,6 +3,7 @@
 //! | style | what is sent |
 //! |---|---|
 //! | [`FieldStyle::Draft11`] | `RateLimit-Policy: "burst";q=100;w=60` and `RateLimit: "burst";r=9;t=1`, all policies |
+//! | [`FieldStyle::EditorsCopy`] | `RateLimit-Policy: "burst";q=100;w=60` and `RateLimit: "burst";a=9;w=1`, all policies |
 //! | [`FieldStyle::Draft07`] | `RateLimit-Policy: 100;w=60` and `RateLimit: limit=100, remaining=9, reset=1` |
 //! | [`FieldStyle::Draft03`] | `RateLimit-Limit: 100`, `RateLimit-Remaining: 9`, `RateLimit-Reset: 1` |
 //! | [`FieldStyle::XRateLimit`] | the same three, each with `X-` before it |
@@ -17,8 +18,8 @@
 //! that the caller meets first.
 
 mod draft07;
-mod draft11;
 mod item;
+mod named;
 mod style;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ mod three;
 use buttress_core::ConfigError;
 use http::HeaderMap;
 
-use self::{draft07::Draft07, draft11::Draft11, three::Three};
+use self::{draft07::Draft07, named::Named, three::Three};
 pub use self::{
     item::{LimitItem, QuotaItem, QuotaUnit},
     style::FieldStyle,
@@ -65,7 +66,7 @@ pub struct RateLimitFields {
 
 #[derive(Clone, Debug)]
 enum Dialect {
-    Draft11(Draft11),
+    Named(Named),
     Draft07(Draft07),
     Three(Three),
     Silent,
@@ -77,12 +78,13 @@ impl RateLimitFields {
     /// # Errors
     ///
     /// Where a name is empty, holds anything but printable ASCII, which is all that a String of RFC 9651
-    /// §3.3.3 can hold, or is another policy's; and where a window is zero.
+    /// §3.3.3 can hold, or is another policy's but for the case of its letters; and where a window is zero.
     pub fn build(style: FieldStyle, policies: &[QuotaItem<'_>]) -> Result<Self, ConfigError> {
         item::validate(policies)?;
         let dialect = match style {
             _ if policies.is_empty() => Dialect::Silent,
-            FieldStyle::Draft11 => Dialect::Draft11(Draft11::build(policies)),
+            FieldStyle::Draft11 => Dialect::Named(Named::build(&named::DRAFT_11, policies)),
+            FieldStyle::EditorsCopy => Dialect::Named(Named::build(&named::EDITORS_COPY, policies)),
             FieldStyle::Draft07 => Dialect::Draft07(Draft07::build(policies)),
             FieldStyle::Draft03 => Dialect::Three(Three::build(&three::STANDARD, policies)),
             FieldStyle::XRateLimit => Dialect::Three(Three::build(&three::PREFIXED, policies)),
@@ -98,7 +100,7 @@ impl RateLimitFields {
             return;
         }
         match &self.dialect {
-            Dialect::Draft11(dialect) => dialect.write(headers, items),
+            Dialect::Named(dialect) => dialect.write(headers, items),
             Dialect::Draft07(dialect) => dialect.write(headers, items),
             Dialect::Three(dialect) => dialect.write(headers, items),
             Dialect::Silent => {}

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::{
-    draft11::{LIMIT, POLICY},
     item::{LimitItem, QuotaItem, closest_to_exhaustion, integer},
+    named::{LIMIT, POLICY},
 };
 use crate::decimal::Decimal;
 

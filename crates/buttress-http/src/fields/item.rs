@@ -71,7 +71,7 @@ impl QuotaUnit {
 /// What is left of one policy, for one caller, at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitItem {
-    /// How much may still be had (`r`), rounded down.
+    /// How much may still be had (`r`, or `a`), rounded down.
     pub remaining: u64,
 
     /// How long until something can be had again. Read only where nothing remains.
@@ -122,7 +122,9 @@ pub(super) fn validate(policies: &[QuotaItem<'_>]) -> Result<(), ConfigError> {
                 "printable ASCII, at least one character",
             ));
         }
-        if policies.iter().take(n).any(|earlier| earlier.name == name) {
+        // Who reads them may compare them without case.
+        let mut earlier = policies.iter().take(n);
+        if earlier.any(|earlier| earlier.name.eq_ignore_ascii_case(name)) {
             return Err(ConfigError::new(
                 "name",
                 name,

@@ -6,6 +6,11 @@ pub enum FieldStyle {
     #[default]
     Draft11,
 
+    /// The editors' copy of draft-ietf-httpapi-ratelimit-headers as of August 2026, which is to become the next draft:
+    /// as draft 11, with `a` (available quota) and `w` (effective window) in place of `r` and `t`. Names are
+    /// Strings, which all copies of it allow; the optional cost, partition keys and `RateLimit-Partition` are not sent.
+    EditorsCopy,
+
     /// draft-ietf-httpapi-ratelimit-headers-07: one dictionary, and the policies without names.
     Draft07,
 

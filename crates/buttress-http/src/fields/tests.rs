@@ -38,12 +38,19 @@ fn shown(headers: &HeaderMap) -> Vec<(&str, &str)> {
 fn each_dialect_in_its_own_words() {
     let policy = r#""burst";q=100;w=60, "daily";q=1000;w=86400"#;
     let items = [item(9, 0, 54_600), item(500, 0, 43_200_000)];
-    let cases: [(FieldStyle, &[(&str, &str)]); 5] = [
+    let cases: [(FieldStyle, &[(&str, &str)]); 6] = [
         (
             FieldStyle::Draft11,
             &[
                 ("ratelimit-policy", policy),
                 ("ratelimit", r#""burst";r=9;t=55, "daily";r=500;t=43200"#),
+            ],
+        ),
+        (
+            FieldStyle::EditorsCopy,
+            &[
+                ("ratelimit-policy", policy),
+                ("ratelimit", r#""burst";a=9;w=55, "daily";a=500;w=43200"#),
             ],
         ),
         (
@@ -130,6 +137,7 @@ fn one_policy_is_told_of_where_there_is_room_for_one() {
 fn what_is_there_is_replaced() {
     for style in [
         FieldStyle::Draft11,
+        FieldStyle::EditorsCopy,
         FieldStyle::Draft07,
         FieldStyle::Draft03,
         FieldStyle::XRateLimit,
@@ -197,6 +205,12 @@ fn what_cannot_be_written_is_said_at_build_time() {
             "a name of its own per policy",
         ),
         (
+            vec![TWO[0], QuotaItem::new("Burst", 1, 1)],
+            "name",
+            "Burst",
+            "a name of its own per policy",
+        ),
+        (
             vec![QuotaItem::new("a", 1, 0)],
             "window_seconds",
             "0",
@@ -253,7 +267,8 @@ proptest! {
     #[test]
     fn structured_fields_are_read_as_they_were_meant(
         told in prop::collection::btree_map(
-            "[ -~]{1,20}",
+            // No two of them differ by case alone.
+            "[ -@\\[-~]{1,20}",
             (any::<u64>(), 1_u64.., any::<u64>(), any::<Duration>(), any::<Duration>()),
             1..6,
         )
@@ -269,22 +284,27 @@ proptest! {
             })
             .collect();
 
-        let headers = written(FieldStyle::Draft11, &policies, &items);
-        let read = list(&headers, "ratelimit-policy");
-        prop_assert_eq!(read.len(), policies.len());
-        for (read, meant) in read.iter().zip(&policies) {
-            prop_assert_eq!(read.bare_item.as_string().map(sfv::StringRef::as_str), Some(meant.name));
-            prop_assert_eq!(integer_of(read, "q"), capped(meant.quota));
-            prop_assert_eq!(integer_of(read, "w"), capped(meant.window_seconds));
-            prop_assert_eq!(read.params.len(), 2);
-        }
-        let read = list(&headers, "ratelimit");
-        prop_assert_eq!(read.len(), policies.len());
-        for ((read, meant), item) in read.iter().zip(&policies).zip(&items) {
-            prop_assert_eq!(read.bare_item.as_string().map(sfv::StringRef::as_str), Some(meant.name));
-            prop_assert_eq!(integer_of(read, "r"), capped(item.remaining));
-            prop_assert!(integer_of(read, "t") >= i64::from(item.remaining == 0));
-            prop_assert_eq!(read.params.len(), 2);
+        for (style, remaining, reset) in [
+            (FieldStyle::Draft11, "r", "t"),
+            (FieldStyle::EditorsCopy, "a", "w"),
+        ] {
+            let headers = written(style, &policies, &items);
+            let read = list(&headers, "ratelimit-policy");
+            prop_assert_eq!(read.len(), policies.len());
+            for (read, meant) in read.iter().zip(&policies) {
+                prop_assert_eq!(read.bare_item.as_string().map(sfv::StringRef::as_str), Some(meant.name));
+                prop_assert_eq!(integer_of(read, "q"), capped(meant.quota));
+                prop_assert_eq!(integer_of(read, "w"), capped(meant.window_seconds));
+                prop_assert_eq!(read.params.len(), 2);
+            }
+            let read = list(&headers, "ratelimit");
+            prop_assert_eq!(read.len(), policies.len());
+            for ((read, meant), item) in read.iter().zip(&policies).zip(&items) {
+                prop_assert_eq!(read.bare_item.as_string().map(sfv::StringRef::as_str), Some(meant.name));
+                prop_assert_eq!(integer_of(read, remaining), capped(item.remaining));
+                prop_assert!(integer_of(read, reset) >= i64::from(item.remaining == 0));
+                prop_assert_eq!(read.params.len(), 2);
+            }
         }
 
         let headers = written(FieldStyle::Draft07, &policies, &items);

@@ -82,12 +82,19 @@ fn http_response(answer: &crate::support::Answer) -> http::Response<()> {
 #[tokio::test]
 async fn the_fields_come_in_the_dialect_that_was_asked_for() {
     type Fields = &'static [(&'static str, &'static str)];
-    let cases: [(FieldStyle, Fields); 5] = [
+    let cases: [(FieldStyle, Fields); 6] = [
         (
             FieldStyle::Draft11,
             &[
                 ("ratelimit-policy", r#""per-ip";q=5;w=1"#),
                 ("ratelimit", r#""per-ip";r=4;t=1"#),
+            ],
+        ),
+        (
+            FieldStyle::EditorsCopy,
+            &[
+                ("ratelimit-policy", r#""per-ip";q=5;w=1"#),
+                ("ratelimit", r#""per-ip";a=4;w=1"#),
             ],
         ),
         (

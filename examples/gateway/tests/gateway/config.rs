@@ -557,6 +557,7 @@ fn every_choice_can_be_made() {
     }
     for (text, fields) in [
         ("draft-11", Fields::Draft11),
+        ("editors-copy", Fields::EditorsCopy),
         ("draft-07", Fields::Draft07),
         ("draft-03", Fields::Draft03),
         ("x-rate-limit", Fields::XRateLimit),

@@ -157,7 +157,7 @@ proptest! {
 
     /// What we say in any style is heard: never earlier, and less than a second later.
     #[test]
-    fn our_own_fields_are_heard(milliseconds in 1..100_000_000_u64, style in prop::sample::select(&[FieldStyle::Draft11, FieldStyle::Draft07, FieldStyle::Draft03, FieldStyle::XRateLimit][..])) {
+    fn our_own_fields_are_heard(milliseconds in 1..100_000_000_u64, style in prop::sample::select(&[FieldStyle::Draft11, FieldStyle::EditorsCopy, FieldStyle::Draft07, FieldStyle::Draft03, FieldStyle::XRateLimit][..])) {
         let wait = Duration::from_millis(milliseconds);
         let policies = [QuotaItem::new("a", 10, 1), QuotaItem::new("b", 100, 60)];
         let fields = RateLimitFields::build(style, &policies).unwrap();

@@ -9,6 +9,9 @@ pub enum Fields {
     #[default]
     #[serde(rename = "draft-11")]
     Draft11,
+    /// The same two, as of the editors' copy of August 2026.
+    #[serde(rename = "editors-copy")]
+    EditorsCopy,
     /// One dictionary, as of draft 07.
     #[serde(rename = "draft-07")]
     Draft07,
@@ -29,6 +32,7 @@ impl Fields {
     pub const fn style(self) -> FieldStyle {
         match self {
             Self::Draft11 => FieldStyle::Draft11,
+            Self::EditorsCopy => FieldStyle::EditorsCopy,
             Self::Draft07 => FieldStyle::Draft07,
             Self::Draft03 => FieldStyle::Draft03,
             Self::XRateLimit => FieldStyle::XRateLimit,

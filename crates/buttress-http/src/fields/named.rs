@@ -4,29 +4,50 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::item::{LimitItem, QuotaItem, QuotaUnit, integer};
-use crate::decimal::Backwards;
+use crate::decimal::{Backwards, Decimal};
 
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(super) const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Draft 11: `"burst";q=100;w=60` and `"burst";r=9;t=1`, all policies in both lists.
+/// How the parameters of `RateLimit` are spelt.
+#[derive(Debug)]
+pub(super) struct Parameters {
+    remaining: &'static str,
+    reset: [u8; 3],
+}
+
+/// Drafts 08 to 11: `"burst";r=9;t=1`.
+pub(super) static DRAFT_11: Parameters = Parameters {
+    remaining: ";r=",
+    reset: *b";t=",
+};
+
+/// The editors' copy of August 2026: `"burst";a=9;w=1`.
+pub(super) static EDITORS_COPY: Parameters = Parameters {
+    remaining: ";a=",
+    reset: *b";w=",
+};
+
+/// `"burst";q=100;w=60` and `"burst";r=9;t=1`: all policies in both lists, by their names.
 #[derive(Clone, Debug)]
-pub(super) struct Draft11 {
+pub(super) struct Named {
     policy: Option<HeaderValue>,
     /// `"burst";r=` of each policy; with `, ` before it but for the first.
     openings: Arc<[Box<str>]>,
+    reset: [u8; 3],
 }
 
-impl Draft11 {
-    pub(super) fn build(policies: &[QuotaItem<'_>]) -> Self {
+impl Named {
+    pub(super) fn build(parameters: &Parameters, policies: &[QuotaItem<'_>]) -> Self {
         let policy = policies.iter().map(policy).collect::<Vec<_>>().join(", ");
         let openings = policies.iter().enumerate().map(|(n, policy)| {
             let comma = if n > 0 { ", " } else { "" };
-            format!("{comma}{};r=", string(policy.name)).into_boxed_str()
+            format!("{comma}{}{}", string(policy.name), parameters.remaining).into_boxed_str()
         });
         Self {
             policy: value(policy.into_bytes()),
             openings: openings.collect(),
+            reset: parameters.reset,
         }
     }
 
@@ -34,13 +55,15 @@ impl Draft11 {
         // One policy or two fit, and only what is written is then allocated.
         let mut short = Backwards::new();
         let told = self.openings.iter().zip(items);
-        let limit = match write_short(&mut short, told.clone()) {
+        let limit = match write_short(&mut short, &self.reset, told.clone()) {
             Some(()) => HeaderValue::from_bytes(short.as_bytes()).ok(),
             None => {
-                let parts = told.flat_map(|(opening, item)| {
-                    [opening.to_string(), format!("{};t={}", item.r(), item.t())]
+                let parts = told.map(|(opening, item)| {
+                    let (remaining, reset) = (Decimal::of(item.r()), Decimal::of(item.t()));
+                    let remaining = remaining.as_bytes();
+                    [opening.as_bytes(), remaining, &self.reset, reset.as_bytes()].concat()
                 });
-                value(parts.collect::<String>().into_bytes())
+                value(parts.collect::<Vec<_>>().concat())
             }
         };
         if let (Some(policy), Some(limit)) = (&self.policy, limit) {
@@ -54,11 +77,12 @@ impl Draft11 {
 #[inline]
 fn write_short<'a>(
     short: &mut Backwards<SHORT>,
+    reset: &[u8; 3],
     told: impl DoubleEndedIterator<Item = (&'a Box<str>, &'a LimitItem)>,
 ) -> Option<()> {
     for (opening, item) in told.rev() {
         short.number(item.t())?;
-        short.text(b";t=")?;
+        short.text(reset)?;
         short.number(item.r())?;
         short.text(opening.as_bytes())?;
     }
