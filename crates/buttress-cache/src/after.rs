@@ -1,6 +1,5 @@
-use std::{error::Error, sync::Arc, time::SystemTime};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::SystemTime};
 
-use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
@@ -9,12 +8,14 @@ use crate::{
     asked::Asked,
     decide::Keys,
     epochs::Epoch,
-    flight::Attendance,
-    news::News,
-    pump::{Pump, Storing},
+    fetch::{Fetch, Plan},
+    keeping::finish,
+    pump::Pump,
     rfc9111::{self, CacheStatus, Forward, HeadEffect, Times, Unreachable, Validated},
     shared::Shared,
     store::{Entry, Variants},
+    storing::Storing,
+    upstream::Payload,
 };
 
 /// What is done with the answer to a request that went straight to the inner service.
@@ -73,8 +74,7 @@ impl After {
 
     pub(crate) fn finish<B>(mut self, mut response: Response<B>) -> Response<CacheBody<B>>
     where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Payload,
     {
         let (status, headers) = (response.status(), response.headers());
         if status.is_informational() {
@@ -189,39 +189,36 @@ impl After {
     /// The answer to POST may be one to GET (RFC 9110 §9.3.3). It is stored as it is read.
     fn store<B>(self, storing: Storing, mut response: Response<B>) -> Response<CacheBody<B>>
     where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Payload,
     {
         let lead = self.shared.flights.alone();
         let Some(seat) = lead.seat() else {
             self.mark(&mut response);
             return response.map(CacheBody::inner);
         };
-        let length = storing.length();
-        let news = News::Coming {
-            head: Box::new(storing.head().clone()),
-            length,
-        };
         let status = CacheStatus::forward(self.why).status(response.status().as_u16());
         self.shared.mark(&status.stored(true), &mut response);
         let (parts, body) = response.into_parts();
-        let settings = &self.shared.settings;
-        let attendance = Attendance::of(
-            Arc::clone(lead.flight()),
-            Arc::clone(&self.shared.timer),
-            settings.on_disconnect.grace(),
-            settings.patience,
-        );
+        let grace = self.shared.settings.on_disconnect.grace();
         let executor = Arc::clone(&self.shared.executor);
-        let pump = Pump {
-            key: self.keys.key,
+        let fetch = Fetch {
+            attendance: self.shared.attendance(&lead, grace),
             asked: self.asked,
+            completion: None,
+            key: self.keys.key,
+            plan: Plan::plain(self.why),
+            lead,
+            sent: self.sent,
             epoch: self.epoch,
             shared: self.shared,
-            lead,
-            attendance,
         };
-        executor.execute(Box::pin(pump.run(storing, body, Arc::new(news), || {})));
+        let mut pump = Pump::of(Box::new(fetch), storing);
+        let length = pump.begin();
+        executor.execute(Box::pin(async move {
+            let mut body = pin!(body);
+            let rest = poll_fn(|cx| pump.poll(body.as_mut(), cx)).await;
+            finish(rest).await;
+        }));
         Response::from_parts(parts, CacheBody::read(seat, length))
     }
 }

@@ -122,6 +122,9 @@ impl Variants {
     /// long as there are more than `most`, or they take more than `bytes`.
     #[must_use]
     pub fn with(&self, entry: Arc<Entry>, most: usize, bytes: usize) -> Self {
+        if let Few::None = self.0 {
+            return Self(Few::One(entry));
+        }
         let others = self.as_slice().iter();
         let mut entries: Vec<_> = others
             .filter(|old| old.head.vary() != entry.head.vary())

@@ -25,7 +25,7 @@ use http::HeaderMap;
 
 use self::tape::Tape;
 pub(crate) use self::{
-    desert::{Attendance, Deserted},
+    desert::Attendance,
     seat::{Heard, Seat},
 };
 use crate::BodyError;
@@ -138,11 +138,10 @@ impl<N> Flight<N> {
         });
     }
 
-    /// All of the answer is there.
-    pub(crate) fn tell_whole(&self, news: N, body: Bytes) {
+    /// All of the answer is there, and in the news.
+    pub(crate) fn tell_whole(&self, news: N) {
         self.change(|state| {
             state.phase = Phase::Told(news);
-            state.tape = Tape::whole(body);
             state.end = Some(End::Clean(None));
         });
     }

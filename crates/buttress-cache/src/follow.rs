@@ -1,14 +1,11 @@
 use std::{
-    error::Error,
     future::{Future, poll_fn},
     pin::Pin,
     task::Poll,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
-use tower_service::Service;
 
 use crate::{
     CacheBody, CacheService, Event,
@@ -21,6 +18,7 @@ use crate::{
     },
     shared::Shared,
     store,
+    upstream::{Payload, Upstream},
 };
 
 impl<S> CacheService<S> {
@@ -33,12 +31,9 @@ impl<S> CacheService<S> {
         seat: Seat,
     ) -> Result<Response<CacheBody<B>>, S::Error>
     where
-        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        A: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        S: Upstream<A, B>,
+        A: Send + 'static,
+        B: Payload,
     {
         let mut enough = self.shared.timer.sleep(self.shared.settings.collapse_wait);
         let heard = poll_fn(|cx| match seat.poll_head(cx) {
@@ -109,7 +104,7 @@ impl Shared {
                 *response.headers_mut() = headers;
                 Some(response)
             }
-            News::Valid(entry) if is_fresh_for(entry.head()) => {
+            News::Stored(entry) if is_fresh_for(entry.head()) => {
                 Some(self.answer(head, entry, now, &status))
             }
             News::Failed {

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use buttress_core::{BoxFuture, Digest};
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::{
@@ -33,8 +32,7 @@ impl Shared {
         self: &Arc<Self>,
         asked: Asked,
         key: Digest,
-        head: StoredHead,
-        body: Bytes,
+        entry: Arc<Entry>,
         epoch: &Epoch,
     ) -> Rest {
         if epoch.is_over() {
@@ -51,11 +49,12 @@ impl Shared {
                 .filter(|old| old.head().matches(&request))
                 .cloned()
                 .collect();
-            let whole = replaced.iter().find_map(|old| combined(old, &head, &body));
+            let mut olds = replaced.iter();
+            let whole = olds.find_map(|old| combined(old, entry.head(), entry.body()));
             let fits = |entry: &Entry| entry.weight() <= shared.settings.largest;
-            let entry = whole.filter(fits).unwrap_or_else(|| Entry::new(head, body));
+            let entry = whole.filter(fits).map_or(entry, Arc::new);
             let bytes = entry.weight();
-            let put = shared.store.put(key, Arc::new(entry), &replaced);
+            let put = shared.store.put(key, entry, &replaced);
             shared.then(put, move |shared, kept| {
                 shared.tell(&if kept {
                     Event::Stored { bytes }

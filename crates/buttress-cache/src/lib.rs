@@ -29,8 +29,10 @@ mod settings;
 mod shared;
 mod stats;
 pub mod store;
+mod storing;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod telemetry;
+mod upstream;
 
 pub use buttress_core::ConfigError;
 

@@ -12,8 +12,8 @@ pub(crate) enum News {
         head: Box<StoredHead>,
         length: Option<u64>,
     },
-    /// What is stored was validated.
-    Valid(Arc<Entry>),
+    /// All of it is there: it came at once, or what is stored was validated.
+    Stored(Arc<Entry>),
     /// The origin failed, with this status or with none; this is stored, and stale.
     Failed {
         stored: Arc<Entry>,

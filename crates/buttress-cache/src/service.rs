@@ -18,7 +18,7 @@ use crate::{
     after::After,
     asked::Asked,
     decide::{Keys, Step, Triage},
-    fetch::{Fetch, Plan, Reply},
+    fetch::{Asking, Fetch, Plan, Task},
     flights::Boarding,
     future::ResponseFuture,
     leader::Leader,
@@ -26,6 +26,7 @@ use crate::{
     rfc9111::{self, RequestHead},
     shared::Shared,
     store::{Answer, Variants},
+    upstream::{Payload, Upstream},
 };
 
 /// The service that [`CacheLayer`](crate::CacheLayer) makes, see the [crate's front page](crate).
@@ -110,12 +111,9 @@ impl<S> CacheService<S> {
         variants: Variants,
     ) -> ResponseFuture<S::Future, B, S::Error>
     where
-        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        A: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        S: Upstream<A, B>,
+        A: Send + 'static,
+        B: Payload,
     {
         let now = self.shared.wall.now();
         let head = RequestHead::new(request.method(), request.headers());
@@ -143,7 +141,7 @@ impl<S> CacheService<S> {
                         let stored = entry.head();
                         rfc9111::detach(stored, &mut parts.method, &mut parts.headers);
                         let request = Request::from_parts(parts, body);
-                        self.send(request, keys, plan, lead, None);
+                        self.send(request, keys, plan, lead, Asking::nobody());
                     }
                     None => readiness::release(&mut self.inner),
                 }
@@ -189,12 +187,9 @@ impl<S> CacheService<S> {
         seen: &Variants,
     ) -> ResponseFuture<S::Future, B, S::Error>
     where
-        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        A: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        S: Upstream<A, B>,
+        A: Send + 'static,
+        B: Payload,
     {
         if let Answer::Now(variants) = self.shared.store.get(keys.key)
             && !variants.is(seen)
@@ -219,16 +214,13 @@ impl<S> CacheService<S> {
         lead: Lead,
     ) -> ResponseFuture<S::Future, B, S::Error>
     where
-        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        A: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        S: Upstream<A, B>,
+        A: Send + 'static,
+        B: Payload,
     {
         let seat = lead.seat();
         let (asking, asked) = oneshot::channel();
-        self.send(request, keys, plan, lead, Some(asking));
+        self.send(request, keys, plan, lead, Asking::of(asking));
         ResponseFuture::leading(Leader::waiting(asked, seat, Arc::clone(&self.shared)))
     }
 
@@ -239,27 +231,29 @@ impl<S> CacheService<S> {
         keys: Keys,
         plan: Plan,
         lead: Lead,
-        asking: Option<oneshot::Sender<Reply<B, S::Error>>>,
+        asking: Asking<B, S::Error>,
     ) where
-        S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Send + 'static,
-        A: Body + Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        S: Upstream<A, B>,
+        A: Send + 'static,
+        B: Payload,
     {
         let shared = &self.shared;
         shared.tell_forwarded(plan.why);
-        let mut fetch = Fetch {
+        let grace = match asking.is_somebody() {
+            true => shared.settings.on_disconnect.grace(),
+            false => Some(shared.settings.background),
+        };
+        let mut fetch = Box::new(Fetch {
             asked: Asked::of(&request),
             completion: None,
             key: keys.key,
             sent: shared.wall.now(),
             epoch: shared.epochs.begin(keys.key),
+            attendance: shared.attendance(&lead, grace),
             shared: Arc::clone(shared),
             lead,
             plan,
-        };
+        });
         if let Some(stored) = &fetch.plan.stored {
             if fetch.plan.completes {
                 rfc9111::completion(stored.head(), request.headers_mut());
@@ -269,7 +263,8 @@ impl<S> CacheService<S> {
             }
         }
         let answer = self.inner.call(request);
-        shared.executor.execute(Box::pin(fetch.run(answer, asking)));
+        let task = Task::asking(answer, fetch, asking);
+        shared.executor.execute(Box::pin(task));
     }
 }
 

@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use buttress_core::{Digest, DigestKey, Executor, Sleep, clock::WallClock};
 use bytes::Bytes;
@@ -10,8 +14,9 @@ use crate::{
     budget::Budget,
     decide::Step,
     epochs::Epochs,
+    flight::Attendance,
     key::{flight_key, key_of},
-    news::Flights,
+    news::{Flights, Lead, News},
     rfc9111::{self, Answer, CacheStatus, Options, RequestHead, Slice, Target},
     settings::Settings,
     stats::Counts,
@@ -117,6 +122,13 @@ impl Shared {
     #[cold]
     pub(crate) fn only_if_cached<B: Body>(&self) -> Response<CacheBody<B>> {
         self.gateway_timeout(&CacheStatus::refused().detail("only-if-cached"))
+    }
+
+    /// Watches over a fetch that goes on for so long after everybody has left.
+    pub(crate) fn attendance(&self, lead: &Lead, grace: Option<Duration>) -> Attendance<Arc<News>> {
+        let timer = Arc::clone(&self.timer);
+        let flight = Arc::clone(lead.flight());
+        Attendance::of(flight, timer, grace, self.settings.patience)
     }
 
     /// What only-if-cached gets, and whoever must not be served something stale.

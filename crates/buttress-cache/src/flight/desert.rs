@@ -20,6 +20,7 @@ pub(crate) struct Attendance<N> {
     /// For how long a reader may hold others back.
     patience: Duration,
     running_out: Option<Sleeping>,
+    impatience: Option<Sleeping>,
 }
 
 /// Nobody has waited for the fetch for longer than it may go on.
@@ -39,6 +40,7 @@ impl<N> Attendance<N> {
             grace,
             patience,
             running_out: None,
+            impatience: None,
         }
     }
 
@@ -60,7 +62,8 @@ impl<N> Attendance<N> {
         .await
     }
 
-    fn poll_deserted(&mut self, cx: &mut Context<'_>) -> Poll<Deserted> {
+    /// Whether nobody has waited for it for longer than it may go on; to be asked when the work waits.
+    pub(crate) fn poll_deserted(&mut self, cx: &mut Context<'_>) -> Poll<Deserted> {
         loop {
             if self.flight.poll_deserted(cx).is_pending() {
                 self.running_out = None;
@@ -82,29 +85,22 @@ impl<N> Attendance<N> {
 
     /// Waits until another piece of the body may come; who holds all others back for too long is cut off
     /// meanwhile.
-    pub(crate) async fn room(&mut self) -> Result<(), Deserted> {
-        let Self {
-            flight,
-            timer,
-            patience,
-            ..
-        } = self;
-        let mut impatience = None;
-        poll_fn(|cx| {
-            loop {
-                match flight.poll_room(cx) {
-                    Poll::Ready(Room::Free) => return Poll::Ready(Ok(())),
-                    Poll::Ready(Room::Deserted) => return Poll::Ready(Err(Deserted)),
-                    Poll::Pending => {}
-                }
-                let timer = impatience.get_or_insert_with(|| timer.sleep(*patience));
-                if std::pin::Pin::new(timer).poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                impatience = None;
-                flight.cut_off_the_slowest();
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Deserted>> {
+        loop {
+            let room = self.flight.poll_room(cx);
+            if room.is_ready() {
+                self.impatience = None;
+                return room.map(|room| match room {
+                    Room::Free => Ok(()),
+                    Room::Deserted => Err(Deserted),
+                });
             }
-        })
-        .await
+            let timer = self
+                .impatience
+                .get_or_insert_with(|| self.timer.sleep(self.patience));
+            ready!(std::pin::Pin::new(timer).poll(cx));
+            self.impatience = None;
+            self.flight.cut_off_the_slowest();
+        }
     }
 }

@@ -42,17 +42,8 @@ impl Tape {
     pub(crate) fn keeping(expected: usize) -> Self {
         Self {
             kept: Kept::Growing(Vec::with_capacity(expected)),
-            recent: VecDeque::with_capacity(RECENT),
-            end: 0,
-        }
-    }
-
-    /// All of a body that is there already.
-    pub(crate) fn whole(body: Bytes) -> Self {
-        Self {
-            end: body.len() as u64,
-            kept: Kept::Whole(body),
             recent: VecDeque::new(),
+            end: 0,
         }
     }
 
@@ -236,14 +227,6 @@ mod tests {
         assert_eq!(read_all(&tape), b"one");
         tape.publish();
         assert_eq!(read_all(&tape), b"onetwo");
-    }
-
-    #[test]
-    fn a_body_that_is_there_is_read_in_one_piece() {
-        let body = Bytes::from(vec![7; 100_000]);
-        let tape = Tape::whole(body.clone());
-        assert_eq!(tape.read(0).unwrap().as_ptr(), body.as_ptr());
-        assert_eq!(read_all(&tape), body);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::{
+    future::poll_fn,
     sync::atomic::{AtomicUsize, Ordering},
     task::Wake,
     time::Duration,
@@ -7,7 +8,7 @@ use std::{
 use buttress_core::clock::TokioClock;
 use tokio::time;
 
-use super::*;
+use super::{desert::Deserted, *};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -264,11 +265,15 @@ async fn only_who_holds_others_back_is_cut_off() {
     let mut attendance = attendance(&flight, None);
 
     // Nobody waits in vain: both are slow.
-    let waited = time::timeout(Duration::from_secs(3_600), attendance.room()).await;
+    let waited = time::timeout(
+        Duration::from_secs(3_600),
+        poll_fn(|cx| attendance.poll_room(cx)),
+    )
+    .await;
     assert!(waited.is_err());
 
     next(&mut fast, &poller);
-    attendance.room().await.unwrap();
+    poll_fn(|cx| attendance.poll_room(cx)).await.unwrap();
     flight.push(Bytes::from_static(b"more"));
     assert_eq!(next(&mut fast, &poller), "more");
     let Poll::Ready(Some(Err(error))) = data(&mut slow, &poller) else {

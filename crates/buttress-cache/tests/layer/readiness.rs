@@ -104,3 +104,26 @@ async fn the_inner_services_own_readiness_is_forwarded() {
     handle.send_error("closed");
     assert_eq!(service.ready().await.unwrap_err().to_string(), "closed");
 }
+
+/// What a call holds is given back with its answer, and not when the answer's body has been read.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_has_answered_holds_nothing() {
+    let origin = |_: Request<Full<Bytes>>| async {
+        let (sender, body) = http_body_util::Channel::<Bytes, Infallible>::new(1);
+        // Open for as long as anybody reads.
+        tokio::spawn(async move {
+            let _sender = sender;
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+        });
+        let response = Response::builder().header("cache-control", "max-age=60");
+        Ok::<_, Infallible>(response.body(body).unwrap())
+    };
+    let cache = CacheLayer::shared().build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(cache)
+        .concurrency_limit(1)
+        .service_fn(origin);
+    let _streaming = service.clone().oneshot(request("/a")).await.unwrap();
+    let other = tokio::time::timeout(Duration::from_secs(60), service.oneshot(request("/b")));
+    assert!(other.await.is_ok(), "the permit is held by the body");
+}

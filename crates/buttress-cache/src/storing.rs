@@ -1,0 +1,142 @@
+use std::{future::poll_fn, pin::pin, sync::Arc};
+
+use buttress_http::LocalRefusal;
+use bytes::Bytes;
+use http::{HeaderMap, Response, header::CONTENT_TYPE};
+use http_body::Body;
+
+use crate::{
+    asked::Asked,
+    budget::Reservation,
+    event::NotStored,
+    flight::Attendance,
+    news::News,
+    rfc9111::{self, Reuse, Store, StoredHead, Times},
+    shared::Shared,
+    store::Entry,
+};
+
+/// A response on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Storing {
+    pub(crate) head: Box<StoredHead>,
+    /// The bytes that are known to come.
+    pub(crate) length: Option<u64>,
+    /// The bytes that a body may have.
+    most: usize,
+    room: Reservation,
+}
+
+impl Storing {
+    /// Whether, and how, the answer to `asked` may be stored.
+    pub(crate) fn of<B: Body>(
+        shared: &Shared,
+        asked: &Asked,
+        response: &Response<B>,
+        times: Times,
+    ) -> Result<Self, NotStored> {
+        if LocalRefusal::of(response).is_some() {
+            return Err(NotStored::LocalRefusal);
+        }
+        let target = asked.target(&shared.settings.scheme);
+        let target = target.ok_or(NotStored::NoTarget)?;
+        let (status, headers) = (response.status(), response.headers());
+        let head = match rfc9111::store(
+            &shared.options,
+            &asked.head(),
+            &target,
+            status,
+            headers,
+            times,
+        ) {
+            Store::Keep(head) => head,
+            Store::Refuse(why) => return Err(NotStored::Rules(why)),
+        };
+        if is_event_stream(headers) {
+            return Err(NotStored::Stream);
+        }
+        let length = response.body().size_hint().exact();
+        let empty = Entry::weight_of(&head, 0);
+        let most = shared.settings.largest.checked_sub(empty);
+        let most = most.ok_or(NotStored::TooLarge)?;
+        let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
+        if expected > most {
+            return Err(NotStored::TooLarge);
+        }
+        let mut room = shared.budget.open();
+        if !room.grow_to(expected) {
+            return Err(NotStored::NoRoom);
+        }
+        Ok(Self {
+            head,
+            length,
+            most,
+            room,
+        })
+    }
+
+    /// Whether the same request would be answered by it, without asking the origin again.
+    pub(crate) fn is_for_all(&self, shared: &Shared, asked: &Asked) -> bool {
+        let now = shared.wall.now();
+        matches!(
+            rfc9111::reuse(&shared.options, &asked.head(), &self.head, now),
+            Reuse::Serve(_) | Reuse::ServeAndRevalidate
+        )
+    }
+
+    /// All of a body, if it comes in full, and there is room for it.
+    pub(crate) async fn collect<B>(
+        mut self,
+        body: B,
+        attendance: &mut Attendance<Arc<News>>,
+    ) -> Option<(StoredHead, Bytes)>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let mut body = pin!(body);
+        let mut whole = Vec::with_capacity(self.expected());
+        loop {
+            let frame = poll_fn(|cx| body.as_mut().poll_frame(cx));
+            let Some(frame) = attendance.during(frame).await.ok()? else {
+                break;
+            };
+            if let Ok(data) = frame.ok()?.into_data() {
+                self.takes(whole.len().saturating_add(data.len()) as u64)
+                    .ok()?;
+                whole.extend_from_slice(&data);
+            }
+        }
+        let head = self.head.complete(whole.len() as u64, true).ok()?;
+        Some((head, whole.into_boxed_slice().into()))
+    }
+
+    pub(crate) fn expected(&self) -> usize {
+        usize::try_from(self.length.unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Whether there is room for so many bytes of the body.
+    pub(crate) fn takes(&mut self, bytes: u64) -> Result<(), NotStored> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if bytes > self.most {
+            return Err(NotStored::TooLarge);
+        }
+        // In steps, since the allocation grows in steps.
+        let stepped = bytes.checked_next_power_of_two().unwrap_or(bytes);
+        let stepped = stepped.min(self.most);
+        if bytes <= self.expected() || self.room.grow_to(stepped) {
+            Ok(())
+        } else {
+            Err(NotStored::NoRoom)
+        }
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .get(..EVENT_STREAM.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+    })
+}
