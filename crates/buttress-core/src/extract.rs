@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc};
+use std::{any::Any, error::Error, fmt, sync::Arc};
 
 use crate::{Key, KeyWriter};
 
@@ -35,6 +35,15 @@ pub trait ExtractKey<T: ?Sized>: Send + Sync + 'static {
     ///
     /// [`MissingKey`] where `from` has none: what happens then is the layer's user's choice.
     fn extract(&self, from: &T, key: &mut KeyWriter<'_>) -> Result<(), MissingKey>;
+
+    /// Whether `other` finds the very key that this one finds, whatever both are asked of: then one of them is
+    /// asked for both. Layers ask this when they are built.
+    ///
+    /// Unless an extractor knows better it is unlike all others.
+    fn is_same(&self, other: &dyn Any) -> bool {
+        let _ = other;
+        false
+    }
 }
 
 impl<T: ?Sized, F> ExtractKey<T> for F
@@ -47,7 +56,7 @@ where
 }
 
 macro_rules! tuple_of_extractors {
-    ($($name:ident)+) => {
+    ($(($name:ident $other:ident))+) => {
         impl<T: ?Sized, $($name: ExtractKey<T>),+> ExtractKey<T> for ($($name,)+) {
             #[allow(non_snake_case, reason = "a type parameter names its value")]
             fn extract(&self, from: &T, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
@@ -55,13 +64,22 @@ macro_rules! tuple_of_extractors {
                 $($name.extract(from, key)?;)+
                 Ok(())
             }
+
+            #[allow(non_snake_case, reason = "a type parameter names its value")]
+            fn is_same(&self, other: &dyn Any) -> bool {
+                let ($($name,)+) = self;
+                match other.downcast_ref::<Self>() {
+                    Some(($($other,)+)) => true $(&& ExtractKey::<T>::is_same($name, $other))+,
+                    None => false,
+                }
+            }
         }
     };
 }
 
-tuple_of_extractors!(A B);
-tuple_of_extractors!(A B C);
-tuple_of_extractors!(A B C D);
+tuple_of_extractors!((A a) (B b));
+tuple_of_extractors!((A a) (B b) (C c));
+tuple_of_extractors!((A a) (B b) (C c) (D d));
 
 /// An extractor from a closure that returns the key, or `None` where there is none.
 pub fn key_from<T: ?Sized, K, F>(closure: F) -> KeyFrom<F>

@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 /// What is read of a request: the part of it that keys, costs and quotas are taken from.
 ///
 /// The view is borrowed from the request where it lies, so reading it moves nothing. Any type is a view of
@@ -12,6 +14,17 @@
 pub trait View<Req> {
     /// The view of `request`.
     fn of(request: &Req) -> &Self;
+
+    /// The address at the other end of the connection that `request` came in on, where the request says so.
+    ///
+    /// The view tells it, too. But whoever is lent a view may keep where it lies, as far as a compiler knows, and
+    /// then a request is copied in order to be handed on; what is read here, it can see through. `None`
+    /// says nothing: the view is asked then.
+    #[inline]
+    fn peer(request: &Req) -> Option<SocketAddr> {
+        let _ = request;
+        None
+    }
 
     /// Attaches `value` for whoever handles the request further in, where the request has room for
     /// such things; otherwise drops it.

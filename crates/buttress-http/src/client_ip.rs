@@ -27,7 +27,10 @@ mod trust;
 mod walk;
 mod x_forwarded_for;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    any::Any,
+    net::{IpAddr, SocketAddr},
+};
 
 use buttress_core::{ConfigError, ExtractKey, KeyWriter, MissingKey};
 use http::{
@@ -57,13 +60,13 @@ use crate::{Head, peer::attached, peer_addr};
 /// assert_eq!(client, IpAddr::from([203, 0, 113, 7]));
 /// # Ok::<(), buttress_core::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIp {
     source: Source,
     ipv6_prefix: u8,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Peer,
     XForwardedFor(TrustedProxies),
@@ -136,6 +139,13 @@ impl ClientIp {
         Ok(self)
     }
 
+    /// Whether the client is the socket's peer, whatever the headers say.
+    #[must_use]
+    #[inline]
+    pub const fn is_peer(&self) -> bool {
+        matches!(self.source, Source::Peer)
+    }
+
     /// The client's address, given the socket's `peer`. An IPv4 address in IPv6's clothes
     /// (`::ffff:192.0.2.1`) comes out as IPv4.
     ///
@@ -190,6 +200,10 @@ impl ExtractKey<Head> for ClientIp {
         }
         key.ip(self.network_of(self.of(from)?));
         Ok(())
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.downcast_ref() == Some(self)
     }
 }
 

@@ -1,8 +1,10 @@
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use buttress_core::View;
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version, request::Parts};
 use ref_cast::{RefCastCustom, ref_cast_custom};
+
+use crate::peer_addr;
 
 /// What is read of an HTTP request: everything but its body, borrowed from the request itself.
 ///
@@ -107,6 +109,11 @@ impl<B: 'static> View<Request<B>> for Head {
     }
 
     #[inline]
+    fn peer(request: &Request<B>) -> Option<SocketAddr> {
+        peer_addr(request.extensions())
+    }
+
+    #[inline]
     fn attach<X: Clone + Send + Sync + 'static>(request: &mut Request<B>, value: X) {
         request.extensions_mut().insert(value);
     }
@@ -184,6 +191,7 @@ impl Lend for Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PeerAddr;
 
     fn request() -> Request<Vec<u8>> {
         Request::post("https://example.com/a?b=c")
@@ -227,6 +235,16 @@ mod tests {
         assert_eq!(request.extensions().get(), Some(&7_u8));
         assert_eq!(request.headers().len(), 1);
         assert_eq!(request.body(), &[1, 2, 3]);
+    }
+
+    #[test]
+    fn the_peer_is_read_of_the_request_as_of_its_head() {
+        let mut request = request();
+        assert_eq!(<Head as View<Request<_>>>::peer(&request), None);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 4_000));
+        request.extensions_mut().insert(PeerAddr(peer));
+        assert_eq!(Head::peer(&request), Some(peer));
+        assert_eq!(peer_addr(Head::of(&request).extensions()), Some(peer));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use self::{
     fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,
     sliding_log::SlidingLog, sliding_window::SlidingWindow, token_bucket::TokenBucket,
 };
-use crate::{Decision, Quota};
+use crate::{Decision, Quota, store::signed};
 
 /// A rate limiting algorithm: pure decisions over a state of a fixed number of words.
 ///
@@ -215,6 +215,15 @@ pub(crate) trait OneWord {
     fn check(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> Decision;
     fn charge(&self, quota: &Quota, state: u64, now: Tick, cost: i64) -> u64;
     fn forget_at(&self, quota: &Quota, state: u64) -> Tick;
+
+    /// Decides; the next state comes with it where the request is admitted and costs anything.
+    #[inline]
+    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+        let decision = self.check(quota, state, now, cost);
+        let next = (decision.is_admitted() && cost > 0)
+            .then(|| self.charge(quota, state, now, signed(cost)));
+        (decision, next)
+    }
 }
 
 /// An algorithm whose states are of one word.

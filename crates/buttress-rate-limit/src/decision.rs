@@ -240,6 +240,12 @@ impl Decision {
         Duration::from_nanos(self.reset_after)
     }
 
+    /// [`reset_after`](Self::reset_after), in nanoseconds.
+    #[inline]
+    pub(crate) const fn reset_after_nanos(&self) -> u64 {
+        self.reset_after
+    }
+
     /// How many requests of cost 1 would be admitted right after this one.
     #[must_use]
     pub const fn remaining(&self) -> u64 {

@@ -9,9 +9,8 @@ use buttress_core::{Clock, ConfigError, Digest, Tick, clock::AnyClock};
 pub use self::builder::DirectRateLimiterBuilder;
 use crate::{
     Decision, IntoQuota, Limit, Quota, Refused,
-    algorithm::{Algorithm, Gcra},
+    algorithm::{Algorithm, Gcra, OneWord as _},
     limiter::answer,
-    store::step,
     sync::{AtomicU64, Mutex, Ordering, unpoisoned},
     watcher::Watcher,
 };
@@ -98,7 +97,7 @@ impl DirectRateLimiter {
         while let Some(quota) = shared.limit.quotas().unchanged()
             && seen != CHANGING
         {
-            let (decision, next) = step(&Gcra, quota, seen, now, cost);
+            let (decision, next) = Gcra.step(quota, seen, now, cost);
             if let Err(newer) = next.map_or(Ok(0), |next| shared.swap(seen, next)) {
                 seen = newer;
                 continue;
@@ -153,7 +152,7 @@ impl Shared {
                 continue;
             }
             let (quota, _) = self.limit.in_force();
-            let (decision, next) = step(&Gcra, &quota, seen, now, cost);
+            let (decision, next) = Gcra.step(&quota, seen, now, cost);
             let valid = match next {
                 Some(next) => self.swap(seen, next).is_ok(),
                 // Only who finds the state once more knows that it is of this quota.

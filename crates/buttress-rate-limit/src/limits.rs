@@ -1,18 +1,21 @@
-use std::{slice, sync::Arc};
+mod usual;
+
+use std::sync::Arc;
 
 use buttress_core::{
     ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View, clock::Sleeping,
 };
 
+use self::usual::Usual;
+pub(crate) use self::usual::{Decided, Plain};
 use crate::{
-    Access, Decision, Limit, Permit, Policy,
+    Access, Limit, Permit, Policy,
     books::{Backend, Books},
     held::Held,
     limiter::UNDECIDED,
     policy::{OnMissingKey, Read, Whose},
     ruling::{Later, Ruling},
     standing::{Asked, EVERYBODY, Standing, Terms},
-    store::Fingerprint,
     surroundings::Surroundings,
 };
 
@@ -34,37 +37,11 @@ pub(crate) struct Limits<T: ?Sized> {
     timer: Arc<dyn Sleep>,
     /// Whether any quota has to be looked up.
     lookups: bool,
-    /// Whether there is one policy with its own quota, kept in memory, and nothing beside it: the case of
-    /// [`decide`](Self::decide).
-    plain: bool,
+    /// Where it is the case of [`decide`](Self::decide).
+    usual: Option<Usual>,
     /// Policies that are tried out: beside the others, and never refusing.
     shadows: Box<[(Arc<Limit>, Whose<T>)]>,
     books: Arc<Books>,
-}
-
-/// What was charged in the usual case.
-pub(crate) struct Plain<'a> {
-    limits: &'a [Arc<Limit>],
-    key: Fingerprint,
-    cost: u64,
-    at: Tick,
-}
-
-impl Plain<'_> {
-    /// How the policy stands.
-    #[inline(always)]
-    pub(crate) fn stand<O>(&self, decision: &Decision, then: impl FnOnce(&Standing<'_>) -> O) -> O {
-        let asked = Asked {
-            ordinal: 0,
-            // The half of the digest that a table in memory knows. To compute the other one is a twentieth of
-            // the layer's time.
-            key: self.key.into(),
-            terms: Terms::BuiltWith,
-            cost: self.cost,
-        };
-        let (asked, decisions) = (slice::from_ref(&asked), slice::from_ref(decision));
-        then(&Standing::of(self.limits, asked, decisions, self.at))
-    }
 }
 
 impl<T: ?Sized + 'static> Limits<T> {
@@ -103,11 +80,12 @@ impl<T: ?Sized + 'static> Limits<T> {
             let expected = "a store in memory: nobody waits for the answer to a shadow policy";
             return Err(ConfigError::new("shadow", shadow.name(), expected));
         }
-        let plain = matches!((&*whose, &store), ([one], Backend::Memory(_)) if one.quota.is_none() && one.lookup.is_none())
+        let nothing_beside = matches!(store, Backend::Memory(_))
             && shadows.is_empty()
             && access.is_none()
             && watcher.is_none()
             && !permits;
+        let usual = nothing_beside.then(|| Usual::of(&whose)).flatten();
         let books = Books {
             limits: limits.into(),
             store,
@@ -119,7 +97,7 @@ impl<T: ?Sized + 'static> Limits<T> {
             secret,
             permits,
             timer,
-            plain,
+            usual,
             lookups: whose.iter().any(|whose| whose.lookup.is_some()),
             whose: whose.into(),
             shadows: shadows.into(),
@@ -160,40 +138,6 @@ impl<T: ?Sized + 'static> Limits<T> {
         if self.permits {
             T::attach(request, permit);
         }
-    }
-
-    /// Decides in the usual case, without what only the others need: one policy, in memory, that nobody watches
-    /// and whose quota was never changed. `None`, and nothing is charged, where it is another case or the request
-    /// has no key.
-    ///
-    /// Into `decision`, because what was just written in parts is not copied before a processor has all of
-    /// it in its cache.
-    #[inline(always)]
-    pub(crate) fn decide(&self, from: &T, decision: &mut Decision) -> Option<Plain<'_>> {
-        if !self.plain {
-            return None;
-        }
-        let ([limit], [whose], Backend::Memory(store)) =
-            (&*self.books.limits, &*self.whose, &self.books.store)
-        else {
-            return None;
-        };
-        let terms = (limit.quotas().unchanged()?, Some(0));
-        let key = Fingerprint::from(match &whose.key {
-            None => EVERYBODY,
-            Some(extractor) => self.secret.digest_from(&**extractor, from).ok()?,
-        });
-        let cost = whose.cost.as_ref().map_or(1, |cost| cost(from));
-        let at = self.books.now();
-        store
-            .acquire_one(at, limit, key, terms, cost, decision)
-            .ok()?;
-        Some(Plain {
-            limits: &self.books.limits,
-            key,
-            cost,
-            at,
-        })
     }
 
     /// Reads the keys of `from`, charges them, and hands the ruling to `then`, whose decisions are only

@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, sync::Arc};
+use std::{any::Any, fmt, future::Future, sync::Arc};
 
 use buttress_core::{BoxFuture, ConfigError, ExtractKey, clock::AnyClock};
 use buttress_http::Head;
@@ -219,10 +219,15 @@ impl<T: ?Sized> fmt::Debug for Policy<T> {
 /// Something of the user's that is read of a request.
 pub(crate) type Read<T, O> = Arc<dyn Fn(&T) -> O + Send + Sync>;
 
+/// An extractor that can be told from others.
+pub(crate) trait Extractor<T: ?Sized>: ExtractKey<T> + Any {}
+
+impl<T: ?Sized, E: ExtractKey<T>> Extractor<T> for E {}
+
 /// What is read of a request for one policy.
 pub(crate) struct Whose<T: ?Sized> {
     /// Whose quota; `None`: everybody's.
-    pub(crate) key: Option<Arc<dyn ExtractKey<T>>>,
+    pub(crate) key: Option<Arc<dyn Extractor<T>>>,
     pub(crate) missing_key: OnMissingKey,
     /// How much; `None`: 1.
     pub(crate) cost: Option<Read<T, u64>>,

@@ -12,8 +12,7 @@ use crate::{
     AsResponse, Permit, Refusal, Refuse, Standing,
     future::{ResponseFuture, Slow},
     held::Held,
-    limiter::UNDECIDED,
-    limits::Limits,
+    limits::{Decided, Limits, Plain},
     ruling::{Later, Ruling},
 };
 
@@ -74,23 +73,63 @@ where
             limits,
             refuse,
         } = self;
-        let mut decision = UNDECIDED;
-        if !refuse.settles()
-            && let Some(plain) = limits.decide(T::of(&request), &mut decision)
-        {
-            if decision.is_admitted_at_once() {
-                let pass = if refuse.tells() {
-                    plain.stand(&decision, |standing| refuse.pass(Some(standing), None))
-                } else {
-                    refuse.pass(None, None)
-                };
-                return ResponseFuture::calling(inner.call(request), pass);
-            }
-            return plain.stand(&decision, |standing| {
-                otherwise(inner, limits, refuse, request, Some(*standing))
-            });
+        if refuse.settles() {
+            return otherwise(inner, limits, refuse, request, None);
         }
-        otherwise(inner, limits, refuse, request, None)
+        // Nothing that looks at the request may be lent it here, where the compiler does not see what it does with
+        // it: whoever owns what somebody else may point to has to copy it in order to hand it on.
+        let Some(key) = limits.key_of_peer(|| T::peer(&request)) else {
+            return read(inner, limits, refuse, request);
+        };
+        let mut decided = Decided::nothing();
+        let Some(plain) = limits.decide(key, &mut decided) else {
+            return otherwise(inner, limits, refuse, request, None);
+        };
+        if plain.is_admitted_at_once(&decided) {
+            let pass = pass(refuse, &plain, &decided);
+            return ResponseFuture::calling(inner.call(request), pass);
+        }
+        plain.stand(&decided, |standing, by| {
+            otherwise(inner, limits, refuse, request, Some((*standing, by)))
+        })
+    }
+}
+
+/// The usual case, with keys and costs that are read of the request.
+#[inline(never)]
+fn read<S, Req, T, R>(
+    inner: &mut S,
+    limits: &Arc<Limits<T>>,
+    refuse: &R,
+    request: Req,
+) -> ResponseFuture<S, Req, T, R>
+where
+    S: Service<Req> + Clone,
+    T: View<Req> + ?Sized + 'static,
+    R: Refuse<T, S::Response, S::Error>,
+{
+    let mut decided = Decided::nothing();
+    let Some(plain) = limits.decide_on(T::of(&request), &mut decided) else {
+        return otherwise(inner, limits, refuse, request, None);
+    };
+    if plain.is_admitted_at_once(&decided) {
+        let pass = pass(refuse, &plain, &decided);
+        return ResponseFuture::calling(inner.call(request), pass);
+    }
+    plain.stand(&decided, |standing, by| {
+        otherwise(inner, limits, refuse, request, Some((*standing, by)))
+    })
+}
+
+#[inline(always)]
+fn pass<T: ?Sized, R, Rsp, E>(refuse: &R, plain: &Plain<'_>, decided: &Decided) -> R::Pass
+where
+    R: Refuse<T, Rsp, E>,
+{
+    if refuse.tells() {
+        plain.stand(decided, |standing, _| refuse.pass(Some(standing), None))
+    } else {
+        refuse.pass(None, None)
     }
 }
 
@@ -101,7 +140,7 @@ fn otherwise<S, Req, T, R>(
     limits: &Arc<Limits<T>>,
     refuse: &R,
     mut request: Req,
-    decided: Option<Standing<'_>>,
+    decided: Option<(Standing<'_>, usize)>,
 ) -> ResponseFuture<S, Req, T, R>
 where
     S: Service<Req> + Clone,
@@ -132,8 +171,8 @@ where
         Ruling::Later { answer, held } => Step::Ask(answer, held),
     };
     let step = match decided {
-        Some(standing) if standing.is_admitted() => ruled(Ruling::Admitted(standing)),
-        Some(standing) => ruled(Ruling::Refused { by: 0, standing }),
+        Some((standing, _)) if standing.is_admitted() => ruled(Ruling::Admitted(standing)),
+        Some((standing, by)) => ruled(Ruling::Refused { by, standing }),
         None => limits.rule(from, ruled),
     };
     match step {

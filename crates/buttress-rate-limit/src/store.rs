@@ -14,7 +14,7 @@ use buttress_core::{BoxFuture, ConfigError, Digest, Tick};
 pub use self::governor::Governor;
 pub use self::memory::MemoryStore;
 pub(crate) use self::{
-    memory::{Stale, signed, step},
+    memory::{Stale, signed},
     table::{Always, Fingerprint, Table, Updated},
 };
 use crate::{Decision, Limit, Quota};

@@ -9,10 +9,10 @@ use super::walk::MAX_ELEMENTS;
 ///
 /// Neither form is safe if clients can reach the service past the proxies and connect from a trusted
 /// address: whoever does writes the header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedProxies(Trust);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Trust {
     Networks(Arc<[IpNet]>),
     Hops(usize),

@@ -1,3 +1,5 @@
+use std::any::Any;
+
 use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 use http::header::HOST;
 
@@ -22,5 +24,9 @@ impl ExtractKey<Head> for Authority {
             }
             _ => Err(MissingKey::new("the request does not say whom it is for")),
         }
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.is::<Self>()
     }
 }

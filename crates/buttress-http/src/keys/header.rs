@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use buttress_core::{ConfigError, ExtractKey, KeyWriter, MissingKey};
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
@@ -44,6 +44,12 @@ impl ExtractKey<Head> for Header {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
         key.bytes_as_text(self.of(from)?.as_bytes());
         Ok(())
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other
+            .downcast_ref::<Self>()
+            .is_some_and(|other| self.line.name == other.line.name)
     }
 }
 
@@ -98,6 +104,12 @@ impl ExtractKey<Head> for ApiKey {
         key.secret(self.of(from)?.expose());
         Ok(())
     }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other
+            .downcast_ref::<Self>()
+            .is_some_and(|other| self.line.name == other.line.name)
+    }
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 §2.1), which must not be shown.
@@ -142,6 +154,10 @@ impl ExtractKey<Head> for BearerToken {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
         key.secret(Self::of(from)?.expose());
         Ok(())
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.is::<Self>()
     }
 }
 

@@ -1,3 +1,5 @@
+use std::any::Any;
+
 use axum::extract::MatchedPath;
 use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 
@@ -14,5 +16,9 @@ impl ExtractKey<Head> for Route {
         let route = from.extensions().get::<MatchedPath>();
         key.text(route.ok_or(MissingKey::new("no route matched"))?.as_str());
         Ok(())
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.is::<Self>()
     }
 }

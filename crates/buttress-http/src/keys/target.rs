@@ -1,3 +1,5 @@
+use std::any::Any;
+
 use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 
 use crate::Head;
@@ -10,6 +12,10 @@ impl ExtractKey<Head> for Method {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
         key.text(from.method().as_str());
         Ok(())
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.is::<Self>()
     }
 }
 
@@ -24,5 +30,9 @@ impl ExtractKey<Head> for Path {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
         key.text(from.uri().path());
         Ok(())
+    }
+
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.is::<Self>()
     }
 }

@@ -2,7 +2,7 @@ use buttress_core::{ConfigError, DigestKey, ExtractKey, KeyWriter, MissingKey, V
 use http::Request;
 
 use super::*;
-use crate::Head;
+use crate::{ClientIp, Head, TrustedProxies};
 
 fn head(uri: &str, headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request = Request::new(());
@@ -160,4 +160,46 @@ async fn routes() {
         .unwrap();
     assert_eq!(body, "/users/{id}");
     assert!(label(Route, &head("/", &[])).is_err());
+}
+
+#[test]
+fn extractors_know_their_like() -> Result<(), ConfigError> {
+    fn same(one: &impl ExtractKey<Head>, other: &(impl ExtractKey<Head> + Sized)) -> bool {
+        one.is_same(other)
+    }
+
+    let (tenant, again) = (Header::named("X-Tenant")?, Header::named("x-tenant")?);
+    assert!(same(&tenant, &again));
+    assert!(!same(&tenant, &Header::named("x-other")?));
+    assert!(!same(&tenant, &ApiKey::in_header("x-tenant")?));
+    assert!(same(
+        &ApiKey::in_header("x-key")?,
+        &ApiKey::in_header("X-Key")?
+    ));
+    assert!(same(&BearerToken, &BearerToken));
+    assert!(same(&Path, &Path) && same(&Method, &Method) && same(&Authority, &Authority));
+    assert!(!same(&Path, &Method));
+
+    let (peer, trusted) = (ClientIp::peer(), TrustedProxies::hops(1)?);
+    assert!(same(&peer, &ClientIp::peer()));
+    assert!(!same(&peer, &ClientIp::peer().ipv6_prefix(56)?));
+    assert!(!same(&peer, &ClientIp::forwarded(trusted.clone())));
+    assert!(same(
+        &ClientIp::forwarded(trusted.clone()),
+        &ClientIp::forwarded(trusted)
+    ));
+
+    // A tuple is, if all of it is.
+    assert!(same(&(Path, tenant.clone()), &(Path, again.clone())));
+    assert!(!same(&(Path, tenant.clone()), &(Method, again.clone())));
+    assert!(!same(
+        &(Path, tenant.clone()),
+        &(Path, Header::named("x-other")?)
+    ));
+    assert!(!same(&(Path, tenant.clone()), &(tenant, Path)));
+
+    // Whoever does not know is unlike all.
+    let unknown = |_: &Head, _: &mut KeyWriter<'_>| Ok(());
+    assert!(!same(&unknown, &unknown));
+    Ok(())
 }

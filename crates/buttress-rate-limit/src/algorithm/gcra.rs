@@ -97,6 +97,17 @@ impl OneWord for Gcra {
     }
 
     #[inline]
+    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+        let decision = OneWord::check(self, quota, state, now, cost);
+        // What is used then is within the burst, so what bounds a debt has no say: it is what `charge` writes.
+        let next = now.as_nanos() + decision.reset_after_nanos();
+        (
+            decision,
+            (decision.is_admitted() && cost > 0).then_some(next),
+        )
+    }
+
+    #[inline]
     fn forget_at(&self, _quota: &Quota, state: u64) -> Tick {
         Tick::from_nanos(state)
     }

@@ -3,10 +3,10 @@ use std::{any::Any, sync::Arc};
 use buttress_core::Tick;
 
 use super::{
-    Algorithm, FixedWindow, Gcra, LeakyBucket, Pacing, SlidingLog, SlidingWindow, TokenBucket,
-    Word, by_pointer, by_request::ByRequest,
+    Algorithm, FixedWindow, Gcra, LeakyBucket, OneWord as _, Pacing, SlidingLog, SlidingWindow,
+    TokenBucket, Word, by_pointer, by_request::ByRequest,
 };
-use crate::{Decision, Quota, store::step};
+use crate::{Decision, Quota};
 
 /// Which algorithm a limit uses: the built-in ones of one word without dynamic dispatch.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +81,7 @@ impl Kind {
         cost: u64,
     ) -> (Decision, Option<u64>) {
         match self {
-            Self::Gcra => step(&Gcra, quota, state, now, cost),
+            Self::Gcra => Gcra.step(quota, state, now, cost),
             kind => kind.step_by_word(quota, state, now, cost),
         }
     }
@@ -95,11 +95,11 @@ impl Kind {
         cost: u64,
     ) -> (Decision, Option<u64>) {
         match self {
-            Self::TokenBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
-            Self::LeakyBucket(bucket) => step(&Word(bucket), quota, state, now, cost),
-            Self::FixedWindow => step(&Word(&FixedWindow), quota, state, now, cost),
-            Self::Pacing(pacing) => step(&Word(pacing), quota, state, now, cost),
-            kind => step(&Word(kind.algorithm()), quota, state, now, cost),
+            Self::TokenBucket(bucket) => Word(bucket).step(quota, state, now, cost),
+            Self::LeakyBucket(bucket) => Word(bucket).step(quota, state, now, cost),
+            Self::FixedWindow => Word(&FixedWindow).step(quota, state, now, cost),
+            Self::Pacing(pacing) => Word(pacing).step(quota, state, now, cost),
+            kind => Word(kind.algorithm()).step(quota, state, now, cost),
         }
     }
 

@@ -290,7 +290,7 @@ impl MemoryStore {
             let course = Course::of(algorithm, ask.limit, ask.quota, ask.revision);
             updated = table.update(ask.key, ask.now, &course, |state| {
                 let next;
-                (*out, next) = step(algorithm, ask.quota, state, ask.now, ask.cost);
+                (*out, next) = algorithm.step(ask.quota, state, ask.now, ask.cost);
                 next
             });
         }
@@ -340,7 +340,7 @@ impl MemoryStore {
                     .shared_bucket(limit)?
                     .update(SHARED, now, &course, |state| {
                         let next;
-                        (decision, next) = step(algorithm, quota, state, now, cost);
+                        (decision, next) = algorithm.step(quota, state, now, cost);
                         next
                     });
                 return (updated == Updated::Done).then_some((decision, Place::Shared));
@@ -616,24 +616,6 @@ fn fresh(updated: Updated) -> Result<Updated, Stale> {
         Updated::Stale => Err(Stale),
         updated => Ok(updated),
     }
-}
-
-/// Decides on one state; the next one comes with it where the request is admitted and costs anything.
-#[inline]
-pub(crate) fn step<A>(
-    algorithm: &A,
-    quota: &Quota,
-    state: u64,
-    now: Tick,
-    cost: u64,
-) -> (Decision, Option<u64>)
-where
-    A: OneWord + ?Sized,
-{
-    let decision = algorithm.check(quota, state, now, cost);
-    let next = (decision.is_admitted() && cost > 0)
-        .then(|| algorithm.charge(quota, state, now, signed(cost)));
-    (decision, next)
 }
 
 #[inline]

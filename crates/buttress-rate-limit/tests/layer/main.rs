@@ -1,6 +1,7 @@
 //! The layer, from outside: HTTP and typed refusals, readiness, shared state, several policies, remote
 //! stores. No sockets, and no time but the one that the tests move.
 
+mod alike;
 mod configuration;
 #[cfg(feature = "governor")]
 mod governors;

@@ -263,6 +263,20 @@ proptest! {
         }
     }
 
+    /// Deciding and charging in one step is both of them one after the other, whatever the state is.
+    #[test]
+    fn a_step_is_a_decision_and_its_charge(quota in quotas(), state: u64, ahead in 0..u64::MAX, now: u64, cost in 0_u64..40) {
+        let now = at(now);
+        let near = now.as_nanos().saturating_add(ahead % (3 * quota.refill_nanos()));
+        for state in [state, near, 0, 1] {
+            let (decision, next) = Gcra.step(&quota, state, now, cost);
+            prop_assert_eq!(decision, OneWord::check(&Gcra, &quota, state, now, cost));
+            let charged = OneWord::charge(&Gcra, &quota, state, now, cost as i64);
+            let charges = decision.is_admitted() && cost > 0;
+            prop_assert_eq!(next, charges.then_some(charged));
+        }
+    }
+
     #[test]
     fn what_was_charged_is_not_forgotten(quota in quotas(), state: u64, now: u64, cost in 1..i64::MAX) {
         let now = at(now);

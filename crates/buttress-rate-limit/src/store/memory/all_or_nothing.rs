@@ -1,12 +1,15 @@
 //! Several charges of one request: all of them, or none.
 
+use std::sync::Arc;
+
 use buttress_core::Tick;
 
 use super::{MemoryStore, Place, Stale, signed};
 use crate::{
-    Decision,
-    limits::MAX_POLICIES,
-    store::{Acquire, Charge},
+    Decision, Limit, Quota,
+    limit::Tag,
+    limits::{FEW, MAX_POLICIES},
+    store::{Acquire, Charge, Fingerprint},
 };
 
 impl MemoryStore {
@@ -18,8 +21,13 @@ impl MemoryStore {
         charges: &[Charge<'_>],
         out: &mut [Decision],
     ) -> Result<Acquire, Stale> {
-        if let Some(acquired) = self.acquire_known(now, charges, out) {
-            return Ok(acquired);
+        let wanted = charges.iter().map(|charge| Some(Wanted::of(charge)));
+        if charges.len() <= MAX_POLICIES {
+            match self.acquire_known::<MAX_POLICIES>(now, wanted, out) {
+                Some(Ok(acquired)) => return Ok(acquired),
+                Some(Err(outrun)) => self.take_back(now, charges, outrun, 0),
+                None => {}
+            }
         }
         for (charge, decision) in charges.iter().zip(&mut *out) {
             self.peek(now, charge, decision)?;
@@ -52,48 +60,94 @@ impl MemoryStore {
         Ok(Acquire::Admitted)
     }
 
-    /// The usual case: all keys are known, in tables without locks, and nobody comes in between. Each is looked
-    /// up once. `None` where it is another one; nothing is charged then.
-    fn acquire_known(
+    /// As [`acquire_all`](Self::acquire_all), of as many `limits` as are built with these quotas. `None` where one of
+    /// them was changed, where a key is not known, or where others came in between; nothing is charged then.
+    ///
+    /// Of what is `asked` and `decided` there may be more than limits.
+    #[inline]
+    pub(crate) fn acquire_few(
         &self,
         now: Tick,
-        charges: &[Charge<'_>],
-        out: &mut [Decision],
+        limits: &[Arc<Limit>],
+        asked: &[(Fingerprint, u64); FEW],
+        out: &mut [Decision; FEW],
     ) -> Option<Acquire> {
-        let mut moves = [const { None }; MAX_POLICIES];
-        let mut refused = charges.len() > moves.len();
-        for ((charge, decision), place) in charges.iter().zip(&mut *out).zip(&mut moves) {
-            let limit = charge.limit;
-            if limit.kind().is_long() {
+        let wanted = limits.iter().zip(asked).map(|(limit, (key, cost))| {
+            Some(Wanted {
+                limit,
+                key: *key,
+                quota: limit.quotas().unchanged()?,
+                tag: 0,
+                cost: *cost,
+            })
+        });
+        match self.acquire_known::<FEW>(now, wanted, out)? {
+            Ok(acquired) => Some(acquired),
+            Err(outrun) => {
+                let quotas = limits.iter().map(|limit| limit.quotas().first());
+                let charges = limits.iter().zip(asked).zip(quotas);
+                let charges: Vec<_> = charges
+                    .map(|((limit, (key, cost)), quota)| Charge {
+                        limit,
+                        key: (*key).into(),
+                        quota,
+                        revision: Some(0),
+                        cost: *cost,
+                    })
+                    .collect();
+                self.take_back(now, &charges, outrun, 0);
+                None
+            }
+        }
+    }
+
+    /// The usual case: all keys are known, in tables without locks, and nobody comes in between. Each is looked
+    /// up once. `None` where it is another one; nothing is charged then. Where somebody came in between, how many
+    /// charges were made, which are to be taken back.
+    #[inline(always)]
+    fn acquire_known<'a, const N: usize>(
+        &self,
+        now: Tick,
+        wanted: impl Iterator<Item = Option<Wanted<'a>>> + Clone,
+        out: &mut [Decision],
+    ) -> Option<Result<Acquire, usize>> {
+        let mut moves = [const { None }; N];
+        let mut refused = false;
+        let mut count = 0;
+        for ((wanted, decision), place) in wanted.clone().zip(&mut *out).zip(&mut moves) {
+            let wanted = wanted?;
+            let kind = wanted.limit.kind();
+            if kind.is_long() {
                 return None;
             }
-            let revision = charge.revision;
-            let revision = revision.unwrap_or_else(|| limit.quotas().revision());
-            let slot = self.table(limit)?.look(charge.key, revision as u8)?;
+            let slot = self.table(wanted.limit)?.look(wanted.key, wanted.tag)?;
             let next;
-            (*decision, next) = limit.kind().step(charge.quota, slot.seen, now, charge.cost);
+            (*decision, next) = kind.step(wanted.quota, slot.seen, now, wanted.cost);
             refused |= !decision.is_admitted();
             let next = next.unwrap_or(slot.seen);
             *place = Some((slot, next));
+            count += 1;
         }
         if refused {
+            let out = out.get_mut(..count)?;
             let by = binding(out)?;
-            let stood = charges.iter().zip(out).zip(&moves);
-            for ((charge, decision), place) in stood {
-                if let (true, Some((slot, _))) = (decision.is_admitted(), place) {
-                    let kind = charge.limit.kind();
-                    (*decision, _) = kind.step(charge.quota, slot.seen, now, 0);
+            let stood = wanted.zip(out).zip(&moves);
+            for ((wanted, decision), place) in stood {
+                if let (true, Some((slot, _)), Some(wanted)) =
+                    (decision.is_admitted(), place, wanted)
+                {
+                    let kind = wanted.limit.kind();
+                    (*decision, _) = kind.step(wanted.quota, slot.seen, now, 0);
                 }
             }
-            return Some(Acquire::Refused { by });
+            return Some(Ok(Acquire::Refused { by }));
         }
         for (index, (slot, next)) in moves.iter().flatten().enumerate() {
             if *next != slot.seen && !slot.swap(*next) {
-                self.take_back(now, charges, index, 0);
-                return None;
+                return Some(Err(index));
             }
         }
-        Some(Acquire::Admitted)
+        Some(Ok(Acquire::Admitted))
     }
 
     /// One limit refused, so those that would have admitted were not charged: tells how they stand.
@@ -121,6 +175,32 @@ impl MemoryStore {
                 Place::Shared
             };
             self.settle_at(now, charge, Some(place), -signed(charge.cost));
+        }
+    }
+}
+
+/// One charge, on its way to the table.
+struct Wanted<'a> {
+    limit: &'a Limit,
+    key: Fingerprint,
+    quota: &'a Quota,
+    /// That of the quota.
+    tag: Tag,
+    cost: u64,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(charge: &Charge<'a>) -> Self {
+        let Charge {
+            limit, quota, cost, ..
+        } = *charge;
+        let revision = charge.revision.unwrap_or_else(|| limit.quotas().revision());
+        Self {
+            limit,
+            key: charge.key.into(),
+            quota,
+            tag: revision as Tag,
+            cost,
         }
     }
 }

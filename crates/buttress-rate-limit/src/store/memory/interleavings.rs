@@ -9,6 +9,7 @@ use buttress_core::{
 use loom::thread;
 
 use super::*;
+use crate::limits::FEW;
 
 const NOW: Tick = Tick::from_nanos(1_000_000_000);
 
@@ -99,6 +100,36 @@ fn loom_all_or_nothing_under_contention() {
             thread::spawn(move || acquire(&store, &limits))
         };
         let mine = acquire(&store, &limits);
+        let admitted = u64::from(mine) + u64::from(other.join().unwrap());
+        assert!(admitted <= 1, "the second limit has room for one more");
+        assert_eq!(
+            (used(&store, &limits[0]), used(&store, &limits[1])),
+            (1 + admitted, 1 + admitted)
+        );
+    });
+}
+
+/// The same on the way of the usual case, and on the other one where that gives up.
+#[test]
+fn loom_all_or_nothing_of_a_few() {
+    fn acquire_few(store: &MemoryStore, limits: &[Arc<Limit>]) -> bool {
+        let key = Fingerprint::from(DigestKey::from_words(1, 2).digest("alice"));
+        let (asked, mut out) = ([(key, 1); FEW], [UNDECIDED; FEW]);
+        match store.acquire_few(NOW, limits, &asked, &mut out) {
+            Some(acquired) => matches!(acquired, Acquire::Admitted),
+            None => acquire(store, limits),
+        }
+    }
+
+    model(|| {
+        let limits = limits(&["5/h", "2/h"]);
+        let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+        assert!(acquire(&store, &limits));
+        let other = {
+            let (store, limits) = (Arc::clone(&store), limits.clone());
+            thread::spawn(move || acquire_few(&store, &limits))
+        };
+        let mine = acquire_few(&store, &limits);
         let admitted = u64::from(mine) + u64::from(other.join().unwrap());
         assert!(admitted <= 1, "the second limit has room for one more");
         assert_eq!(

@@ -16,6 +16,9 @@ pub(crate) struct Fingerprint(u64);
 const OWN: u64 = (1 << 56) - 1;
 
 impl Fingerprint {
+    /// A place for one. No digest is so short.
+    pub(crate) const NOBODY: Self = Self(1);
+
     #[inline]
     pub(in crate::store) const fn bits(self) -> u64 {
         self.0
