@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request, routing::get};
-use buttress::{ClientIp, Policy, RateLimitLayer, RateLimiter, core::clock::ManualClock};
+use buttress::{ClientIp, Policy, RateLimitLayer, RateLimiter, clock::ManualClock};
 use tower::ServiceExt as _;
 
 pub(crate) fn from_peer(last: u8, path: &str) -> Request<Body> {

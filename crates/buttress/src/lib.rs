@@ -11,8 +11,9 @@
 //! | [`circuit_breaker`] | `buttress-circuit-breaker` | `circuit-breaker` (default) |
 //! | [`cache`] | `buttress-cache` | `cache` (default) |
 //!
-//! [`core`] is the vocabulary of the mechanism (clocks, keys, outcomes), [`http`] that of the wire
-//! (client addresses, `Retry-After`, `RateLimit` fields, problem reports, gRPC statuses).
+//! What they speak of stands at the root: the vocabulary of the mechanism is that of [`buttress_core`] (clocks, keys,
+//! outcomes), that of the wire [`buttress_http`]'s (client addresses, [`keys`], `Retry-After`, `RateLimit` fields,
+//! problem reports, gRPC statuses).
 //!
 //! ```
 #![doc = include_str!("../doc/front_page.rs")]
@@ -58,10 +59,9 @@ pub use buttress_cache::{Cache, CacheLayer};
 pub use buttress_circuit_breaker as circuit_breaker;
 #[cfg(feature = "circuit-breaker")]
 pub use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, Trip};
-pub use buttress_core as core;
-pub use buttress_core::{ConfigError, clock, jitter};
-pub use buttress_http as http;
-pub use buttress_http::{ClientIp, FieldStyle, Head, TrustedProxies};
+// Not as modules `core` and `http`: under `use buttress::*` these would hide two crates that nearly everybody uses.
+pub use buttress_core::*;
+pub use buttress_http::*;
 #[cfg(feature = "rate-limit")]
 pub use buttress_rate_limit as rate_limit;
 #[cfg(feature = "rate-limit")]

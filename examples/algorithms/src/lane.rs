@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use buttress::{
-    Quota, RateLimiter,
-    core::{Tick, clock::ManualClock},
+    Quota, RateLimiter, Tick,
+    clock::ManualClock,
     rate_limit::{
         Algorithm, ConfigError, FixedWindow, Gcra, LeakyBucket, Pacing, SlidingLog, SlidingWindow,
         TokenBucket,

@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use buttress::core::clock::ManualClock;
+use buttress::clock::ManualClock;
 use buttress::{ClientIp, Policy, RateLimitLayer};
 use grpc::{HelloRequest, hello::greeter_client::GreeterClient};
 use tokio::net::TcpListener;

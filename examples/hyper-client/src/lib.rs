@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buttress::{
     ConfigError, FieldStyle, Policy, Quota, RateLimit, RateLimitLayer, RetryLayer,
-    http::keys::Authority,
+    keys::Authority,
     rate_limit::Pacing,
     retry::{Buffered, Event, Http, HyperErrors, ReplayBody, Retry},
 };

@@ -15,7 +15,7 @@ use axum::{
     routing::get,
 };
 use buttress::{
-    ClientIp, FieldStyle, Policy, Quota, RateLimitLayer, http::keys::Authority, rate_limit::Pacing,
+    ClientIp, FieldStyle, Policy, Quota, RateLimitLayer, keys::Authority, rate_limit::Pacing,
 };
 use bytes::Bytes;
 use http_body_util::Empty;

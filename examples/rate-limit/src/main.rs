@@ -18,7 +18,7 @@ use axum::{
     http::{StatusCode, header::AUTHORIZATION},
     routing::{get, post},
 };
-use buttress::{ClientIp, ConfigError, Head, Policy, Quota, RateLimitLayer, http::keys};
+use buttress::{ClientIp, ConfigError, Head, Policy, Quota, RateLimitLayer, keys};
 use tokio::{net::TcpListener, sync::RwLock};
 
 fn app(tiers: Tiers) -> Result<Router, ConfigError> {

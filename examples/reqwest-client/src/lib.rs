@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use buttress::{
     ConfigError, FieldStyle, Policy, Quota, RateLimitLayer, RetryLayer,
-    http::keys::Authority,
+    keys::Authority,
     rate_limit::Pacing,
     retry::{HyperErrors, ReplayBody},
 };

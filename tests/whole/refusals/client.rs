@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use buttress::core::Random;
+use buttress::Random;
 use buttress::retry::{
     Buffered, Event, Happening, Http, HyperErrors, LayerFor, ReplayBody, Report, Retry,
     RetryBuilder, RetryLayer,

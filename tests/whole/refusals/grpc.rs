@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use buttress::http::{GrpcCode, grpc_status};
 use buttress::retry::RetryLayer;
+use buttress::{GrpcCode, grpc_status};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;

@@ -12,11 +12,8 @@ use std::{
 
 use axum::http::{Request, Response, StatusCode};
 use buttress::{
-    CacheLayer, CircuitBreakerLayer, Head, Policy, RateLimitLayer, RetryLayer, Trip,
-    circuit_breaker::State,
-    clock::TokioClock,
-    core::{Clock as _, Tick, View as _},
-    http::{LocalRefusal, keys::Authority},
+    CacheLayer, CircuitBreakerLayer, Clock as _, Head, LocalRefusal, Policy, RateLimitLayer,
+    RetryLayer, Tick, Trip, View as _, circuit_breaker::State, clock::TokioClock, keys::Authority,
     rate_limit::Pacing,
 };
 use bytes::Bytes;

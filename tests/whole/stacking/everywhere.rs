@@ -10,8 +10,8 @@ use axum::{
     routing::get,
 };
 use buttress::{
-    CacheLayer, CircuitBreakerLayer, ClientIp, Policy, RateLimitLayer, RetryLayer, Trip,
-    http::{GrpcCode, keys::Authority},
+    CacheLayer, CircuitBreakerLayer, ClientIp, GrpcCode, Policy, RateLimitLayer, RetryLayer, Trip,
+    keys::Authority,
     rate_limit::Pacing,
     retry::{HyperErrors, ReplayBody},
 };

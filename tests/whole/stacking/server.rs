@@ -18,7 +18,7 @@ use axum::{
     routing::get,
 };
 use buttress::{
-    CacheLayer, CircuitBreakerLayer, ClientIp, Policy, RateLimitLayer, Trip, http::keys::ApiKey,
+    CacheLayer, CircuitBreakerLayer, ClientIp, Policy, RateLimitLayer, Trip, keys::ApiKey,
 };
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLayer, service_fn};
