@@ -23,7 +23,7 @@ pub(crate) enum Failure {
     BadBody,
     /// What was asked for cannot be forwarded.
     BadTarget,
-    /// The upstream speaks HTTP/2, in which this gateway makes no tunnels.
+    /// The upstream speaks HTTP/2 alone, and tunnels are of HTTP/1.1.
     NoTunnel,
 }
 

@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// The limits' names, as clients and operators read them.
-const PER_IP: &str = "per-ip";
-const PER_KEY: &str = "per-key";
-const PER_ROUTE: &str = "per-route";
+pub(crate) const PER_IP: &str = "per-ip";
+pub(crate) const PER_KEY: &str = "per-key";
+pub(crate) const PER_ROUTE: &str = "per-route";
 const GLOBAL: &str = "global";
 
 /// All limits of the gateway.
@@ -41,6 +41,7 @@ pub struct Limits {
     pub(crate) per_ip: Option<RateLimitLayer>,
     pub(crate) tenants: Option<RateLimitLayer>,
     routes: Vec<Routes>,
+    shadows: Arc<Shadows>,
 }
 
 type Builder = RateLimitLayerBuilder<buttress_http::Head, AsResponse>;
@@ -101,6 +102,7 @@ impl Limits {
             per_ip: per_ip.map(built).transpose()?,
             tenants: tenants.map(built).transpose()?,
             routes,
+            shadows,
         })
     }
 }
@@ -158,6 +160,11 @@ impl Limits {
     fn limit(&self, name: &str) -> Option<&Limit> {
         let mut found = self.layers().filter_map(|layer| layer.limit(name));
         found.next().map(|limit| &**limit)
+    }
+
+    /// The limits that are only tried out, and how often each would have refused.
+    pub(crate) fn shadows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.shadows.iter()
     }
 
     /// Those that there are, outermost first.

@@ -5,13 +5,18 @@ use buttress_circuit_breaker::Snapshot;
 use buttress_rate_limit::{Limit, RateLimitLayer};
 use serde::Serialize;
 
-use crate::reload::InForce;
+use crate::{
+    config::LimitsConfig,
+    limits::{PER_IP, PER_KEY, PER_ROUTE},
+    reload::InForce,
+};
 
 /// How things stand.
 #[derive(Debug, Serialize)]
 pub(super) struct State {
     in_flight: u64,
     limits: Vec<LimitState>,
+    shadow_limits: Vec<ShadowState>,
     cache: Vec<CacheState>,
     upstreams: Vec<UpstreamState>,
     call_log: Option<CallLogState>,
@@ -21,10 +26,36 @@ pub(super) struct State {
 #[derive(Debug, Serialize)]
 struct LimitState {
     name: String,
-    quota: String,
+    #[serde(flatten)]
+    quota: QuotaState,
     algorithm: String,
     /// How often a client found no place of its own in the table.
     overflowed: u64,
+}
+
+/// A limit that is only tried out.
+#[derive(Debug, Serialize)]
+struct ShadowState {
+    name: &'static str,
+    #[serde(flatten)]
+    quota: QuotaState,
+    /// Since it is as it is.
+    would_refuse: u64,
+}
+
+/// What a limit gives.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum QuotaState {
+    Quota(String),
+    /// To each path its own.
+    Routes(Vec<RouteState>),
+}
+
+#[derive(Debug, Serialize)]
+struct RouteState {
+    path: String,
+    quota: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,7 +125,15 @@ pub(super) fn of(in_force: &InForce) -> State {
         limits: limits
             .layers()
             .flat_map(RateLimitLayer::limits)
-            .map(|limit| LimitState::of(limit))
+            .map(|limit| LimitState::of(limit, &stack.config().limits))
+            .collect(),
+        shadow_limits: limits
+            .shadows()
+            .map(|(name, would_refuse)| ShadowState {
+                name,
+                quota: QuotaState::in_shadow(name, &stack.config().limits),
+                would_refuse,
+            })
             .collect(),
         cache: stack
             .caches()
@@ -118,13 +157,39 @@ pub(super) fn of(in_force: &InForce) -> State {
 }
 
 impl LimitState {
-    fn of(limit: &Limit) -> Self {
+    fn of(limit: &Limit, config: &LimitsConfig) -> Self {
+        let quota = if limit.name() == PER_ROUTE {
+            QuotaState::of_routes(config, false)
+        } else {
+            QuotaState::Quota(limit.quota().to_string())
+        };
         Self {
             name: limit.name().to_owned(),
-            quota: limit.quota().to_string(),
+            quota,
             algorithm: format!("{:?}", limit.algorithm()),
             overflowed: limit.overflowed(),
         }
+    }
+}
+
+impl QuotaState {
+    fn in_shadow(name: &str, config: &LimitsConfig) -> Self {
+        let quota = match name {
+            PER_ROUTE => return Self::of_routes(config, true),
+            PER_IP => config.per_ip.as_ref().and_then(|it| it.quota().ok()),
+            PER_KEY => config.per_key.as_ref().map(|it| it.quota),
+            _ => config.global.as_ref().map(|it| it.quota),
+        };
+        Self::Quota(quota.map(|quota| quota.to_string()).unwrap_or_default())
+    }
+
+    fn of_routes(config: &LimitsConfig, shadow: bool) -> Self {
+        let routes = config.routes.iter().filter(|route| route.shadow == shadow);
+        let routes = routes.map(|route| RouteState {
+            path: route.path.clone(),
+            quota: route.quota.to_string(),
+        });
+        Self::Routes(routes.collect())
     }
 }
 

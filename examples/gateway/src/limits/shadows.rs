@@ -8,8 +8,10 @@ use crate::config::LimitsConfig;
 
 /// Tells the operator what the limits in shadow would have done: at most once a second each, with how many
 /// it was until then.
+#[derive(Debug)]
 pub(super) struct Shadows(Vec<Shadow>);
 
+#[derive(Debug)]
 struct Shadow {
     limit: &'static str,
     would_refuse: AtomicU64,
@@ -36,6 +38,12 @@ impl Shadows {
             .map(|(limit, _)| Shadow::of(limit))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// How often each would have refused.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let shadows = self.0.iter();
+        shadows.map(|shadow| (shadow.limit, shadow.would_refuse.load(Ordering::Relaxed)))
     }
 }
 

@@ -6,6 +6,10 @@
 //! 2. Where the upstream agrees (101; any 2xx to CONNECT) so do we, and bytes are copied both ways until both
 //!    sides have ended, or a shutdown cuts the tunnel.
 //! 3. Any other answer is relayed like any other answer.
+//!
+//! That connection is of HTTP/1.1, also where the upstream is otherwise spoken to in HTTP/2: most servers of HTTP/2 speak
+//! both, and few of them make tunnels in HTTP/2 (RFC 8441). To one that does not the answer is a 501, which is no failure of
+//! the upstream's: clients who ask it for tunnels must not open its circuit.
 
 use axum::{body::Body, response::Response};
 use http::{
@@ -62,14 +66,16 @@ pub(super) async fn forward(
     body: Body,
     Wanted { client, kind }: Wanted,
 ) -> Result<Response, Failure> {
-    if attempt.target.speaks_http2() {
-        return Err(Failure::NoTunnel);
-    }
     aim(attempt, &mut parts, &kind)?;
     let (upload, watch) = Upload::watched(body);
     let request = Request::from_parts(parts, upload);
     let asked = attempt.target.send_alone(request);
-    let mut answer = attempt.in_time(&watch, asked).await?;
+    let answer = attempt.in_time(&watch, asked).await;
+    let mut answer = answer.map_err(|failure| match failure {
+        // Its circuit hears of it from all other calls, if it is not HTTP/1.1 that it broke off at.
+        Failure::BrokenOff | Failure::Unsent if attempt.target.speaks_http2() => Failure::NoTunnel,
+        failure => failure,
+    })?;
 
     let agreed = match kind {
         Kind::Upgrade(_) => answer.status() == StatusCode::SWITCHING_PROTOCOLS,

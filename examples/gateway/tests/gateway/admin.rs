@@ -1,5 +1,7 @@
 //! What operators see.
 
+use serde_json::json;
+
 use crate::{
     raw::{Raw, RawUpstream},
     running::{Program, Running, config_file, look},
@@ -102,6 +104,47 @@ async fn the_state_tells_of_limits_upstreams_and_reloads() {
     assert_eq!(state["in_flight"], 0);
     let parked = state["upstreams"][0]["parked_ms"].as_u64().unwrap();
     assert!((40_000..=60_000).contains(&parked), "{parked}");
+}
+
+#[tokio::test]
+async fn limits_in_shadow_stand_in_the_state_with_what_they_would_have_done() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::from(&format!(
+        "limits.per_ip = {{ quota = '2/h', shadow = true }}\n\
+         limits.global.quota = '9/s'\n\
+         limits.routes = [{{ path = '/a', quota = '1/h', shadow = true }}, \
+                          {{ path = '/b', quota = '5/s' }}, {{ path = '/c', quota = '6/s' }}]\n\
+         upstream = 'http://{}'\n",
+        upstream.address()
+    ))
+    .await;
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client
+            .send("GET /a HTTP/1.1\nHost: a\nConnection: close\n\n")
+            .await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send(OK).await;
+        client.head().await;
+    }
+    let state = gateway.state().await;
+    let told = json!([
+        { "name": "per-ip", "quota": "2/h", "would_refuse": 1 },
+        { "name": "per-route", "routes": [{ "path": "/a", "quota": "1/h" }], "would_refuse": 2 },
+    ]);
+    assert_eq!(state["shadow_limits"], told);
+    let enforced = state["limits"].as_array().unwrap();
+    let [routes, global] = &enforced[..] else {
+        panic!("two that are enforced: {state}");
+    };
+    assert_eq!(routes["name"], "per-route");
+    let told = json!([{ "path": "/b", "quota": "5/s" }, { "path": "/c", "quota": "6/s" }]);
+    assert_eq!(routes["routes"], told);
+    assert_eq!(
+        (&global["name"], &global["quota"]),
+        (&json!("global"), &json!("9/s"))
+    );
 }
 
 #[tokio::test]

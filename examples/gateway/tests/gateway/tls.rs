@@ -89,6 +89,25 @@ async fn an_upstream_is_who_its_certificate_says() {
 }
 
 #[tokio::test]
+async fn a_wish_for_a_tunnel_reaches_an_upstream_of_http2_in_http1() {
+    let (address, ca) = upstream("tls-both.pem", &[b"h2", b"http/1.1"]).await;
+    let port = address.port();
+    let gateway = Running::from(&format!(
+        "[[upstreams]]\nurl = 'https://localhost:{port}'\nhttp2 = true\nca = '{ca}'\n"
+    ))
+    .await;
+    let (status, body) = asked(&gateway).await;
+    assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", "HTTP/2.0"));
+    let mut client = gateway.connect().await;
+    client
+        .send("GET / HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\n\n")
+        .await;
+    // Which makes none, and says in which version it was asked.
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    client.expect("HTTP/1.1").await;
+}
+
+#[tokio::test]
 async fn a_file_without_a_certificate_is_refused() {
     let gateway = Running::from("").await;
     let empty = config_file("empty.pem", "");

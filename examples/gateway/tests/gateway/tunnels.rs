@@ -45,6 +45,62 @@ async fn an_upgrade_becomes_a_tunnel() {
     server.expect("hi\n").await;
 }
 
+/// A gateway that speaks HTTP/2 to `upstream`, whose circuit opens at the first failure.
+async fn in_http2(upstream: std::net::SocketAddr) -> Running {
+    let sensitive = "retry.attempts = 1\ncircuit_breaker.minimum_calls = 1";
+    Running::from(&format!(
+        "{sensitive}\n[[upstreams]]\nurl = 'http://{upstream}'\nhttp2 = true\n"
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn a_tunnel_to_an_upstream_of_http2_is_of_http1() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = in_http2(upstream.address()).await;
+    let mut client = gateway.connect().await;
+    client.send(UPGRADE).await;
+    let mut server = upstream.accept().await;
+    assert_eq!(server.head().await.first_line(), "GET /chat HTTP/1.1");
+    server
+        .send("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\n")
+        .await;
+    let answer = client.head().await;
+    assert_eq!(answer.first_line(), "HTTP/1.1 101 Switching Protocols");
+    client.send("ping").await;
+    server.expect("ping").await;
+    server.send("pong").await;
+    client.expect("pong").await;
+}
+
+#[tokio::test]
+async fn who_asks_for_tunnels_of_http2_alone_opens_no_circuit() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = in_http2(upstream.address()).await;
+    for request in [
+        UPGRADE,
+        "CONNECT target.example:443 HTTP/1.1\nHost: target.example:443\n\n",
+    ] {
+        let mut client = gateway.connect().await;
+        client.send(request).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        // An empty SETTINGS frame, in which nobody reads a status line, and the end.
+        server.send("\0\0\0\x04\0\0\0\0\0").await;
+        drop(server);
+        assert_eq!(
+            client.head().await.first_line(),
+            "HTTP/1.1 501 Not Implemented"
+        );
+    }
+    let state = gateway.state().await;
+    let breaker = &state["upstreams"][0]["breaker"];
+    assert_eq!(
+        (&breaker["state"], &breaker["failures"]),
+        (&"closed".into(), &0.into())
+    );
+}
+
 #[tokio::test]
 async fn an_upgrade_may_be_declined() {
     let upstream = RawUpstream::bind().await;

@@ -200,13 +200,5 @@ async fn http_2_is_spoken_where_it_is_configured() {
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
     assert_eq!(client.rest().await, "HTTP/2.0 Some(\"trailers\") hi");
 
-    let mut client = gateway.connect().await;
-    client
-        .send("GET / HTTP/1.1\nHost: a\nConnection: upgrade, close\nUpgrade: websocket\n\n")
-        .await;
-    assert_eq!(
-        client.head().await.first_line(),
-        "HTTP/1.1 501 Not Implemented"
-    );
     server.abort();
 }
