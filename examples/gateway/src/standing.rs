@@ -5,13 +5,13 @@
 //! latter where the fields are lists (draft 11), else in their place, since a caller with a key wants to know
 //! what is left to *it*.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response, header::Entry};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
 /// All that `FieldStyle` may write.
-const NAMES: [HeaderName; 8] = [
+static NAMES: [HeaderName; 8] = [
     POLICY,
     STANDING,
     HeaderName::from_static("ratelimit-limit"),
@@ -22,23 +22,42 @@ const NAMES: [HeaderName; 8] = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// Fields that were set aside; an extension of the response.
+/// Fields that were set aside, with the places of their names; an extension of the response.
 #[derive(Clone, Debug)]
-struct Aside(HeaderMap);
+struct Aside(Vec<(usize, HeaderValue)>);
 
 /// Sets the tenants' fields aside.
 pub(crate) fn set_aside<B>(mut response: Response<B>) -> Response<B> {
-    let mut aside = HeaderMap::new();
-    for name in NAMES {
-        for value in response.headers().get_all(&name) {
-            aside.append(name.clone(), value.clone());
+    let headers = response.headers_mut();
+    // Most of the names are not there, and to look one up costs more than to pass by all that are.
+    let mut there = [false; NAMES.len()];
+    for name in headers.keys() {
+        if let Some(there) = place(name).and_then(|place| there.get_mut(place)) {
+            *there = true;
         }
-        response.headers_mut().remove(&name);
+    }
+    let mut aside = Vec::new();
+    for (place, name) in NAMES.iter().enumerate() {
+        if there.get(place) == Some(&true)
+            && let Entry::Occupied(field) = headers.entry(name)
+        {
+            let (_, values) = field.remove_entry_mult();
+            aside.extend(values.map(|value| (place, value)));
+        }
     }
     if !aside.is_empty() {
         response.extensions_mut().insert(Aside(aside));
     }
     response
+}
+
+fn place(name: &HeaderName) -> Option<usize> {
+    let text = name.as_str();
+    let text = text.strip_prefix("x-").unwrap_or(text);
+    if !text.starts_with("ratelimit") {
+        return None;
+    }
+    NAMES.iter().position(|it| it == name)
 }
 
 /// Puts them back.
@@ -47,17 +66,29 @@ pub(crate) fn put_back<B>(mut response: Response<B>) -> Response<B> {
         return response;
     };
     let headers = response.headers_mut();
-    for name in aside.keys() {
-        let door = headers.remove(name);
-        for value in aside.get_all(name) {
-            // Draft 07's standing is no list; draft 11's begins with a name in quotation marks.
-            let is_list = *name == POLICY || value.as_bytes().starts_with(b"\"");
-            let value = match &door {
-                Some(door) if is_list => joined(door, value),
-                _ => value.clone(),
-            };
-            headers.append(name, value);
+    let mut before = None;
+    for (place, value) in aside {
+        let Some(name) = NAMES.get(place) else {
+            continue;
+        };
+        match headers.entry(name) {
+            Entry::Vacant(field) => {
+                field.insert(value);
+            }
+            // A further line of the tenants' own.
+            Entry::Occupied(mut field) if before == Some(place) => field.append(value),
+            Entry::Occupied(mut field) => {
+                // Draft 07's standing is no list; draft 11's begins with a name in quotation marks.
+                let is_list = *name == POLICY || value.as_bytes().starts_with(b"\"");
+                let value = if is_list {
+                    joined(field.get(), &value)
+                } else {
+                    value
+                };
+                field.insert(value);
+            }
         }
+        before = Some(place);
     }
     response
 }
@@ -78,7 +109,7 @@ mod tests {
     ) -> Vec<String> {
         let mut response = Response::new(());
         for &(name, value) in tenants {
-            response.headers_mut().insert(name, value.parse().unwrap());
+            response.headers_mut().append(name, value.parse().unwrap());
         }
         let mut response = set_aside(response);
         assert!(response.headers().is_empty());
@@ -123,5 +154,13 @@ mod tests {
         );
         let refused = after_the_door(&[("x-ratelimit-remaining", "0")], &[]);
         assert_eq!(refused, ["x-ratelimit-remaining: 0"]);
+        let lines = after_the_door(
+            &[("ratelimit", "\"b\";r=1"), ("ratelimit", "\"c\";r=0")],
+            &[("ratelimit", "\"a\";r=2")],
+        );
+        assert_eq!(
+            lines,
+            ["ratelimit: \"a\";r=2, \"b\";r=1", "ratelimit: \"c\";r=0"]
+        );
     }
 }
