@@ -44,7 +44,8 @@ pub struct LimitsConfig {
 const MOST_KEYS: usize = 10_000_000;
 
 impl LimitsConfig {
-    /// How many clients, and how many keys, each limit remembers, in 32 bytes each; 100,000 where none is
+    /// How many clients, and how many keys, each limit remembers: in 32 bytes each, and in 96 where quotas differ, as those
+    /// of tiers and of routes do; 100,000 where none is
     /// given.
     ///
     /// # Errors
@@ -123,7 +124,7 @@ fn max_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>,
         Ok(Some(max_keys))
     } else {
         Err(de::Error::custom(format_args!(
-            "`{max_keys}` given, expected 1 to {MOST_KEYS}, of 32 bytes each"
+            "`{max_keys}` given, expected 1 to {MOST_KEYS}, of 32 to 96 bytes each"
         )))
     }
 }
