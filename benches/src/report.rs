@@ -84,12 +84,20 @@ impl Row {
         })
     }
 
-    /// The same for the other algorithms that were measured in this case: the name of each, and its time.
-    fn algorithms(&self, criterion: &Path) -> io::Result<Vec<(String, f64)>> {
-        let Against::Peer("governor") = self.against else {
+    /// The same for the other algorithms that were measured in this case: the name of each, and nanoseconds of
+    /// it and of the yardstick.
+    fn algorithms(&self, criterion: &Path) -> io::Result<Vec<(String, f64, f64)>> {
+        let (Against::Peer("governor" | "tower_governor")
+        | Against::Overhead("tower_governor")
+        | Against::OurOwn("admit_headers")
+        | Against::OurOwnOverhead("admit")) = self.against
+        else {
             return Ok(Vec::new());
         };
         let case: PathBuf = criterion.join(self.group).join(self.case);
+        let (_, theirs) = self.measured(criterion)?;
+        let other =
+            |case, name: &str| lower_quartile(&criterion.join(self.group).join(case).join(name));
         let mut algorithms = Vec::new();
         for bench in fs::read_dir(&case).map_err(|error| missing(&case, &error))? {
             let bench = bench?;
@@ -98,11 +106,21 @@ impl Row {
                 .strip_prefix(OURS)
                 .and_then(|rest| rest.strip_prefix('_'));
             if let Some(algorithm) = algorithm.filter(|&name| name != "default_clock") {
-                let name = algorithm.replace('_', " ");
-                algorithms.push((name, lower_quartile(&bench.path())?));
+                let ours = lower_quartile(&bench.path())?;
+                let (ours, theirs) = match self.against {
+                    Against::Overhead(_) => (ours - other(self.case, "bare")?, theirs),
+                    // Its own time there.
+                    Against::OurOwnOverhead(case) => {
+                        let bare = other(case, "bare")?;
+                        (ours - bare, other(case, &name)? - bare)
+                    }
+                    Against::OurOwn(case) => (ours, other(case, &name)?),
+                    _ => (ours, theirs),
+                };
+                algorithms.push((algorithm.replace('_', " "), ours, theirs));
             }
         }
-        algorithms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        algorithms.sort_by(|(one, ..), (other, ..)| one.cmp(other));
         Ok(algorithms)
     }
 
@@ -227,6 +245,12 @@ pub const ROWS: &[Row] = {
         ),
         row(
             "rate_limit_layer",
+            "quota_by_request",
+            OurOwnOverhead("admit"),
+            None,
+        ),
+        row(
+            "rate_limit_layer",
             "refuse",
             OurOwn("admit_headers"),
             Some(2.0),
@@ -260,7 +284,7 @@ pub fn table(criterion: &Path) -> io::Result<String> {
     for row in ROWS {
         let (ours, theirs) = row.measured(criterion)?;
         line(&mut table, row, &row.name(), ours, theirs);
-        for (algorithm, ours) in row.algorithms(criterion)? {
+        for (algorithm, ours, theirs) in row.algorithms(criterion)? {
             let name = format!("{}, {algorithm}", row.name());
             line(&mut table, row, &name, ours, theirs);
         }

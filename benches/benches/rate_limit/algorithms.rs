@@ -1,11 +1,14 @@
-//! The other algorithms, each as the limiter of the cases that [`keyed`](crate::keyed) and
-//! [`threads`](crate::threads) take of GCRA. The token bucket refilled continuously and the leaky bucket
-//! as a meter are GCRA.
+//! The other algorithms, each in the cases that [`keyed`](crate::keyed), [`threads`](crate::threads) and
+//! [`layer`](crate::layer) take of GCRA. The token bucket refilled continuously and the leaky bucket as a
+//! meter are GCRA, and the direct limiter has no other.
+
+use std::time::Duration;
 
 use buttress_core::clock::QuantaClock;
+use buttress_http::ClientIp;
 use buttress_rate_limit::{
-    FixedWindow, LeakyBucket, Quota, QuotaBuilder, RateLimiter, RateLimiterBuilder, SlidingLog,
-    SlidingWindow, TokenBucket,
+    Algorithm, FixedWindow, LeakyBucket, Pacing, Policy, Quota, QuotaBuilder, RateLimiter,
+    SlidingLog, SlidingWindow, TokenBucket,
 };
 
 use crate::our_quota;
@@ -13,40 +16,81 @@ use crate::our_quota;
 /// How many requests a log holds.
 const LOG: u64 = 64;
 
-/// The name that it has in the results, the most keys that it is measured with, and how it is built.
-type Measured = (&'static str, u32, fn() -> RateLimiterBuilder);
-
-const ALL: [Measured; 5] = [
-    ("buttress_token_bucket_at_intervals", u32::MAX, || {
-        limiter(our_quota()).algorithm(TokenBucket::refilled_at_intervals())
-    }),
-    ("buttress_leaky_bucket_as_queue", u32::MAX, || {
-        limiter(our_quota()).algorithm(LeakyBucket::as_queue())
-    }),
-    ("buttress_fixed_window", u32::MAX, || {
-        // The widest quota of its own.
-        limiter(Quota::per_second(250_000_000)).algorithm(FixedWindow)
-    }),
-    ("buttress_sliding_window", u32::MAX, || {
-        limiter(our_quota()).algorithm(SlidingWindow::of_sub_windows(10))
-    }),
-    // A million logs would be a gigabyte.
-    ("buttress_sliding_log", 100_000, || {
-        let as_fast = Quota::per(LOG, std::time::Duration::from_nanos(LOG));
-        limiter(as_fast).algorithm(SlidingLog::for_counts_up_to(LOG as usize))
-    }),
-];
-
-fn limiter(quota: QuotaBuilder) -> RateLimiterBuilder {
-    RateLimiter::per_key(quota).clock(QuantaClock::starting_now())
+struct Measured {
+    /// The name that it has in the results.
+    name: &'static str,
+    algorithm: fn() -> Box<dyn Algorithm>,
+    /// The widest quota that it can keep.
+    wide: fn() -> QuotaBuilder,
+    /// The most keys that it is measured with.
+    most_keys: u32,
 }
 
-/// All that are measured with so many keys.
+const ALL: [Measured; 6] = [
+    Measured {
+        name: "buttress_token_bucket_at_intervals",
+        algorithm: || Box::new(TokenBucket::refilled_at_intervals()),
+        wide: our_quota,
+        most_keys: u32::MAX,
+    },
+    Measured {
+        name: "buttress_leaky_bucket_as_queue",
+        algorithm: || Box::new(LeakyBucket::as_queue()),
+        wide: our_quota,
+        most_keys: u32::MAX,
+    },
+    Measured {
+        name: "buttress_pacing",
+        algorithm: || Box::new(Pacing::up_to(Duration::ZERO)),
+        wide: our_quota,
+        most_keys: u32::MAX,
+    },
+    Measured {
+        name: "buttress_fixed_window",
+        algorithm: || Box::new(FixedWindow),
+        wide: || Quota::per_second(250_000_000),
+        most_keys: u32::MAX,
+    },
+    Measured {
+        name: "buttress_sliding_window",
+        algorithm: || Box::new(SlidingWindow::of_sub_windows(10)),
+        wide: our_quota,
+        most_keys: u32::MAX,
+    },
+    Measured {
+        name: "buttress_sliding_log",
+        algorithm: || Box::new(SlidingLog::for_counts_up_to(LOG as usize)),
+        wide: || Quota::per(LOG, Duration::from_nanos(LOG)),
+        // A million logs would be a gigabyte.
+        most_keys: 100_000,
+    },
+];
+
+/// Handles of all that are measured with so many keys.
 pub(crate) fn of(keys: u32) -> impl Iterator<Item = (&'static str, RateLimiter)> {
-    ALL.into_iter()
-        .filter(move |(_, most, _)| keys <= *most)
-        .map(move |(name, _, limiter)| {
-            let limiter = limiter().max_keys(keys as usize).build();
-            (name, limiter.expect("the configuration is valid"))
-        })
+    let measured = ALL
+        .into_iter()
+        .filter(move |measured| keys <= measured.most_keys);
+    measured.map(move |measured| {
+        let limiter = RateLimiter::per_key((measured.wide)())
+            .algorithm((measured.algorithm)())
+            .clock(QuantaClock::starting_now())
+            .max_keys(keys as usize)
+            .build();
+        (measured.name, limiter.expect("the configuration is valid"))
+    })
+}
+
+/// A policy with each, by peer: of the widest quota, or of `quota`.
+pub(crate) fn policies(
+    quota: Option<QuotaBuilder>,
+) -> impl Iterator<Item = (&'static str, impl Fn(&str) -> Policy)> {
+    ALL.into_iter().map(move |measured| {
+        let policy = move |name: &str| {
+            let quota = quota.unwrap_or_else(measured.wide);
+            let policy = Policy::new(name, quota).key(ClientIp::peer());
+            policy.algorithm((measured.algorithm)())
+        };
+        (measured.name, policy)
+    })
 }

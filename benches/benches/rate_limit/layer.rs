@@ -18,8 +18,10 @@ use std::{
 use axum::{body::Body, extract::ConnectInfo};
 use buttress_benches::keys;
 use buttress_core::clock::QuantaClock;
-use buttress_http::{ClientIp, FieldStyle};
-use buttress_rate_limit::{Policy, Quota, QuotaBuilder, RateLimitLayer};
+use buttress_http::{ClientIp, FieldStyle, Head};
+use buttress_rate_limit::{
+    AsResponse, Policy, Quota, QuotaBuilder, RateLimitLayer, RateLimitLayerBuilder,
+};
 use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime,
 };
@@ -28,7 +30,7 @@ use tower::{Layer as _, Service, service_fn};
 use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
 use tower_resilience_ratelimiter::RateLimiterLayer;
 
-use crate::our_quota;
+use crate::{algorithms, our_quota};
 
 const PEERS: u32 = 1_000;
 
@@ -42,6 +44,16 @@ pub(crate) fn layer(c: &mut Criterion) {
     measure(&mut group, "admit", "bare", service());
     let layer = ours(our_quota(), FieldStyle::None);
     measure(&mut group, "admit", "buttress", layer.layer(service()));
+    for (name, policy) in algorithms::policies(None) {
+        let layer = build(RateLimitLayer::http(policy("per-ip")), FieldStyle::None);
+        measure(&mut group, "admit", name, layer.layer(service()));
+    }
+    let by_request = Policy::new("per-ip", our_quota())
+        .key(ClientIp::peer())
+        .quota_by(|_| our_quota().build().ok());
+    let layer = build(RateLimitLayer::http(by_request), FieldStyle::None);
+    let case = "quota_by_request";
+    measure(&mut group, case, "buttress", layer.layer(service()));
     let governor = GovernorConfigBuilder::default()
         .per_nanosecond(1)
         .burst_size(1_000_000_000)
@@ -63,16 +75,12 @@ pub(crate) fn layer(c: &mut Criterion) {
     let name = "tower-resilience-ratelimiter";
     measure(&mut group, "admit", name, layer.layer(service()));
 
-    let name = |nth: &str| Policy::new(nth, our_quota()).key(ClientIp::peer());
-    let layer = RateLimitLayer::http(name("per-second"))
-        .policy(name("per-minute"))
-        .policy(name("per-day"))
-        .clock(QuantaClock::starting_now())
-        .fields(FieldStyle::None)
-        .build()
-        .expect("the configuration is valid");
     let three = "three_policies";
+    let layer = all_three(|name| Policy::new(name, our_quota()).key(ClientIp::peer()));
     measure(&mut group, three, "buttress", layer.layer(service()));
+    for (name, policy) in algorithms::policies(None) {
+        measure(&mut group, three, name, all_three(policy).layer(service()));
+    }
 
     measure(&mut group, "admit_headers", "bare", service());
     let layer = ours(our_quota(), FieldStyle::Draft11);
@@ -82,6 +90,10 @@ pub(crate) fn layer(c: &mut Criterion) {
         "buttress",
         layer.layer(service()),
     );
+    for (name, policy) in algorithms::policies(None) {
+        let layer = build(RateLimitLayer::http(policy("per-ip")), FieldStyle::Draft11);
+        measure(&mut group, "admit_headers", name, layer.layer(service()));
+    }
     let governor = GovernorConfigBuilder::default()
         .per_nanosecond(1)
         .burst_size(1_000_000_000)
@@ -98,6 +110,10 @@ pub(crate) fn layer(c: &mut Criterion) {
 
     let layer = ours(Quota::per_day(1), FieldStyle::Draft11);
     measure(&mut group, "refuse", "buttress", layer.layer(service()));
+    for (name, policy) in algorithms::policies(Some(Quota::per_day(1))) {
+        let layer = build(RateLimitLayer::http(policy("per-ip")), FieldStyle::Draft11);
+        measure(&mut group, "refuse", name, layer.layer(service()));
+    }
     let governor = GovernorConfigBuilder::default()
         .period(Duration::from_secs(86_400))
         .burst_size(1)
@@ -114,7 +130,20 @@ pub(crate) fn layer(c: &mut Criterion) {
 }
 
 fn ours(quota: QuotaBuilder, style: FieldStyle) -> RateLimitLayer {
-    RateLimitLayer::http(Policy::new("per-ip", quota).key(ClientIp::peer()))
+    let policy = Policy::new("per-ip", quota).key(ClientIp::peer());
+    build(RateLimitLayer::http(policy), style)
+}
+
+/// The same policy three times.
+fn all_three(policy: impl Fn(&str) -> Policy) -> RateLimitLayer {
+    let layer = RateLimitLayer::http(policy("per-second"))
+        .policy(policy("per-minute"))
+        .policy(policy("per-day"));
+    build(layer, FieldStyle::None)
+}
+
+fn build(layer: RateLimitLayerBuilder<Head, AsResponse>, style: FieldStyle) -> RateLimitLayer {
+    layer
         .clock(QuantaClock::starting_now())
         .fields(style)
         .build()
