@@ -26,9 +26,12 @@ impl Cache {
         }
     }
 
-    /// Forgets what is stored for `uri`, which must be absolute, and what is on its way into the store.
-    /// Of a cache that is [partitioned](crate::CacheLayerBuilder::partition_by), see
-    /// [`partition`](Self::partition).
+    /// Forgets what is stored for `uri`, all variants of it, and what is on its way into the store.
+    ///
+    /// The URI must be absolute, with the scheme that clients use: a relative one names nothing. Of a cache
+    /// that is [partitioned](crate::CacheLayerBuilder::partition_by), see [`partition`](Self::partition). A
+    /// store that cannot be asked is told to the observer ([`Event::StoreFailed`](crate::Event::StoreFailed)),
+    /// as where an unsafe request invalidates.
     pub async fn invalidate(&self, uri: &Uri) {
         if let Some(key) = self.key(uri) {
             finish(self.shared.invalidate(key)).await;
@@ -57,7 +60,7 @@ impl Cache {
         self.shared.store.clear().wait().await
     }
 
-    /// What is stored for `uri`, which must be absolute: fresh or not, one entry for each variant.
+    /// What is stored for `uri`, fresh or not, one entry for each variant; nothing for a relative URI.
     ///
     /// # Errors
     ///

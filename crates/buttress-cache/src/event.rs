@@ -18,7 +18,7 @@ pub enum Event<'a> {
         /// Whether it was no longer fresh: `stale-while-revalidate`, or the request's `max-stale`.
         stale: bool,
     },
-    /// A request was sent on.
+    /// A request was sent on, or one of the cache's own: a validation in the background.
     Forwarded {
         /// Why.
         why: Forward,

@@ -10,7 +10,7 @@ pub struct Stats {
     pub hits: u64,
     /// Of these, those whose answer was stale.
     pub stale_hits: u64,
-    /// Requests that were sent on.
+    /// Requests that were sent on, validations in the background among them.
     pub forwarded: u64,
     /// Requests that were answered by the fetch that another had caused.
     pub collapsed: u64,

@@ -66,7 +66,8 @@ impl Options {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Heuristic {
-    /// The share, of Date − Last-Modified. RFC 9111 suggests 0.1. What is not a positive number counts as 0.
+    /// The share, of Date − Last-Modified. RFC 9111 suggests 0.1. What is not a positive number counts as 0 here;
+    /// [`CacheLayerBuilder::build`](crate::CacheLayerBuilder::build) takes nothing but shares above 0, and 1 at most.
     pub fraction: f64,
 
     /// The most that is assumed.

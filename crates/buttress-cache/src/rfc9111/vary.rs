@@ -365,5 +365,10 @@ mod tests {
         let names: String = (0..MOST_FIELDS).map(|n| format!("x-{n}, X-{n},")).collect();
         let vary = Vary::read(&headers(&[("vary", &names)]), &HeaderMap::new()).unwrap();
         assert_eq!(vary.names().count(), MOST_FIELDS);
+        let names: String = (0..=MOST_FIELDS).map(|n| format!("x-{n},")).collect();
+        assert_eq!(
+            Vary::read(&headers(&[("vary", &names)]), &HeaderMap::new()),
+            Err(Unusable::TooLong)
+        );
     }
 }
