@@ -7,11 +7,14 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker, ready},
 };
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::hop_by_hop;
@@ -21,13 +24,20 @@ const MOST: usize = 64 * 1024;
 
 /// What a connection's [`Wire`] and its requests share.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Interim(Arc<Mutex<State>>);
+pub(crate) struct Interim(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether there may be something to write: most flushes need not ask further.
+    waits: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
     /// Counts requests, of which a connection answers one after another.
     exchange: u64,
-    /// Whether the present one waits for its answer.
+    /// Whether the present one waits for its answer, and understands interim responses.
     open: bool,
     bytes: Vec<u8>,
     written: usize,
@@ -36,19 +46,39 @@ struct State {
 }
 
 impl Interim {
-    /// A request begins to wait for its answer.
-    pub(crate) fn begin(&self) -> Exchange {
+    /// A request begins to wait for its answer. HTTP/1.0 does not know interim responses, and is sent none.
+    pub(crate) fn begin(&self, version: Version) {
         let mut state = self.lock();
         state.exchange += 1;
-        state.open = true;
+        state.open = version == Version::HTTP_11;
+    }
+
+    /// The request that waits for its answer now.
+    pub(crate) fn exchange(&self) -> Exchange {
         Exchange {
-            number: state.exchange,
+            number: self.lock().exchange,
             interim: self.clone(),
         }
     }
 
+    /// To be called when the answer is still to come, by whoever polls the connection: so that it notices what is sent.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.lock().connection = Some(cx.waker().clone());
+    }
+
+    /// Ready when all that was sent is written; nothing is sent any more.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        state.open = false;
+        if state.bytes.is_empty() {
+            return Poll::Ready(());
+        }
+        state.connection = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,26 +101,11 @@ impl Exchange {
         let is_waiting = state.open && state.exchange == self.number;
         if is_waiting && state.bytes.len() + message.len() <= MOST {
             state.bytes.extend_from_slice(&message);
+            self.interim.0.waits.store(true, Ordering::Release);
             if let Some(connection) = state.connection.take() {
                 connection.wake();
             }
         }
-    }
-
-    /// Polled by the connection while the request waits: so that it notices what is sent.
-    pub(crate) fn register(&self, cx: &Context<'_>) {
-        self.interim.lock().connection = Some(cx.waker().clone());
-    }
-
-    /// Ready when all that was sent is written; nothing is sent any more.
-    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.interim.lock();
-        state.open = false;
-        if state.bytes.is_empty() {
-            return Poll::Ready(());
-        }
-        state.connection = Some(cx.waker().clone());
-        Poll::Pending
     }
 }
 
@@ -143,6 +158,9 @@ impl<S: Write + Unpin> Write for Wire<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { socket, interim } = &mut *self;
+        if !interim.0.waits.load(Ordering::Acquire) {
+            return Pin::new(socket).poll_flush(cx);
+        }
         let mut state = interim.lock();
         while state.written < state.bytes.len() {
             let left = state.bytes.get(state.written..).unwrap_or_default();
@@ -152,12 +170,11 @@ impl<S: Write + Unpin> Write for Wire<S> {
             }
             state.written += written;
         }
-        if state.written > 0 {
-            (state.bytes, state.written) = (Vec::new(), 0);
-            // The answer may have been held back for this.
-            if let Some(connection) = state.connection.take() {
-                connection.wake();
-            }
+        (state.bytes, state.written) = (Vec::new(), 0);
+        interim.0.waits.store(false, Ordering::Release);
+        // The answer may have been held back for this.
+        if let Some(connection) = state.connection.take() {
+            connection.wake();
         }
         drop(state);
         Pin::new(socket).poll_flush(cx)

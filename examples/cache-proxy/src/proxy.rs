@@ -3,7 +3,7 @@ use std::{
 };
 
 use buttress_cache::{CacheBody, CacheLayer, CacheService};
-use http::{HeaderName, Request, Response, Version};
+use http::{HeaderName, Request, Response};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -37,7 +37,8 @@ type Cached = CacheService<Upstream>;
 pub struct CacheProxy {
     listener: TcpListener,
     address: SocketAddr,
-    service: Cached,
+    cache: CacheLayer,
+    upstream: Upstream,
 }
 
 impl CacheProxy {
@@ -58,7 +59,8 @@ impl CacheProxy {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
-            service: cache.layer(Upstream::at(cli.upstream.clone())),
+            cache,
+            upstream: Upstream::at(cli.upstream.clone()),
         })
     }
 
@@ -73,7 +75,10 @@ impl CacheProxy {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    tokio::spawn(connection(stream, self.service.clone()));
+                    let interim = Interim::default();
+                    let upstream = self.upstream.telling(interim.clone());
+                    let service = self.cache.layer(upstream);
+                    tokio::spawn(connection(stream, service, interim));
                 }
                 Err(error) => {
                     tracing::warn!("a connection was not accepted: {error}");
@@ -84,11 +89,10 @@ impl CacheProxy {
     }
 }
 
-async fn connection(stream: TcpStream, service: Cached) {
+async fn connection(stream: TcpStream, service: Cached, interim: Interim) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("no TCP_NODELAY: {error}");
     }
-    let interim = Interim::default();
     let wire = Wire::of(TokioIo::new(stream), interim.clone());
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -109,21 +113,21 @@ fn answering(
     Error = Infallible,
     Future: Send,
 > {
-    service_fn(move |mut request| {
-        let exchange = interim.begin();
-        // RFC 9110 §15.2: what HTTP/1.0 does not know is not sent to it.
-        if request.version() == Version::HTTP_11 {
-            request.extensions_mut().insert(exchange.clone());
-        }
-        let answer = service.clone().call(request);
+    service_fn(move |request| {
+        interim.begin(request.version());
+        let (answer, interim) = (service.clone().call(request), interim.clone());
         async move {
             let mut answer = pin!(answer);
             let answer = poll_fn(|cx| {
-                exchange.register(cx);
-                answer.as_mut().poll(cx)
+                let poll = answer.as_mut().poll(cx);
+                // What was sent before this is written when hyper flushes, which it does next.
+                if poll.is_pending() {
+                    interim.register(cx);
+                }
+                poll
             });
             let answer = answer.await;
-            poll_fn(|cx| exchange.poll_end(cx)).await;
+            poll_fn(|cx| interim.poll_end(cx)).await;
             Ok(answer.unwrap_or_else(|error| bad_gateway::answer(&error)))
         }
     })

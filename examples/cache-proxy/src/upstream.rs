@@ -22,7 +22,7 @@ use hyper_util::{
 };
 use tower_service::Service;
 
-use crate::{cli::UpstreamUrl, hop_by_hop, interim::Exchange};
+use crate::{cli::UpstreamUrl, hop_by_hop, interim::Interim};
 
 /// Below the time after which common servers close an idle connection (Node: 5 s), so that a request seldom
 /// meets one that is just being closed.
@@ -33,6 +33,8 @@ const IDLE: Duration = Duration::from_secs(3);
 pub(crate) struct Upstream {
     url: UpstreamUrl,
     pool: Client<HttpConnector, Incoming>,
+    /// Of the connection from which requests come.
+    interim: Interim,
 }
 
 impl Upstream {
@@ -45,7 +47,19 @@ impl Upstream {
             // A request is sent once, or it would be this program's word that it may be repeated.
             .retry_canceled_requests(false)
             .build(connector);
-        Self { url, pool }
+        Self {
+            url,
+            pool,
+            interim: Interim::default(),
+        }
+    }
+
+    /// The same, for the requests of one connection.
+    pub(crate) fn telling(&self, interim: Interim) -> Self {
+        Self {
+            interim,
+            ..self.clone()
+        }
     }
 
     /// The address of what a client asks for. Whatever authority it names, there is one upstream.
@@ -80,11 +94,10 @@ impl Service<Request<Incoming>> for Upstream {
             request.headers_mut().insert(TRANSFER_ENCODING, framing);
         }
         *request.version_mut() = Version::HTTP_11;
-        if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
-            on_informational(&mut request, move |interim| {
-                exchange.send(interim.status(), interim.headers());
-            });
-        }
+        let exchange = self.interim.exchange();
+        on_informational(&mut request, move |interim| {
+            exchange.send(interim.status(), interim.headers());
+        });
         Answer(match self.resolve(request.uri()) {
             Ok(uri) => {
                 *request.uri_mut() = uri;
