@@ -14,7 +14,7 @@ use crate::{ClassifyError, Judgment};
 /// | hyper gives the request back unsent ("canceled") | `Unprocessed` |
 /// | the server reset the stream with `REFUSED_STREAM` (RFC 9113 §8.7) | `Unprocessed` |
 /// | the server went away with `NO_ERROR`, before it looked at the stream (RFC 9113 §6.8) | `Unprocessed` |
-/// | the request's own body failed, and other mistakes of the caller | [`NotRetryable`](Judgment::NotRetryable) |
+/// | the request's own body failed, or the request is one that cannot be sent: without a host, of a version or with fields that the protocol does not have | [`NotRetryable`](Judgment::NotRetryable) |
 /// | anything else, "connection closed before message completed" above all | [`Transient`](Judgment::Transient) |
 ///
 /// ```
@@ -61,7 +61,7 @@ fn judge(error: &(dyn Error + 'static)) -> Judgment {
 /// What one error of the chain says by itself.
 fn known(error: &(dyn Error + 'static)) -> Option<Judgment> {
     if let Some(error) = error.downcast_ref::<legacy::Error>() {
-        return error.is_connect().then_some(Judgment::UNPROCESSED);
+        return of_legacy(error);
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return if error.is_canceled() {
@@ -71,15 +71,47 @@ fn known(error: &(dyn Error + 'static)) -> Option<Judgment> {
         };
     }
     if let Some(error) = error.downcast_ref::<h2::Error>() {
-        let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-        let went_away = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
-        // What we did to the stream ourselves proves nothing.
-        return (error.is_remote() && (refused || went_away)).then_some(Judgment::UNPROCESSED);
+        return of_h2(error);
+    }
+    if error.is::<http::Error>() {
+        // What was to be sent was not even made.
+        return Some(Judgment::NotRetryable);
     }
     // Tonic's own error for that has no name.
     let error = error.downcast_ref::<io::Error>()?;
     (error.kind() == io::ErrorKind::ConnectionRefused).then_some(Judgment::UNPROCESSED)
 }
+
+fn of_legacy(error: &legacy::Error) -> Option<Judgment> {
+    if error.is_connect() {
+        return Some(Judgment::UNPROCESSED);
+    }
+    // Its kinds are private but for one. Those of a mistake have no cause, and are named so.
+    let is_mistake = error.source().is_none() && error.to_string().contains("(User");
+    is_mistake.then_some(Judgment::NotRetryable)
+}
+
+fn of_h2(error: &h2::Error) -> Option<Judgment> {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    let went_away = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    // What we did to the stream ourselves proves nothing.
+    if error.is_remote() && (refused || went_away) {
+        return Some(Judgment::UNPROCESSED);
+    }
+    // What is wrong with the request itself; h2 calls other things mistakes, too, that the server brought about.
+    let mistake = error.to_string();
+    let mistake = mistake.strip_prefix("user error: ")?;
+    MISTAKES
+        .contains(&mistake)
+        .then_some(Judgment::NotRetryable)
+}
+
+const MISTAKES: [&str; 4] = [
+    "malformed headers",
+    "header too big",
+    "payload too big",
+    "request URI missing scheme and authority",
+];
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +219,58 @@ mod tests {
             Judgment::NotRetryable,
             "{error:?}"
         );
+    }
+
+    /// hyper-util's own kinds of mistakes, which have neither a name nor a cause.
+    #[tokio::test]
+    async fn what_no_client_can_send_is_not_sent_again() {
+        let client: legacy::Client<_, Empty<Bytes>> =
+            legacy::Client::builder(TokioExecutor::new()).build_http();
+        let requests = [
+            Request::get("/without/a/host"),
+            Request::get("http://example.com/").version(http::Version::HTTP_3),
+            Request::connect("example.com:1").version(http::Version::HTTP_10),
+        ];
+        for request in requests {
+            let error = client.request(request.body(Empty::new()).unwrap());
+            let error = error.await.unwrap_err();
+            assert_eq!(
+                HyperErrors.classify_error(&error),
+                Judgment::NotRetryable,
+                "{error:?}"
+            );
+        }
+    }
+
+    /// As above, where h2 says so.
+    #[tokio::test]
+    async fn a_request_that_http2_cannot_carry_is_not_sent_again() {
+        let (near, _far) = tokio::io::duplex(64 * 1_024);
+        let (client, connection) = h2::client::handshake(near).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let malformed = [
+            Request::get("http://example.com/").header("connection", "close"),
+            Request::get("/without/a/host").version(http::Version::HTTP_2),
+        ];
+        for request in malformed {
+            let request = request.body(()).unwrap();
+            let error = client.send_request(request, true).unwrap_err();
+            assert_eq!(
+                HyperErrors.classify_error(&error),
+                Judgment::NotRetryable,
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_could_not_even_be_made_is_not_sent_again() {
+        let error = Request::get("http://example.com/")
+            .header("a b", "c")
+            .body(())
+            .unwrap_err();
+        assert_eq!(HyperErrors.classify_error(&error), Judgment::NotRetryable);
     }
 
     #[test]
