@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
 /// The body of one attempt, see [`Buffered`](super::Buffered): first what was remembered, then what is still to come.
@@ -131,7 +131,7 @@ where
         match &frame {
             Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
                 (Some(data), _) => self.remember(data),
-                (None, Some(trailers)) => self.trailers = Some(trailers.clone()),
+                (None, Some(trailers)) => self.remember_trailers(trailers),
                 (None, None) => self.lose(),
             },
             Some(Err(_)) => {
@@ -144,16 +144,28 @@ where
     }
 
     fn remember(&mut self, data: &Bytes) {
-        if data.is_empty() || self.is_lost {
-            return;
+        if !data.is_empty() && self.has_room_for(data.len()) {
+            self.frames.push(data.clone());
         }
-        match self.room.checked_sub(data.len().max(LEAST_PER_FRAME)) {
-            Some(room) => {
-                self.room = room;
-                self.frames.push(data.clone());
-            }
+    }
+
+    fn remember_trailers(&mut self, trailers: &HeaderMap) {
+        let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        if self.has_room_for(trailers.iter().map(line).sum()) {
+            self.trailers = Some(trailers.clone());
+        }
+    }
+
+    /// Takes the room of a frame, if there is enough; without it nothing is remembered any more.
+    fn has_room_for(&mut self, bytes: usize) -> bool {
+        if self.is_lost {
+            return false;
+        }
+        match self.room.checked_sub(bytes.max(LEAST_PER_FRAME)) {
+            Some(room) => self.room = room,
             None => self.lose(),
         }
+        !self.is_lost
     }
 
     /// The request will not be sent again: what was remembered of it is of no use.

@@ -19,7 +19,7 @@ pub struct Buffered {
 }
 
 impl Buffered {
-    /// Remembers at most `bytes` of a body. A frame counts as 64 bytes at least.
+    /// Remembers at most `bytes` of a body, trailers included. A frame counts as 64 bytes at least.
     #[must_use]
     pub const fn up_to(bytes: usize) -> Self {
         Self { cap: bytes }

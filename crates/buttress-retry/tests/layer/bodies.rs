@@ -90,6 +90,27 @@ async fn what_outgrows_the_cap_goes_through_and_is_not_repeated() {
     }
 }
 
+/// Trailers are no way past the cap.
+#[tokio::test(start_paused = true)]
+async fn trailers_count_against_the_cap() {
+    for (cap, told) in [
+        (1_064 + 1_005, (Ended::Success, 2)),
+        (1_064 + 1_004, (Ended::NotReplayable, 1)),
+    ] {
+        let sum: &'static str = "7".repeat(1_000).leak();
+        let body = Frames::default()
+            .data("x".repeat(1_064))
+            .trailers(&[("x-sum", sum)]);
+        let upstream = Upstream::new().says(503);
+        let layer = http().replay(Buffered::up_to(cap)).build().unwrap();
+        let out = layer.layer(upstream.clone()).oneshot(frames(body)).await;
+        assert_eq!(ended(&out), Some(told), "{cap}");
+        for seen in upstream.seen() {
+            assert_eq!(seen.trailers.unwrap()["x-sum"].len(), 1_000);
+        }
+    }
+}
+
 /// It was known from the start, so nothing was remembered; and nothing had passed, so it can be sent.
 #[tokio::test(start_paused = true)]
 async fn a_long_body_that_was_not_read_is_sent_again() {
