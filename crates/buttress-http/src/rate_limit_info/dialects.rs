@@ -85,7 +85,7 @@ pub(super) fn read(headers: &HeaderMap, sender: Sender, limits: &mut Limits) {
     }
     for name in USED_OF {
         if let Some((used, limit)) =
-            line::first(headers, name).and_then(|text| text.split_once('/'))
+            line::first(headers, *name).and_then(|text| text.split_once('/'))
         {
             let (used, limit) = (natural(used), natural(limit));
             limits.push(LimitInfo {

@@ -54,6 +54,9 @@ impl RateLimitInfo {
         }
         if glance.is_promising() || status.is_client_error() || status.is_server_error() {
             info.vendor = Vendor::of(headers);
+        }
+        // The field is one of its marks.
+        if info.vendor.is_some() {
             info.meaning =
                 line::first(headers, "x-amzn-errortype").and_then(BodyHints::meaning_of_code);
         }
@@ -282,7 +285,7 @@ fn is_readable(headers: &HeaderMap) -> bool {
     if empty || coded {
         return false;
     }
-    let Some(content_type) = line::first(headers, header::CONTENT_TYPE.as_str()) else {
+    let Some(content_type) = line::first(headers, header::CONTENT_TYPE) else {
         return !headers.contains_key(header::CONTENT_TYPE);
     };
     let essence = content_type.split(';').next().unwrap_or_default();

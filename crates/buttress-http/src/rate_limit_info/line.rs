@@ -1,6 +1,6 @@
 //! Reading fields without being drawn into what a sender makes of them.
 
-use http::HeaderMap;
+use http::{HeaderMap, header::AsHeaderName};
 
 /// What says one number, one date or one name is no longer than this.
 const LONGEST_LINE: usize = 256;
@@ -9,7 +9,7 @@ const LONGEST_LINE: usize = 256;
 const LONGEST_LIST: usize = 4_096;
 
 /// The first line of a field, if it is text of a sane length, without the blanks around it.
-pub(super) fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn first(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let value = headers.get(name)?;
     if value.len() > LONGEST_LINE {
         return None;

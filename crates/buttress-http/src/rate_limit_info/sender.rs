@@ -20,12 +20,12 @@ impl Sender {
     /// does not matter how far that clock is from ours.
     pub(super) fn of(headers: &HeaderMap, now: SystemTime) -> Self {
         // RFC 9111 §5.1: of several values the first, and an invalid one is ignored.
-        let age = line::first(headers, header::AGE.as_str())
+        let age = line::first(headers, header::AGE)
             .and_then(|text| decimal(text.split(',').next()?.trim_end()))
             .map_or(Duration::ZERO, |age| {
                 Duration::from_secs(age).min(RetryAfter::MAX)
             });
-        let date = line::first(headers, header::DATE.as_str())
+        let date = line::first(headers, header::DATE)
             .and_then(|text| http_date::parse(text, now))
             .and_then(|date| date.checked_add(age));
         Self {

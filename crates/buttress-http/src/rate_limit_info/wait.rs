@@ -42,7 +42,7 @@ static SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
 pub(super) fn of_http(headers: &HeaderMap, sender: Sender) -> Option<(Duration, Source)> {
     let milliseconds = MILLISECONDS
         .iter()
-        .find_map(|name| seconds(line::first(headers, name)?))
+        .find_map(|name| seconds(line::first(headers, *name)?))
         .map(|number| (sender.left_of(milliseconds(number)), Source::RetryAfterMs));
     milliseconds.or_else(|| {
         let heard = RetryAfter::from_headers(headers, sender.now())?;
@@ -66,7 +66,7 @@ pub(super) fn of_grpc(headers: &HeaderMap) -> Option<(Duration, Source)> {
 /// Does the sender say whether a retry makes sense?
 pub(super) fn should_retry(headers: &HeaderMap) -> Option<bool> {
     let said = SHOULD_RETRY.iter().find_map(|name| {
-        let text = line::first(headers, name)?;
+        let text = line::first(headers, *name)?;
         let yes = text.eq_ignore_ascii_case("true");
         (yes || text.eq_ignore_ascii_case("false")).then_some(yes)
     });
