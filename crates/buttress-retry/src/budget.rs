@@ -62,6 +62,9 @@ pub trait BudgetRule: fmt::Debug + Send + Sync + 'static {
 
     /// May there be a retry? If so, it is charged.
     fn try_retry(&self) -> bool;
+
+    /// A retry that was charged was not made after all: its caller left, or its time was up before it began.
+    fn refund(&self) {}
 }
 
 impl Budget {
@@ -158,11 +161,30 @@ impl Budget {
     /// May there be a retry? If so, it is charged.
     #[must_use]
     pub fn try_retry(&self) -> bool {
+        self.grant(None).is_some()
+    }
+
+    /// As [`try_retry`](Self::try_retry); tells when it was charged. `now` is for who has just read the clock of this
+    /// budget.
+    pub(crate) fn grant(&self, now: Option<Tick>) -> Option<Tick> {
+        let (granted, at) = match &self.kind {
+            Kind::Ratio(ratio) => {
+                let now = now.unwrap_or_else(|| self.clock.now());
+                (ratio.try_retry(now), now)
+            }
+            Kind::Throttling(throttling) => (throttling.allows(), Tick::ZERO),
+            Kind::By(rule) => (rule.try_retry(), Tick::ZERO),
+            Kind::Unlimited => (true, Tick::ZERO),
+        };
+        granted.then_some(at)
+    }
+
+    /// A retry that was charged then was not made after all.
+    pub(crate) fn refund(&self, charged: Tick) {
         match &self.kind {
-            Kind::Ratio(ratio) => ratio.try_retry(self.clock.now()),
-            Kind::Throttling(throttling) => throttling.allows(),
-            Kind::By(rule) => rule.try_retry(),
-            Kind::Unlimited => true,
+            Kind::Ratio(ratio) => ratio.refund(charged),
+            Kind::By(rule) => rule.refund(),
+            Kind::Throttling(_) | Kind::Unlimited => {}
         }
     }
 }

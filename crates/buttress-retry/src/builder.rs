@@ -183,7 +183,7 @@ impl<F> RetryBuilder<LayerFor<F>> {
         self
     }
 
-    /// How many upstreams can be parked at once; 1,000 if not given, at most 1,048,576 of about 150 bytes each. Where
+    /// How many upstreams can be parked at once; 1,000 if not given, at most 1,048,576 of about 200 bytes each. Where
     /// there are more, those are forgotten that would be free next. With 0 nobody is parked.
     pub fn max_parks(mut self, upstreams: usize) -> Self {
         self.options.max_parks = upstreams;

@@ -12,7 +12,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum RetryDecision {
     /// Try again after this time.
     Retry {
         /// How long to wait first.
@@ -129,35 +129,39 @@ pub(crate) fn decide(
     at: &Situation,
     random: &Random,
     budget: impl FnOnce() -> bool,
-) -> Verdict {
+) -> RetryDecision {
     let safe = match at.judgment {
-        Judgment::Success => return Verdict::Stop(Ended::Success),
-        Judgment::NotRetryable => return Verdict::Stop(Ended::NotRetryable),
-        Judgment::GiveUp => return Verdict::Stop(Ended::GaveUp),
+        Judgment::Success => return RetryDecision::Stop(Ended::Success),
+        Judgment::NotRetryable => return RetryDecision::Stop(Ended::NotRetryable),
+        Judgment::GiveUp => return RetryDecision::Stop(Ended::GaveUp),
         Judgment::Unprocessed { .. } => true,
         Judgment::Transient { .. } | Judgment::Throttled { .. } => at.safe,
     };
     let wait = at.wait(terms);
     let left = at.time_left();
-    if !safe {
-        Verdict::Stop(Ended::NotSafe)
-    } else if !at.replayable {
-        Verdict::Stop(Ended::NotReplayable)
+    if left.is_zero() {
+        // Whatever else there is to say: there is no time for another one.
+        RetryDecision::Stop(Ended::Deadline)
     } else if at.attempts >= terms.max_attempts {
-        Verdict::Stop(Ended::Attempts)
+        // Before all that is said of a further one: for the last one nothing is kept.
+        RetryDecision::Stop(Ended::Attempts)
+    } else if !safe {
+        RetryDecision::Stop(Ended::NotSafe)
+    } else if !at.replayable {
+        RetryDecision::Stop(Ended::NotReplayable)
     } else if at
         .judgment
         .retry_after()
         .is_some_and(|told| told > terms.max_wait)
     {
         // Coming back earlier than told would be answered the same, and later than allowed helps nobody.
-        Verdict::Stop(Ended::GaveUp)
+        RetryDecision::Stop(Ended::GaveUp)
     } else if wait.at_least >= left {
-        Verdict::Stop(Ended::Deadline)
+        RetryDecision::Stop(Ended::Deadline)
     } else if !budget() {
-        Verdict::Stop(Ended::Budget)
+        RetryDecision::Stop(Ended::Budget)
     } else {
-        Verdict::Retry {
+        RetryDecision::Retry {
             after: spread(wait, left, random),
         }
     }
@@ -190,6 +194,9 @@ pub(crate) fn gate(
 
 /// The jitter that is added still leaves half of the time that is left for the attempt.
 fn spread(wait: Wait, left: Duration, random: &Random) -> Duration {
+    if wait.spread.is_zero() {
+        return wait.at_least;
+    }
     let room = left.saturating_sub(wait.at_least) / 2;
     jitter::added(wait.at_least, wait.spread.min(room), random)
 }
@@ -229,7 +236,7 @@ mod tests {
         }
     }
 
-    fn decided(at: Situation) -> Verdict {
+    fn decided(at: Situation) -> RetryDecision {
         decide(&terms(), &at, &Random::seeded(1), || true)
     }
 
@@ -285,10 +292,10 @@ mod tests {
             ),
         ];
         for (at, ended) in cases {
-            assert_eq!(decided(at), Verdict::Stop(ended), "{at:?}");
+            assert_eq!(decided(at), RetryDecision::Stop(ended), "{at:?}");
         }
         let broke = decide(&terms(), &transient, &Random::seeded(1), || false);
-        assert_eq!(broke, Verdict::Stop(Ended::Budget));
+        assert_eq!(broke, RetryDecision::Stop(Ended::Budget));
     }
 
     /// What is not retried for another reason costs nothing.
@@ -322,7 +329,7 @@ mod tests {
             safe: false,
             ..after(Judgment::UNPROCESSED)
         };
-        assert_eq!(decided(at), Verdict::Retry { after: 200 * MS });
+        assert_eq!(decided(at), RetryDecision::Retry { after: 200 * MS });
     }
 
     #[test]
@@ -364,12 +371,12 @@ mod tests {
             let left = Duration::from_millis(left);
             let at = Situation { deadline: Some(at.now.saturating_add(left)), ..at };
             match decide(&terms(), &at, &Random::seeded(seed), || true) {
-                Verdict::Retry { after } => {
+                RetryDecision::Retry { after } => {
                     prop_assert!(told <= after && after <= told + (told / 4).max(100 * MS));
                     prop_assert!(after < left);
                 }
                 verdict => {
-                    prop_assert_eq!(verdict, Verdict::Stop(Ended::Deadline));
+                    prop_assert_eq!(verdict, RetryDecision::Stop(Ended::Deadline));
                     prop_assert!(told >= left);
                 }
             }
@@ -381,7 +388,7 @@ mod tests {
             let backoff = Duration::from_millis(backoff);
             let at = Situation { backoff, ..after(Judgment::TRANSIENT) };
             let verdict = decide(&terms(), &at, &Random::seeded(seed), || true);
-            prop_assert_eq!(verdict, Verdict::Retry { after: backoff });
+            prop_assert_eq!(verdict, RetryDecision::Retry { after: backoff });
         }
     }
 }

@@ -10,7 +10,7 @@ use buttress_core::{Digest, Random, Sleep};
 pub(crate) use self::http::{Codes, DiscardLimits, Options, Trailers};
 pub use self::{
     http::{AnyError, ClassifyError, Http, KeyForm, RequestTimeout, UpstreamAndCredential},
-    typed::Typed,
+    typed::{OneUpstream, Typed},
 };
 use crate::{Judgment, Report, error::Failed};
 
@@ -28,8 +28,13 @@ pub trait Outgoing<Req>: sealed::Sealed {
     /// What is remembered of a request until its call is over.
     type Call;
 
+    /// What is sent first, and what is remembered. A tuple that is made once: every move of a head costs.
     #[doc(hidden)]
-    fn begin(&self, request: Req, random: &Random) -> Begun<Self::Attempt, Self::Call>;
+    fn begin(&self, request: Req, random: &Random) -> (Self::Attempt, Self::Call);
+
+    /// How long the request itself says that it may take.
+    #[doc(hidden)]
+    fn timeout(&self, call: &Self::Call) -> Option<Duration>;
 
     /// What goes along with each attempt.
     #[doc(hidden)]
@@ -42,8 +47,13 @@ pub trait Outgoing<Req>: sealed::Sealed {
     #[doc(hidden)]
     fn can_repeat(&self, call: &Self::Call) -> bool;
 
+    /// After the last one there is none.
     #[doc(hidden)]
-    fn again(&self, call: &mut Self::Call) -> Option<Self::Attempt>;
+    fn again(&self, call: &mut Self::Call, is_last: bool) -> Option<Self::Attempt>;
+
+    /// Whom a park is about, where what is remembered of a request would not tell it.
+    #[doc(hidden)]
+    fn key_of(&self, request: &Req) -> Option<Digest>;
 
     /// Whom a park is about.
     #[doc(hidden)]
@@ -94,7 +104,7 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
         call: &Self::Call,
         response: Self::Response,
         timer: &Arc<dyn Sleep>,
-        left: Duration,
+        left: impl FnOnce() -> Duration,
     ) -> Option<Self::Discarding>;
 
     /// What the caller gets in the end; with a report where it is to be told.
@@ -103,22 +113,13 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
         &self,
         call: &Self::Call,
         answer: Result<Self::Response, Failed<E>>,
-        report: Report,
+        report: impl Fn() -> Report,
         tell: bool,
     ) -> Result<Self::Response, Self::Error>;
 
     /// The inner service failed before it was called.
     #[doc(hidden)]
     fn not_ready(error: E) -> Self::Error;
-}
-
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Begun<A, C> {
-    pub attempt: A,
-    pub call: C,
-    /// How long the request itself says that it may take.
-    pub timeout: Option<Duration>,
 }
 
 /// What is known when an attempt is sent.

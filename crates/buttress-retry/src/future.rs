@@ -1,34 +1,25 @@
-mod slow;
+mod alarm;
+mod between;
+mod held;
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use buttress_core::clock::Sleeping;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use self::slow::Slow;
+use self::between::{Between, Turn};
+pub(crate) use self::{alarm::Alarm, held::Held};
 use crate::{
-    Ended, Flavor, Judgment, Outgoing, error::Failed, flavor::Judged, settings::Progress,
-    shared::Shared,
+    Flavor, Judgment, Outgoing,
+    error::Failed,
+    flavor::Judged,
+    settings::{Hold, Settings},
 };
-
-/// What a call holds between its attempts.
-pub(crate) struct Held<S, Req, F>
-where
-    F: Outgoing<Req>,
-{
-    pub(crate) service: S,
-    pub(crate) shared: Arc<Shared<F>>,
-    pub(crate) call: F::Call,
-    pub(crate) progress: Progress,
-}
 
 type Attempt<Req, F> = <F as Outgoing<Req>>::Attempt;
 
@@ -61,27 +52,41 @@ pin_project! {
         S: Service<<F as Outgoing<Req>>::Attempt>,
     {
         #[pin]
-        state: State<S, Req, F>,
+        pub(crate) stage: Stage<S, Req, F>,
+        pub(crate) held: Held<S, Req, F>,
     }
 }
 
 pin_project! {
-    #[project = StateProjection]
-    enum State<S, Req, F>
+    #[project = StageProjection]
+    pub(crate) enum Stage<S, Req, F>
     where
         F: Outgoing<Req>,
         F: Flavor<Req, S::Response, S::Error>,
         S: Service<<F as Outgoing<Req>>::Attempt>,
     {
-        // The first attempt.
-        Calling {
+        Attempting {
             #[pin]
             future: S::Future,
-            timer: Option<Sleeping>,
-            held: Option<Held<S, Req, F>>,
+            limit: Option<Alarm>,
         },
-        // What comes after it or, before a parked upstream, in front of it. Boxed, so that the usual future stays small.
-        Slow { slow: Pin<Box<Slow<S, Req, F>>> },
+        // Between two attempts or, before a parked upstream, in front of the first. Boxed, so that the usual future stays
+        // small.
+        Between { between: Box<Between<S, Req, F>> },
+        // In passing, and once the call is over.
+        Nowhere,
+    }
+}
+
+impl<S, Req, F> Stage<S, Req, F>
+where
+    F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
+    S: Service<<F as Outgoing<Req>>::Attempt>,
+{
+    fn between(between: Between<S, Req, F>) -> Self {
+        Self::Between {
+            between: Box::new(between),
+        }
     }
 }
 
@@ -90,34 +95,12 @@ where
     F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
     S: Service<<F as Outgoing<Req>>::Attempt>,
 {
-    #[inline]
-    pub(crate) fn calling(
-        future: S::Future,
-        timer: Option<Sleeping>,
-        held: Held<S, Req, F>,
-    ) -> Self {
+    /// The first attempt has not been made, for the upstream is parked.
+    #[cold]
+    pub(crate) fn held_back(hold: Hold, attempt: Attempt<Req, F>, held: Held<S, Req, F>) -> Self {
         Self {
-            state: State::Calling {
-                future,
-                timer,
-                held: Some(held),
-            },
-        }
-    }
-
-    pub(crate) fn waiting(wait: Duration, attempt: Attempt<Req, F>, held: Held<S, Req, F>) -> Self {
-        Self::slow(Slow::waiting(wait, attempt, held))
-    }
-
-    pub(crate) fn refused(wait: Duration, held: Held<S, Req, F>) -> Self {
-        Self::slow(Slow::refused(wait, held))
-    }
-
-    fn slow(slow: Slow<S, Req, F>) -> Self {
-        Self {
-            state: State::Slow {
-                slow: Box::pin(slow),
-            },
+            stage: Stage::between(Between::held_back(hold, attempt)),
+            held,
         }
     }
 }
@@ -131,69 +114,56 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        let slow = match state.as_mut().project() {
-            StateProjection::Slow { slow } => return slow.as_mut().poll(cx),
-            StateProjection::Calling {
-                future,
-                timer,
-                held: held_here,
-            } => {
-                let answer = ready!(poll_attempt::<S, Req, F>(future, timer, cx));
-                // Read where it is: it is as large as a request's head, and mostly not needed any more.
-                let Some(held) = held_here.as_ref() else {
-                    // Polled again after it was ready, it has nothing to say, as the contract allows.
-                    return Poll::Pending;
-                };
-                let judged = held.shared.flavor.judge(&held.call, &answer);
-                match answer {
-                    Ok(response) if judged == Judged::Known(Judgment::Success) => {
-                        let out = held.succeeded(response);
-                        *held_here = None;
-                        return Poll::Ready(out);
+        let mut this = self.project();
+        let held = this.held;
+        loop {
+            let out = match this.stage.as_mut().project() {
+                StageProjection::Attempting { future, limit } => {
+                    let settings = &held.shared.settings;
+                    let answer = ready!(poll_attempt::<S, Req, F>(future, limit, settings, cx));
+                    let judged = held.shared.flavor.judge(&held.call, &answer);
+                    let is_first = held.progress.attempts == 1;
+                    match answer {
+                        Ok(response) if is_first && judged == Judged::Known(Judgment::Success) => {
+                            let out = held.succeeded(response);
+                            this.stage.set(Stage::Nowhere);
+                            return Poll::Ready(out);
+                        }
+                        answer => {
+                            // The attempt's future goes before anything else is done.
+                            this.stage.set(Stage::Nowhere);
+                            held.answered(answer, judged, this.stage.as_mut(), cx)
+                        }
                     }
-                    answer => match held_here.take() {
-                        Some(held) => Slow::after(answer, judged, held),
-                        None => return Poll::Pending,
-                    },
                 }
+                StageProjection::Between { between } => match ready!(between.poll(held, cx)) {
+                    Turn::Judged(response, judgment) => {
+                        held.judged(Ok(response), judgment, this.stage.as_mut(), cx)
+                    }
+                    Turn::Call(attempt, now) => {
+                        held.call(attempt, now, this.stage.as_mut());
+                        None
+                    }
+                    Turn::Over(out) => {
+                        this.stage.set(Stage::Nowhere);
+                        Some(out)
+                    }
+                },
+                // Polled again after it was ready, it has nothing to say, as the contract allows.
+                StageProjection::Nowhere => return Poll::Pending,
+            };
+            if let Some(out) = out {
+                return Poll::Ready(out);
             }
-        };
-        // The attempt's future goes before anything else is done.
-        state.set(State::Slow {
-            slow: Box::pin(slow),
-        });
-        match state.project() {
-            StateProjection::Slow { slow } => slow.as_mut().poll(cx),
-            StateProjection::Calling { .. } => Poll::Pending,
         }
-    }
-}
-
-impl<S, Req, F> Held<S, Req, F>
-where
-    F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
-    S: Service<<F as Outgoing<Req>>::Attempt>,
-{
-    /// At the first attempt.
-    #[inline]
-    fn succeeded(&self, response: S::Response) -> Out<S, Req, F> {
-        let settings = &self.shared.settings;
-        settings.budget.succeeded();
-        let response = F::wrap(response);
-        if !settings.is_listened_to() {
-            return Ok(response);
-        }
-        let report = settings.report(&self.progress, Ended::Success);
-        let flavor = &self.shared.flavor;
-        flavor.finish(&self.call, Ok(response), report, settings.tell_always)
     }
 }
 
 /// The answer of an attempt, or that it takes too long.
 fn poll_attempt<S, Req, F>(
     future: Pin<&mut S::Future>,
-    timer: &mut Option<Sleeping>,
+    limit: &mut Option<Alarm>,
+    settings: &Settings,
     cx: &mut Context<'_>,
 ) -> Poll<Answer<S, Req, F>>
 where
@@ -203,10 +173,10 @@ where
     if let Poll::Ready(result) = future.poll(cx) {
         return Poll::Ready(result.map_err(Failed::Inner));
     }
-    let Some(timer) = timer else {
+    let Some(limit) = limit else {
         return Poll::Pending;
     };
-    ready!(Pin::new(timer).poll(cx));
+    ready!(limit.poll(settings, cx));
     Poll::Ready(Err(Failed::TimedOut))
 }
 

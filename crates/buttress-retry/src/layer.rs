@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use buttress_core::{Clock as _, ConfigError, DigestKey, ExtractKey, clock::WallClock};
+use buttress_core::{ConfigError, DigestKey, ExtractKey, clock::WallClock};
 use buttress_http::{BodyHints, GrpcCode, Head};
 use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
@@ -77,7 +77,7 @@ impl RetryLayer {
 }
 
 impl<F> RetryLayer<F> {
-    /// Lets everybody call every upstream again, whatever it asked for. Who waits already waits on.
+    /// Lets everybody call every upstream again, whatever it asked for. Who waits for it goes on at once.
     pub fn unpark_all(&self) {
         if let Some(parks) = &self.shared.settings.parks {
             parks.clear_all();
@@ -90,17 +90,34 @@ impl<P, C> RetryLayer<Http<P, C>> {
     #[must_use]
     pub fn parked(&self, head: &Head) -> Option<Duration> {
         let Shared { settings, flavor } = &*self.shared;
-        let now = settings.clock.now();
-        let parks = settings.parks.as_ref().filter(|parks| parks.any(now))?;
-        parks.time_left(flavor.options().key_of(head), now)
+        settings.parked(|| flavor.options().key_of(head))
     }
 
-    /// Lets everybody call the upstream again that a request is for. Who waits already waits on.
+    /// Lets everybody call the upstream again that a request is for. Who waits for it goes on at once.
     pub fn unpark(&self, head: &Head) {
         let Shared { settings, flavor } = &*self.shared;
-        if let Some(parks) = &settings.parks {
-            parks.clear(flavor.options().key_of(head));
-        }
+        settings.unpark(|| flavor.options().key_of(head));
+    }
+}
+
+impl<Rsp, E, P, K> RetryLayer<Typed<Rsp, E, P, K>> {
+    /// For how long the upstream that a request is for is parked.
+    #[must_use]
+    pub fn parked<Req>(&self, request: &Req) -> Option<Duration>
+    where
+        K: ExtractKey<Req>,
+    {
+        let Shared { settings, flavor } = &*self.shared;
+        settings.parked(|| flavor.park_key(request))
+    }
+
+    /// Lets everybody call the upstream again that a request is for. Who waits for it goes on at once.
+    pub fn unpark<Req>(&self, request: &Req)
+    where
+        K: ExtractKey<Req>,
+    {
+        let Shared { settings, flavor } = &*self.shared;
+        settings.unpark(|| flavor.park_key(request));
     }
 }
 
@@ -147,10 +164,16 @@ impl<F> LayerFor<F> {
     }
 }
 
-impl<Rsp, E, P> RetryBuilder<LayerFor<Typed<Rsp, E, P>>> {
+impl<Rsp, E, P, K> RetryBuilder<LayerFor<Typed<Rsp, E, P, K>>> {
     /// What keeps requests to send them again; [`Cloned`](crate::Cloned) if not given.
-    pub fn replay<Q>(self, replay: Q) -> RetryBuilder<LayerFor<Typed<Rsp, E, Q>>> {
+    pub fn replay<Q>(self, replay: Q) -> RetryBuilder<LayerFor<Typed<Rsp, E, Q, K>>> {
         self.map(|made| made.map(|flavor| flavor.replay(replay)))
+    }
+
+    /// Whom a "too many" is about, as a request tells it; one upstream for all if not given. It is asked about every
+    /// request. Those without a key share one.
+    pub fn park_by<L>(self, key: L) -> RetryBuilder<LayerFor<Typed<Rsp, E, P, L>>> {
+        self.map(|made| made.map(|flavor| flavor.park_by(key)))
     }
 
     /// The layer.
@@ -158,7 +181,7 @@ impl<Rsp, E, P> RetryBuilder<LayerFor<Typed<Rsp, E, P>>> {
     /// # Errors
     ///
     /// As of [`RetryPolicy`](crate::RetryBuilder::build).
-    pub fn build(self) -> Result<RetryLayer<Typed<Rsp, E, P>>, ConfigError> {
+    pub fn build(self) -> Result<RetryLayer<Typed<Rsp, E, P, K>>, ConfigError> {
         let (settings, LayerFor { flavor }) = self.parts()?;
         Ok(RetryLayer {
             shared: Arc::new(Shared { settings, flavor }),

@@ -1,12 +1,17 @@
+mod lift;
+
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     fmt,
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
 use buttress_core::{Digest, Park, Tick};
 
+use self::lift::Lever;
+pub(crate) use self::lift::Lift;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
 /// Who asked to be left alone, until when: one [`Park`] per upstream, credential and whatever else makes a key.
@@ -27,9 +32,16 @@ pub(crate) struct Parks {
 
 #[derive(Default)]
 struct Table {
-    parks: HashMap<u128, Park, BuildHasherDefault<AsItIs>>,
+    parks: HashMap<u128, Parked, BuildHasherDefault<AsItIs>>,
     /// The same by their ends, soonest first.
     ends: BTreeSet<(Tick, u128)>,
+}
+
+#[derive(Default)]
+struct Parked {
+    park: Park,
+    /// There is one where somebody waits, or has waited.
+    lever: Option<Arc<Lever>>,
 }
 
 impl Parks {
@@ -62,19 +74,35 @@ impl Parks {
 
     /// For how long `key` is parked.
     pub(crate) fn time_left(&self, key: Digest, now: Tick) -> Option<Duration> {
-        lock(&self.table).parks.get(&key.as_u128())?.time_left(now)
+        let table = lock(&self.table);
+        table.parks.get(&key.as_u128())?.park.time_left(now)
     }
 
-    /// Lifts the park of `key`.
-    pub(crate) fn clear(&self, key: Digest) {
-        lock(&self.table).remove(key.as_u128());
-    }
-
-    /// Lifts all.
-    pub(crate) fn clear_all(&self) {
+    /// To hear of it when the park of `key` is lifted by hand; `None` where there is none.
+    pub(crate) fn lift(&self, key: Digest) -> Option<Lift> {
         let mut table = lock(&self.table);
-        *table = Table::default();
-        self.latest.store(0, Ordering::Release);
+        let parked = table.parks.get_mut(&key.as_u128())?;
+        let lever = parked.lever.get_or_insert_default();
+        Some(Lift::of(Arc::clone(lever)))
+    }
+
+    /// Lifts the park of `key`, and wakes who waits for its end.
+    pub(crate) fn clear(&self, key: Digest) {
+        let parked = lock(&self.table).remove(key.as_u128());
+        if let Some(lever) = parked.and_then(|parked| parked.lever) {
+            lever.lift();
+        }
+    }
+
+    /// Lifts all, and wakes all who wait.
+    pub(crate) fn clear_all(&self) {
+        let table = {
+            let mut table = lock(&self.table);
+            self.latest.store(0, Ordering::Release);
+            std::mem::take(&mut *table)
+        };
+        let levers = table.parks.into_values().filter_map(|parked| parked.lever);
+        levers.for_each(|lever| lever.lift());
     }
 
     #[cfg(all(test, not(loom)))]
@@ -89,15 +117,16 @@ impl Table {
     fn park(&mut self, key: u128, until: Tick) -> bool {
         let before = match self.parks.entry(key) {
             Entry::Occupied(parked) => {
+                let park = &parked.get().park;
                 // Since the origin of the clock: the end itself.
-                let before = end_of(parked.get());
-                if !parked.get().park(until) {
+                let before = end_of(park);
+                if !park.park(until) {
                     return false;
                 }
                 Some(before)
             }
             Entry::Vacant(place) => {
-                place.insert(Park::free()).park(until);
+                place.insert(Parked::default()).park.park(until);
                 None
             }
         };
@@ -108,10 +137,10 @@ impl Table {
         true
     }
 
-    fn remove(&mut self, key: u128) {
-        if let Some(park) = self.parks.remove(&key) {
-            self.ends.remove(&(end_of(&park), key));
-        }
+    fn remove(&mut self, key: u128) -> Option<Parked> {
+        let parked = self.parks.remove(&key)?;
+        self.ends.remove(&(end_of(&parked.park), key));
+        Some(parked)
     }
 
     /// Forgets at most two whose time is over, which is more than came, and those beyond the room.

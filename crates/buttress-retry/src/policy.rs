@@ -3,7 +3,7 @@ use std::sync::Arc;
 use buttress_core::{ConfigError, Digest};
 
 use crate::{
-    Judgment, RetryBuilder, Verdict,
+    Judgment, RetryBuilder, RetryDecision,
     settings::{Progress, Settings},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use buttress_retry::{Judgment, RetryPolicy, Verdict};
+/// use buttress_retry::{Judgment, RetryPolicy, RetryDecision};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,7 +25,7 @@ use crate::{
 ///     let answer = work();
 ///     let judgment = if answer.is_ok() { Judgment::Success } else { Judgment::TRANSIENT };
 ///     match call.attempted(judgment) {
-///         Verdict::Retry { after } => tokio::time::sleep(after).await,
+///         RetryDecision::Retry { after } => tokio::time::sleep(after).await,
 ///         _ => break answer,
 ///     }
 /// };
@@ -84,17 +84,19 @@ pub struct Call {
 
 impl Call {
     /// An attempt was made, and this is what it came to. That a [`Judgment::Transient`] may be repeated is your word.
-    pub fn attempted(&mut self, judgment: Judgment) -> Verdict {
+    pub fn attempted(&mut self, judgment: Judgment) -> RetryDecision {
         self.progress.attempts = self.progress.attempts.saturating_add(1);
         self.settings.heard(judgment);
         let key = || Digest::from_u128(0);
-        let verdict = self
-            .settings
-            .after(&mut self.progress, judgment, (true, true), key);
-        if let Verdict::Stop(ended) = verdict {
-            self.settings.report(&self.progress, ended);
+        let settings = &self.settings;
+        let after = settings.after(&mut self.progress, judgment, (true, true), key);
+        match after.decision {
+            RetryDecision::Retry { after } => settings.retries(&self.progress, after, judgment),
+            RetryDecision::Stop(ended) => {
+                let _report = settings.over(&self.progress, ended);
+            }
         }
-        verdict
+        after.decision
     }
 
     /// How many attempts were made.
@@ -127,10 +129,13 @@ mod tests {
             })
             .build()
             .unwrap();
-        let verdict = policy.begin().attempted(Judgment::Throttled {
+        let decision = policy.begin().attempted(Judgment::Throttled {
             retry_after: Some(std::time::Duration::from_secs(5)),
         });
-        assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
+        assert!(
+            matches!(decision, RetryDecision::Retry { .. }),
+            "{decision:?}"
+        );
         assert_eq!(parked.load(Ordering::SeqCst), 0);
     }
 }

@@ -29,26 +29,36 @@ pub trait Replay<T> {
 
     /// What is sent next, if it can be. The attempt before is over: what is left of it sends nothing any more.
     fn again(&self, kept: &mut Self::Kept) -> Option<Self::Attempt>;
+
+    /// As [`again`](Self::again), for the last time: nothing need be kept any more.
+    fn last(&self, kept: &mut Self::Kept) -> Option<Self::Attempt> {
+        self.again(kept)
+    }
 }
 
-/// Keeps a clone.
+/// Keeps a clone: one for each attempt but the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cloned;
 
 impl<T: Clone> Replay<T> for Cloned {
     type Attempt = T;
-    type Kept = T;
+    /// `None` once the last attempt has it.
+    type Kept = Option<T>;
 
     #[inline]
-    fn keep(&self, original: T) -> (T, T) {
-        (original.clone(), original)
+    fn keep(&self, original: T) -> (T, Option<T>) {
+        (original.clone(), Some(original))
     }
 
-    fn can_repeat(&self, _kept: &T) -> bool {
-        true
+    fn can_repeat(&self, kept: &Option<T>) -> bool {
+        kept.is_some()
     }
 
-    fn again(&self, kept: &mut T) -> Option<T> {
-        Some(kept.clone())
+    fn again(&self, kept: &mut Option<T>) -> Option<T> {
+        kept.clone()
+    }
+
+    fn last(&self, kept: &mut Option<T>) -> Option<T> {
+        kept.take()
     }
 }

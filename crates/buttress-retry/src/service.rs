@@ -9,9 +9,8 @@ use tower_service::Service;
 
 use crate::{
     Flavor, Http, Outgoing,
-    flavor::{Begun, Told},
-    future::{Held, ResponseFuture},
-    settings::Passage,
+    flavor::Told,
+    future::{Alarm, Held, ResponseFuture, Stage},
     shared::Shared,
 };
 
@@ -57,42 +56,43 @@ where
         let Shared { settings, flavor } = &**shared;
         let mut progress = settings.begin();
         let now = progress.started;
-        let Begun {
-            mut attempt,
-            call,
-            timeout,
-        } = flavor.begin(request, &settings.random);
-        progress.within(timeout);
+        progress.about(flavor.key_of(&request));
+        // Not taken apart before it must be: what it is made of is large, and every name for it may be a copy.
+        let mut begun = flavor.begin(request, &settings.random);
+        progress.within(flavor.timeout(&begun.1));
 
-        let mut held = Held {
-            service: inner.clone(),
-            shared: Arc::clone(shared),
-            call,
-            progress,
+        if settings.is_anybody_parked(now)
+            && let Some(hold) = settings.hold(&mut progress, now, || flavor.key(&begun.1))
+        {
+            // Who has to wait holds nothing that others could use meanwhile.
+            readiness::release(inner);
+            let held = Held {
+                service: inner.clone(),
+                shared: Arc::clone(shared),
+                call: begun.1,
+                progress,
+            };
+            return ResponseFuture::held_back(hold, begun.0, held);
+        }
+        settings.attempt(&mut progress, now);
+        let told = Told {
+            number: 1,
+            left: progress.time_left(now),
+            tell_always: settings.tell_always,
         };
-        match settings.passage(&mut held.progress, now, || flavor.key(&held.call)) {
-            Passage::Go => {
-                held.progress.attempts = 1;
-                settings.called(now);
-                let told = Told {
-                    number: 1,
-                    left: held.progress.time_left(now),
-                    tell_always: settings.tell_always,
-                };
-                flavor.prepare(&held.call, &mut attempt, told);
-                let limit = settings.limit(&held.progress, || now);
-                let timer = limit.map(|limit| settings.timer.sleep(limit));
-                ResponseFuture::calling(inner.call(attempt), timer, held)
-            }
-            Passage::Wait(wait) => {
-                // Who has to wait holds nothing that others could use meanwhile.
-                readiness::release(inner);
-                ResponseFuture::waiting(wait, attempt, held)
-            }
-            Passage::Refuse(wait) => {
-                readiness::release(inner);
-                ResponseFuture::refused(wait, held)
-            }
+        flavor.prepare(&begun.1, &mut begun.0, told);
+        let fresh = inner.clone();
+        ResponseFuture {
+            stage: Stage::Attempting {
+                future: inner.call(begun.0),
+                limit: settings.limit(&progress, now).map(Alarm::at),
+            },
+            held: Held {
+                service: fresh,
+                shared: Arc::clone(shared),
+                call: begun.1,
+                progress,
+            },
         }
     }
 }

@@ -3,9 +3,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use buttress_core::{Clock as _, Digest, Observer, Random, Sleep, Tick, clock::AnyClock};
 
 use crate::{
-    Backoff, Budget, Ended, Event, Happening, Judgment, Report, Verdict,
+    Backoff, Budget, Ended, Event, Happening, Judgment, Report, RetryDecision,
     decide::{Gate, Situation, Terms, decide, gate, time_left},
-    parks::Parks,
+    parks::{Lift, Parks},
 };
 
 /// What all calls of a policy share.
@@ -37,6 +37,10 @@ pub(crate) struct Progress {
     backoff: Option<Duration>,
     /// Since when the call stands before a parked upstream.
     parked_since: Option<Tick>,
+    /// When a retry was granted that has not been made yet, on the budget's clock.
+    granted: Option<Tick>,
+    /// Whom a park is about, where that was asked at the start.
+    key: Option<Digest>,
 }
 
 impl Progress {
@@ -48,6 +52,8 @@ impl Progress {
             attempts: 0,
             backoff: None,
             parked_since: None,
+            granted: None,
+            key: None,
         }
     }
 
@@ -59,23 +65,54 @@ impl Progress {
         }
     }
 
+    #[inline]
+    pub(crate) fn about(&mut self, key: Option<Digest>) {
+        self.key = key;
+    }
+
     pub(crate) fn time_left(&self, now: Tick) -> Option<Duration> {
         self.deadline.map(|_| time_left(self.deadline, now))
     }
+
+    pub(crate) fn is_over(&self, now: Tick) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
 }
 
-/// Whether a call may go.
-pub(crate) enum Passage {
-    Go,
-    Wait(Duration),
+/// Why a call may not go.
+pub(crate) enum Hold {
+    /// At that time, or when the park is lifted by hand.
+    Wait(Tick, Lift),
     /// Parked for so long.
     Refuse(Duration),
+}
+
+/// What is to be done after an attempt.
+pub(crate) struct After {
+    pub(crate) decision: RetryDecision,
+    /// When that was decided.
+    pub(crate) now: Tick,
+    /// Where the wait is one that the upstream asked everybody for: when that is lifted by hand.
+    pub(crate) lift: Option<Lift>,
 }
 
 impl Settings {
     #[inline]
     pub(crate) fn now(&self) -> Tick {
         self.clock.now()
+    }
+
+    /// For how long calls for the key are held back.
+    pub(crate) fn parked(&self, key: impl FnOnce() -> Digest) -> Option<Duration> {
+        let now = self.now();
+        let parks = self.parks.as_ref().filter(|parks| parks.any(now))?;
+        parks.time_left(key(), now)
+    }
+
+    pub(crate) fn unpark(&self, key: impl FnOnce() -> Digest) {
+        if let Some(parks) = &self.parks {
+            parks.clear(key());
+        }
     }
 
     /// A call begins.
@@ -98,57 +135,73 @@ impl Settings {
         }
     }
 
-    /// How long the next attempt may take, if there is a limit.
+    /// Until when the attempt that begins now may take, if there is a limit.
     #[inline]
-    pub(crate) fn limit(
-        &self,
-        progress: &Progress,
-        now: impl FnOnce() -> Tick,
-    ) -> Option<Duration> {
-        match (self.attempt_timeout, progress.deadline) {
-            (None, None) => None,
-            (timeout, None) => timeout,
-            (timeout, deadline) => {
-                let left = time_left(deadline, now());
-                Some(timeout.map_or(left, |timeout| timeout.min(left)))
-            }
+    pub(crate) fn limit(&self, progress: &Progress, now: Tick) -> Option<Tick> {
+        let timeout = self.attempt_timeout;
+        let until = timeout.map(|timeout| now.saturating_add(timeout));
+        match (until, progress.deadline) {
+            (Some(until), Some(deadline)) => Some(until.min(deadline)),
+            (until, deadline) => until.or(deadline),
         }
     }
 
-    /// May a call for the key go? The key is not asked for while nobody is parked.
+    /// An attempt is made.
     #[inline]
-    pub(crate) fn passage(
+    pub(crate) fn attempt(&self, progress: &mut Progress, now: Tick) {
+        progress.attempts = progress.attempts.saturating_add(1);
+        progress.granted = None;
+        if progress.attempts == 1 {
+            self.called(now);
+        }
+    }
+
+    /// The budget need not pay for a retry that was granted, if it was not made.
+    pub(crate) fn not_made(&self, progress: &mut Progress) {
+        if let Some(granted) = progress.granted.take() {
+            self.budget.refund(granted);
+        }
+    }
+
+    /// Whether somebody may be parked.
+    #[inline]
+    pub(crate) fn is_anybody_parked(&self, now: Tick) -> bool {
+        self.parks.as_ref().is_some_and(|parks| parks.any(now))
+    }
+
+    /// Whether a call for the key may not go. The key is not asked for while nobody is parked.
+    #[inline]
+    pub(crate) fn hold(
         &self,
         progress: &mut Progress,
         now: Tick,
         key: impl FnOnce() -> Digest,
-    ) -> Passage {
-        match &self.parks {
-            Some(parks) if parks.any(now) => self.passage_past(parks, progress, now, key()),
-            _ => Passage::Go,
-        }
+    ) -> Option<Hold> {
+        let parks = self.parks.as_ref().filter(|parks| parks.any(now))?;
+        let key = progress.key.unwrap_or_else(key);
+        self.hold_before(parks, progress, now, key)
     }
 
     #[cold]
-    fn passage_past(
+    fn hold_before(
         &self,
         parks: &Parks,
         progress: &mut Progress,
         now: Tick,
         key: Digest,
-    ) -> Passage {
-        let Some(parked) = parks.time_left(key, now) else {
-            return Passage::Go;
-        };
+    ) -> Option<Hold> {
+        let parked = parks.time_left(key, now)?;
         let since = *progress.parked_since.get_or_insert(now);
         let waited = now.saturating_duration_since(since);
         let left = time_left(progress.deadline, now);
         match gate(&self.terms, parked, waited, left, &self.random) {
             Gate::Wait(wait) => {
                 self.observe(|| Happening::Held { wait });
-                Passage::Wait(wait)
+                // If there is none any more, it was lifted between the two.
+                let lift = parks.lift(key)?;
+                Some(Hold::Wait(now.saturating_add(wait), lift))
             }
-            Gate::Refuse => Passage::Refuse(parked),
+            Gate::Refuse => Some(Hold::Refuse(parked)),
         }
     }
 
@@ -170,7 +223,7 @@ impl Settings {
         judgment: Judgment,
         (safe, replayable): (bool, bool),
         key: impl FnOnce() -> Digest,
-    ) -> Verdict {
+    ) -> After {
         let now = self.now();
         progress.parked_since = None;
         // A closure may have waits for the retries that there can be, and no others.
@@ -189,32 +242,54 @@ impl Settings {
             deadline: progress.deadline,
             backoff,
         };
-        if let (Some(parks), Some(span)) = (&self.parks, situation.park(&self.terms))
-            && parks.park(key(), now, now.saturating_add(span))
-        {
-            self.observe(|| Happening::Parked { span });
+        let mut lift = None;
+        if let (Some(parks), Some(span)) = (&self.parks, situation.park(&self.terms)) {
+            let key = progress.key.unwrap_or_else(key);
+            if parks.park(key, now, now.saturating_add(span)) {
+                self.observe(|| Happening::Parked { span });
+            }
+            lift = parks.lift(key);
         }
-        let verdict = decide(&self.terms, &situation, &self.random, || {
-            self.budget.try_retry()
+        let mut granted = None;
+        let decision = decide(&self.terms, &situation, &self.random, || {
+            granted = self.budget.grant(self.budget_on_our_clock.then_some(now));
+            granted.is_some()
         });
-        if let Verdict::Retry { after } = verdict {
+        if granted.is_some() {
             progress.backoff = Some(backoff);
-            let attempt = progress.attempts;
-            self.observe(|| Happening::Retry {
-                attempt,
-                after,
-                judgment,
-            });
+            progress.granted = granted;
         }
-        verdict
+        After {
+            decision,
+            now,
+            lift,
+        }
     }
 
-    /// A call is over: what is told of it.
-    pub(crate) fn report(&self, progress: &Progress, ended: Ended) -> Report {
-        let elapsed = self.now().saturating_duration_since(progress.started);
-        let report = Report::new(progress.attempts, elapsed, ended);
-        self.observe(|| Happening::Call(report));
+    /// There will be another attempt after the last one.
+    #[inline]
+    pub(crate) fn retries(&self, progress: &Progress, after: Duration, judgment: Judgment) {
+        let attempt = progress.attempts;
+        self.observe(|| Happening::Retry {
+            attempt,
+            after,
+            judgment,
+        });
+    }
+
+    /// A call is over. The report is made where somebody wants it.
+    pub(crate) fn over(&self, progress: &Progress, ended: Ended) -> impl Fn() -> Report {
+        let report = move || {
+            let elapsed = self.now().saturating_duration_since(progress.started);
+            Report::new(progress.attempts, elapsed, ended)
+        };
+        self.observe(|| Happening::Call(report()));
         report
+    }
+
+    /// Whether the attempt that comes next is the last one.
+    pub(crate) fn is_last(&self, progress: &Progress) -> bool {
+        progress.attempts + 1 >= self.terms.max_attempts
     }
 
     /// Whether anybody wants to hear of a call that succeeded at once.

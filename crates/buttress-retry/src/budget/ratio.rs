@@ -95,6 +95,12 @@ impl Ratio {
         granted
     }
 
+    /// A retry that was granted then was not made.
+    pub(crate) fn refund(&self, granted: Tick) {
+        let part = self.part_at(granted);
+        lock(&self.retries).uncount(part);
+    }
+
     fn part_at(&self, now: Tick) -> u64 {
         now.as_nanos() / self.part
     }
@@ -147,6 +153,15 @@ impl Retries {
         if let Some((of, retries)) = self.0.get_mut(index(part)) {
             *retries = if *of == part { *retries + 1 } else { 1 };
             *of = part;
+        }
+    }
+
+    /// Unless the part is forgotten already.
+    fn uncount(&mut self, part: u64) {
+        if let Some((of, retries)) = self.0.get_mut(index(part))
+            && *of == part
+        {
+            *retries = retries.saturating_sub(1);
         }
     }
 

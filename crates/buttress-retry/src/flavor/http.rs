@@ -30,7 +30,7 @@ pub use self::{
     key::UpstreamAndCredential,
     timeout::RequestTimeout,
 };
-use super::{Begun, Flavor, Judged, Outgoing, Told, sealed::Sealed};
+use super::{Flavor, Judged, Outgoing, Told, sealed::Sealed};
 use crate::{Attempt, Buffered, Judgment, Replay, Report, RetryBody, error::Failed};
 
 /// For HTTP and gRPC. `P` sends bodies again, `C` understands the service's errors.
@@ -125,26 +125,26 @@ where
     type Call = Call<P::Kept>;
 
     #[inline]
-    fn begin(&self, request: Request<B>, random: &Random) -> Begun<Self::Attempt, Self::Call> {
+    fn begin(&self, request: Request<B>, random: &Random) -> (Self::Attempt, Self::Call) {
         let (mut parts, body) = request.into_parts();
-        let head = (&parts).into();
-        let protocol = self.options.protocol_of(head);
-        let timeout = timeout::of(head, protocol);
+        let protocol = self.options.protocol_of((&parts).into());
         if let Some(form) = self.options.idempotency_key
             && protocol == Protocol::Http
         {
             form.add(&mut parts, random, &self.options.secret);
         }
         let (body, kept) = self.replay.keep(body);
-        Begun {
-            call: Call {
-                parts: parts.clone(),
-                protocol,
-                kept,
-            },
-            attempt: Request::from_parts(parts, body),
-            timeout,
-        }
+        let call = Call {
+            parts: parts.clone(),
+            protocol,
+            kept,
+        };
+        (Request::from_parts(parts, body), call)
+    }
+
+    #[inline]
+    fn timeout(&self, call: &Self::Call) -> Option<Duration> {
+        timeout::of(call.head(), call.protocol)
     }
 
     #[inline]
@@ -165,9 +165,19 @@ where
         self.replay.can_repeat(&call.kept)
     }
 
-    fn again(&self, call: &mut Self::Call) -> Option<Self::Attempt> {
-        let body = self.replay.again(&mut call.kept)?;
+    fn again(&self, call: &mut Self::Call, is_last: bool) -> Option<Self::Attempt> {
+        let kept = &mut call.kept;
+        // The head is still asked for whom a refusal is about, and how one of ours would read.
+        let body = match is_last {
+            true => self.replay.last(kept)?,
+            false => self.replay.again(kept)?,
+        };
         Some(Request::from_parts(call.parts.clone(), body))
+    }
+
+    #[inline]
+    fn key_of(&self, _request: &Request<B>) -> Option<Digest> {
+        None
     }
 
     fn key(&self, call: &Self::Call) -> Digest {
@@ -233,7 +243,7 @@ where
         _call: &Self::Call,
         response: Self::Response,
         timer: &Arc<dyn Sleep>,
-        left: Duration,
+        left: impl FnOnce() -> Duration,
     ) -> Option<Discarding<B>> {
         self.options.discard.of(response, timer, left)
     }
@@ -242,7 +252,7 @@ where
         &self,
         call: &Self::Call,
         answer: Result<Self::Response, Failed<E>>,
-        report: Report,
+        report: impl Fn() -> Report,
         tell: bool,
     ) -> Result<Self::Response, E> {
         let mut response = match answer {
@@ -256,7 +266,7 @@ where
             }
         };
         if tell {
-            response.extensions_mut().insert(report);
+            response.extensions_mut().insert(report());
         }
         Ok(response)
     }

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use buttress_core::{Digest, Random, Sleep};
+use buttress_core::{Digest, DigestKey, ExtractKey, KeyWriter, MissingKey, Random, Sleep};
 
-use super::{Begun, Flavor, Judged, Outgoing, Told, sealed::Sealed};
+use super::{Flavor, Judged, Outgoing, Told, sealed::Sealed};
 use crate::{Cloned, Error, Judgment, Replay, Report, error::Failed};
 
 type Classifier<Rsp, E> = Arc<dyn Fn(Result<&Rsp, &E>) -> Judgment + Send + Sync>;
@@ -16,10 +16,33 @@ type Classifier<Rsp, E> = Arc<dyn Fn(Result<&Rsp, &E>) -> Judgment + Send + Sync
 ///
 /// That a failure may be repeated is the closure's word: there is no method that would tell. A timeout counts as
 /// [`Judgment::Transient`].
-pub struct Typed<Rsp, E, P = Cloned> {
+///
+/// `P` sends requests again, `K` says whom a "too many" is about.
+pub struct Typed<Rsp, E, P = Cloned, K = OneUpstream> {
     classifier: Classifier<Rsp, E>,
     replay: P,
+    /// `None` where that is everybody.
+    park_by: Option<ParkBy<K>>,
 }
+
+#[derive(Clone)]
+struct ParkBy<K> {
+    key: K,
+    secret: DigestKey,
+}
+
+/// All requests go to one upstream: there is no telling them apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OneUpstream;
+
+impl<T: ?Sized> ExtractKey<T> for OneUpstream {
+    fn extract(&self, _from: &T, _key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
+        Ok(())
+    }
+}
+
+/// Of requests that are not told apart.
+const EVERYBODY: Digest = Digest::from_u128(0);
 
 impl<Rsp, E> Typed<Rsp, E> {
     pub(crate) fn by(
@@ -28,36 +51,62 @@ impl<Rsp, E> Typed<Rsp, E> {
         Self {
             classifier: Arc::new(classifier),
             replay: Cloned,
+            park_by: None,
         }
     }
 }
 
-impl<Rsp, E, P> Typed<Rsp, E, P> {
-    pub(crate) fn replay<Q>(self, replay: Q) -> Typed<Rsp, E, Q> {
+impl<Rsp, E, P, K> Typed<Rsp, E, P, K> {
+    pub(crate) fn replay<Q>(self, replay: Q) -> Typed<Rsp, E, Q, K> {
         Typed {
             classifier: self.classifier,
             replay,
+            park_by: self.park_by,
         }
+    }
+
+    pub(crate) fn park_by<L>(self, key: L) -> Typed<Rsp, E, P, L> {
+        Typed {
+            classifier: self.classifier,
+            replay: self.replay,
+            park_by: Some(ParkBy {
+                key,
+                secret: DigestKey::random(),
+            }),
+        }
+    }
+
+    /// Requests without a key are about the same one.
+    pub(crate) fn park_key<Req>(&self, request: &Req) -> Digest
+    where
+        K: ExtractKey<Req>,
+    {
+        let digest = self.park_by.as_ref().and_then(|park_by| {
+            let digest = park_by.secret.digest_from(&park_by.key, request);
+            digest.ok()
+        });
+        digest.unwrap_or(EVERYBODY)
     }
 }
 
-impl<Rsp, E, P> Sealed for Typed<Rsp, E, P> {}
+impl<Rsp, E, P, K> Sealed for Typed<Rsp, E, P, K> {}
 
-impl<Req, Rsp, E, P> Outgoing<Req> for Typed<Rsp, E, P>
+impl<Req, Rsp, E, P, K> Outgoing<Req> for Typed<Rsp, E, P, K>
 where
     P: Replay<Req>,
+    K: ExtractKey<Req>,
 {
     type Attempt = P::Attempt;
     type Call = P::Kept;
 
     #[inline]
-    fn begin(&self, request: Req, _random: &Random) -> Begun<P::Attempt, P::Kept> {
-        let (attempt, call) = self.replay.keep(request);
-        Begun {
-            attempt,
-            call,
-            timeout: None,
-        }
+    fn begin(&self, request: Req, _random: &Random) -> (P::Attempt, P::Kept) {
+        self.replay.keep(request)
+    }
+
+    #[inline]
+    fn timeout(&self, _kept: &P::Kept) -> Option<Duration> {
+        None
     }
 
     #[inline]
@@ -71,19 +120,27 @@ where
         self.replay.can_repeat(kept)
     }
 
-    fn again(&self, kept: &mut P::Kept) -> Option<P::Attempt> {
-        self.replay.again(kept)
+    fn again(&self, kept: &mut P::Kept, is_last: bool) -> Option<P::Attempt> {
+        match is_last {
+            true => self.replay.last(kept),
+            false => self.replay.again(kept),
+        }
     }
 
-    /// One upstream for all: there is no telling them apart.
+    #[inline]
+    fn key_of(&self, request: &Req) -> Option<Digest> {
+        self.park_by.is_some().then(|| self.park_key(request))
+    }
+
     fn key(&self, _kept: &P::Kept) -> Digest {
-        Digest::from_u128(0)
+        EVERYBODY
     }
 }
 
-impl<Req, Rsp, E, P> Flavor<Req, Rsp, E> for Typed<Rsp, E, P>
+impl<Req, Rsp, E, P, K> Flavor<Req, Rsp, E> for Typed<Rsp, E, P, K>
 where
     P: Replay<Req>,
+    K: ExtractKey<Req>,
 {
     type Response = Rsp;
     type Error = Error<E>;
@@ -124,7 +181,7 @@ where
         _kept: &P::Kept,
         response: Rsp,
         _timer: &Arc<dyn Sleep>,
-        _left: Duration,
+        _left: impl FnOnce() -> Duration,
     ) -> Option<Ready<()>> {
         drop(response);
         None
@@ -134,16 +191,19 @@ where
         &self,
         _kept: &P::Kept,
         answer: Result<Rsp, Failed<E>>,
-        report: Report,
+        report: impl Fn() -> Report,
         _tell: bool,
     ) -> Result<Rsp, Error<E>> {
-        answer.map_err(|failed| match failed {
-            Failed::Inner(error) => Error::Inner { error, report },
-            Failed::TimedOut => Error::TimedOut { report },
-            Failed::Parked(retry_after) => Error::Parked {
-                retry_after,
-                report,
-            },
+        answer.map_err(|failed| {
+            let report = report();
+            match failed {
+                Failed::Inner(error) => Error::Inner { error, report },
+                Failed::TimedOut => Error::TimedOut { report },
+                Failed::Parked(retry_after) => Error::Parked {
+                    retry_after,
+                    report,
+                },
+            }
         })
     }
 
@@ -153,17 +213,18 @@ where
     }
 }
 
-impl<Rsp, E, P: Clone> Clone for Typed<Rsp, E, P> {
+impl<Rsp, E, P: Clone, K: Clone> Clone for Typed<Rsp, E, P, K> {
     // Derived, it would ask for `Rsp: Clone` and `E: Clone`, of which there is none in here.
     fn clone(&self) -> Self {
         Self {
             classifier: Arc::clone(&self.classifier),
             replay: self.replay.clone(),
+            park_by: self.park_by.clone(),
         }
     }
 }
 
-impl<Rsp, E, P> fmt::Debug for Typed<Rsp, E, P> {
+impl<Rsp, E, P, K> fmt::Debug for Typed<Rsp, E, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed").finish_non_exhaustive()
     }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use buttress_retry::{Budget, Ended, RetryLayer};
+use buttress_retry::{Budget, Ended, Replay, RetryLayer};
+use tower::{Layer as _, ServiceExt as _};
 
-use crate::support::{Upstream, ended, get, http, report, send, status};
+use crate::support::{
+    MS, S, Upstream, ended, get, http, post, put, report, send, status, too_many,
+};
 
 /// A thousand calls to an upstream that is down: how many requests it gets.
 async fn load(layer: &RetryLayer) -> usize {
@@ -154,4 +157,93 @@ async fn calls_that_are_not_made_earn_nothing() {
     let upstream = Upstream::new().says(500).says(500);
     let out = send(&layer, &upstream, get()).await;
     assert_eq!(ended(&out), Some((Ended::Budget, 2)));
+}
+
+/// One retry a second.
+fn one() -> Budget {
+    let budget = Budget::ratio(0.0).per_second(1).over(S);
+    budget.build().unwrap()
+}
+
+/// Can be sent again when that is asked, and no longer when it is done: its first attempt was still reading.
+struct Fleeting;
+
+impl<B> Replay<B> for Fleeting {
+    type Attempt = B;
+    type Kept = ();
+
+    fn keep(&self, body: B) -> (B, ()) {
+        (body, ())
+    }
+
+    fn can_repeat(&self, (): &()) -> bool {
+        true
+    }
+
+    fn again(&self, (): &mut ()) -> Option<B> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_again_is_not_paid_for() {
+    let budget = one();
+    let layer = http().replay(Fleeting).budget(budget.clone());
+    let upstream = Upstream::new().says(503);
+    let service = layer.build().unwrap().layer(upstream);
+    let out = service.oneshot(put("a thing")).await;
+    assert_eq!(ended(&out), Some((Ended::NotReplayable, 1)));
+    assert!(budget.try_retry());
+    assert!(!budget.try_retry(), "there is only one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_the_retry_does_not_pay_for_it() {
+    let budget = one();
+    let layer = http().budget(budget.clone()).build().unwrap();
+    let upstream = Upstream::new().says(503).says(503).says(503);
+    let left = tokio::time::timeout(50 * MS, send(&layer, &upstream, get())).await;
+    assert!(left.is_err(), "it waits for 100 ms");
+    // The second call may have it; and what was made stays paid for.
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(ended(&out), Some((Ended::Budget, 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_a_parked_upstream_does_not_pay() {
+    let budget = one();
+    let layer = http().budget(budget.clone()).build().unwrap();
+    let failing = Upstream::new().says(503);
+    let throttled = Upstream::new().answers(too_many("600"));
+    let meanwhile = async {
+        tokio::time::sleep(50 * MS).await;
+        send(&layer, &throttled, post("")).await
+    };
+    let (out, _) = tokio::join!(send(&layer, &failing, get()), meanwhile);
+    assert_eq!(
+        (ended(&out), failing.calls()),
+        (Some((Ended::Parked, 1)), 1)
+    );
+    assert!(budget.try_retry());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_too_late_does_not_pay() {
+    let budget = one();
+    let layer = http()
+        .budget(budget.clone())
+        .total_timeout(500 * MS)
+        .build()
+        .unwrap();
+    let permits = tower::limit::GlobalConcurrencyLimitLayer::new(1);
+    let service = |upstream| layer.layer(permits.layer(upstream));
+    let failing = service(Upstream::new().says(503));
+    let hogging = service(Upstream::new().hangs());
+    let meanwhile = async {
+        tokio::time::sleep(50 * MS).await;
+        hogging.oneshot(post("")).await
+    };
+    let (out, _) = tokio::join!(failing.oneshot(get()), meanwhile);
+    assert_eq!(ended(&out), Some((Ended::Deadline, 1)));
+    assert!(budget.try_retry());
 }

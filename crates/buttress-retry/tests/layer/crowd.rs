@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buttress_core::Random;
-use buttress_retry::{Budget, Exponential, Judgment, RetryLayer, RetryPolicy, Verdict};
+use buttress_retry::{Budget, Exponential, Judgment, RetryDecision, RetryLayer, RetryPolicy};
 use tokio::task::JoinSet;
 
 use crate::support::{MS, NOW, S, Upstream, get, send, status, to, too_many};
@@ -20,7 +20,7 @@ fn two_sessions_differ_and_a_thousand_fill_the_range() {
     let mut tenths = [0_u32; 10];
     let mut drawn = std::collections::BTreeSet::new();
     for _ in 0..1_000 {
-        let Verdict::Retry { after } = policy.begin().attempted(Judgment::TRANSIENT) else {
+        let RetryDecision::Retry { after } = policy.begin().attempted(Judgment::TRANSIENT) else {
             panic!("no retry")
         };
         assert!(after <= 100 * MS);

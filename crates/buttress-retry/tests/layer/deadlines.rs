@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use buttress_http::LocalRefusal;
 use buttress_retry::{Ended, RequestTimeout};
-use http::Method;
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use tower::{Layer as _, Service};
 
 use crate::support::{
     Frames, MS, NOW, S, Upstream, answer, call, ended, get, http, post, report, send, status,
@@ -200,4 +202,50 @@ async fn the_first_attempt_is_told_an_attached_timeout() {
         let heard = upstream.seen()[0].headers.get("grpc-timeout").cloned();
         assert_eq!(heard.unwrap(), told, "{header:?}");
     }
+}
+
+/// Not that it may not be repeated, nor that there is no further attempt: there was no time.
+#[tokio::test(start_paused = true)]
+async fn what_the_deadline_ends_says_so() {
+    let layer = || http().total_timeout(S);
+    let out = send(
+        &layer().build().unwrap(),
+        &Upstream::new().hangs(),
+        post(""),
+    )
+    .await;
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (504, Some((Ended::Deadline, 1)))
+    );
+    let layer = layer().max_attempts(1).build().unwrap();
+    let out = send(&layer, &Upstream::new().hangs(), get()).await;
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (504, Some((Ended::Deadline, 1)))
+    );
+}
+
+/// However late the future is first polled.
+#[tokio::test(start_paused = true)]
+async fn time_runs_from_the_call() {
+    let builders = [http().attempt_timeout(S), http().total_timeout(S)];
+    for builder in builders {
+        let layer = builder.build().unwrap();
+        let mut service = layer.layer(Upstream::new().hangs());
+        let call = Service::<Request<Full<Bytes>>>::call(&mut service, post(""));
+        let mut call = tokio_test::task::spawn(call);
+        tokio::time::advance(5 * S).await;
+        let out = tokio_test::assert_ready!(call.poll());
+        assert_eq!(status(&out), 504);
+    }
+
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new().answers(too_many("5"));
+    send(&layer, &upstream, post("")).await.unwrap();
+    let mut service = layer.layer(upstream.clone());
+    let waits = Service::<Request<Full<Bytes>>>::call(&mut service, get());
+    tokio::time::advance(5 * S).await;
+    assert_eq!(status(&waits.await), 200);
+    assert_eq!(upstream.times(), [NOW, 5 * S]);
 }

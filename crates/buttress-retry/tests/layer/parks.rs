@@ -182,3 +182,45 @@ async fn without_parks_everybody_finds_out_alone() {
     send(&layer, &upstream, get()).await.unwrap();
     assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
 }
+
+/// Those who wait go on as well, whether they came later or were told so themselves; and nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_hand_lets_those_go_on_who_wait() {
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new().answers(too_many("30"));
+    let elsewhere = Upstream::new().answers(too_many("30"));
+    let other = to("https://other.example/");
+    let lifted = async {
+        tokio::time::sleep(2 * S).await;
+        layer.unpark((&get()).into());
+    };
+    let late = async {
+        tokio::time::sleep(S).await;
+        send(&layer, &upstream, get()).await
+    };
+    let (told, late, _, ()) = tokio::join!(
+        send(&layer, &upstream, get()),
+        late,
+        send(&layer, &elsewhere, other),
+        lifted,
+    );
+    assert_eq!((status(&told), status(&late)), (200, 200));
+    assert_eq!(upstream.times(), [NOW, 2 * S, 2 * S]);
+    assert_eq!(elsewhere.times(), [NOW, 30 * S]);
+}
+
+/// A park that comes after it holds them again.
+#[tokio::test(start_paused = true)]
+async fn all_can_be_let_go_on() {
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new()
+        .answers(too_many("30"))
+        .answers(too_many("10"));
+    let lifted = async {
+        tokio::time::sleep(2 * S).await;
+        layer.unpark_all();
+    };
+    let (out, ()) = tokio::join!(send(&layer, &upstream, get()), lifted);
+    assert_eq!(status(&out), 200);
+    assert_eq!(upstream.times(), [NOW, 2 * S, 12 * S]);
+}

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use buttress_core::{KeyWriter, MissingKey};
 use buttress_retry::{Ended, Error, Judgment, LayerFor, RetryBuilder, RetryLayer, Typed};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -81,4 +82,28 @@ async fn a_timeout_is_an_error() {
     };
     assert_eq!((report.attempts(), report.elapsed()), (3, 3_300 * MS));
     assert_ne!(report.elapsed(), Duration::ZERO);
+}
+
+/// Requests for one upstream of several: even ones go to one, odd ones to another.
+#[tokio::test(start_paused = true)]
+async fn whom_it_is_about_can_be_said() {
+    let parity = |request: &u32, key: &mut KeyWriter<'_>| {
+        key.unsigned(u128::from(request % 2));
+        Ok::<(), MissingKey>(())
+    };
+    let layer = layer().max_wait(3 * S).throttled_wait(S).park_by(parity);
+    let layer = layer.build().unwrap();
+    let busy = service_fn(|_: u32| std::future::ready(Judged::Err("slow down")));
+    assert!(layer.layer(busy).oneshot(4).await.is_err());
+    let send = |request| {
+        let echo = service_fn(|request: u32| std::future::ready(Judged::Ok(request)));
+        layer.layer(echo).oneshot(request)
+    };
+    assert_eq!(send(5).await, Ok(5));
+    assert!(matches!(send(6).await, Err(Error::Parked { .. })));
+    assert_eq!((layer.parked(&5), layer.parked(&6)), (None, Some(5 * S)));
+    layer.unpark(&5);
+    assert!(send(6).await.is_err());
+    layer.unpark(&8);
+    assert_eq!(send(6).await, Ok(6));
 }

@@ -40,20 +40,24 @@ impl DiscardLimits {
         self,
         response: Response<RetryBody<B>>,
         timer: &Arc<dyn Sleep>,
-        left: Duration,
+        left: impl FnOnce() -> Duration,
     ) -> Option<Discarding<B>>
     where
         B: Body<Data = Bytes>,
     {
         let body = response.into_body();
+        // The usual refusal has none, and costs nothing more.
+        if body.is_end_stream() || self.bytes == 0 {
+            return None;
+        }
         let fits = usize::try_from(body.size_hint().lower()).is_ok_and(|left| left <= self.bytes);
-        if body.is_end_stream() || !fits || self.bytes == 0 {
+        if !fits {
             return None;
         }
         Some(Discarding {
             body: Box::pin(body),
             room: self.bytes,
-            timer: timer.sleep(self.within.min(left)),
+            timer: timer.sleep(self.within.min(left())),
         })
     }
 }
