@@ -3,6 +3,8 @@
 //! A GET with the header fields of a usual API client. Ours has its default budget, parks and judgment of HTTP, and reads
 //! `quanta`'s clock, as the rate limiter's benches do; `buttress_default_clock` and `buttress_buffered`, which keeps bodies
 //! in the default way, stand beside it. tower's `Retry` has a policy of a status, and no budget; `tower_budget` has one.
+//! `buttress_typed` is the layer for any request that is `Clone`, and does what tower's policy does: it looks at the
+//! status, and has no budget. It reads the clock all the same.
 
 use std::{
     cell::Cell,
@@ -17,7 +19,7 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use buttress_core::clock::QuantaClock;
-use buttress_retry::{Budget, Cloned, Http, LayerFor, RetryBuilder, RetryLayer};
+use buttress_retry::{Budget, Cloned, Http, Judgment, LayerFor, RetryBuilder, RetryLayer, Typed};
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
@@ -70,6 +72,19 @@ fn ours() -> RetryBuilder<LayerFor<Http<Cloned>>> {
         .replay(Cloned)
         .backoff(Duration::ZERO)
         .clock(QuantaClock::starting_now())
+}
+
+/// What tower's policy does, and no more: a look at the status.
+fn typed() -> RetryBuilder<LayerFor<Typed<Response<Body>, Infallible>>> {
+    RetryLayer::typed(
+        |answer: Result<&Response<Body>, &Infallible>| match answer {
+            Ok(response) if response.status().is_server_error() => Judgment::TRANSIENT,
+            _ => Judgment::Success,
+        },
+    )
+    .backoff(Duration::ZERO)
+    .budget(Budget::unlimited())
+    .clock(QuantaClock::starting_now())
 }
 
 /// What the documentation of tower shows.
@@ -134,6 +149,13 @@ fn success(c: &mut Criterion) {
         "buttress_buffered",
         buffered.layer(upstream(0)),
     );
+    let layer = typed().build().expect("the configuration is valid");
+    measure(
+        &mut group,
+        "success",
+        "buttress_typed",
+        layer.layer(upstream(0)),
+    );
 
     let policy = |budget| Attempts { left: 2, budget };
     let service = Retry::new(policy(None), upstream(0));
@@ -170,6 +192,13 @@ fn three_attempts(c: &mut Criterion) {
         "buttress",
         layer.layer(upstream(2)),
     );
+    let layer = typed().build().expect("the configuration is valid");
+    measure(
+        &mut group,
+        "three_attempts",
+        "buttress_typed",
+        layer.layer(upstream(2)),
+    );
     let policy = Attempts {
         left: 2,
         budget: None,
@@ -180,7 +209,7 @@ fn three_attempts(c: &mut Criterion) {
 
 fn measure<S>(group: &mut BenchmarkGroup<'_, WallTime>, case: &str, name: &str, mut service: S)
 where
-    S: Service<Asked, Error = Infallible>,
+    S: Service<Asked>,
 {
     let mut cx = Context::from_waker(Waker::noop());
     let request = request();

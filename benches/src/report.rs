@@ -25,7 +25,10 @@ pub struct Row {
 pub enum Against {
     /// Another implementation of the same case.
     Peer(&'static str),
-    /// As above; of both, the time that the bare service takes is subtracted.
+    /// As [`Peer`](Self::Peer), with our layer for any request that is `Clone`, which looks at what the peer looks at and
+    /// nothing more.
+    PeerOfTyped(&'static str),
+    /// As [`Peer`](Self::Peer); of both, the time that the bare service takes is subtracted.
     Overhead(&'static str),
     /// Our own time in another case of the group.
     OurOwn(&'static str),
@@ -71,6 +74,7 @@ impl Row {
         let ours = of(self.case, OURS)?;
         Ok(match self.against {
             Against::Peer(peer) | Against::Above(peer) => (ours, of(self.case, peer)?),
+            Against::PeerOfTyped(peer) => (of(self.case, "buttress_typed")?, of(self.case, peer)?),
             Against::Overhead(peer) => {
                 let bare = of(self.case, "bare")?;
                 (ours - bare, of(self.case, peer)? - bare)
@@ -133,12 +137,16 @@ impl Row {
             }
             Against::OurOwn(_) | Against::AboveOurOwn(_) => format!("`{group}/{case}`, whole"),
             Against::DefaultClock => format!("`{group}/{case}`, default clock"),
+            Against::PeerOfTyped(_) => format!("`{group}/{case}`, by status alone"),
         }
     }
 
     fn yardstick(&self) -> String {
         match self.against {
-            Against::Peer(peer) | Against::Overhead(peer) | Against::Above(peer) => peer.to_owned(),
+            Against::Peer(peer)
+            | Against::PeerOfTyped(peer)
+            | Against::Overhead(peer)
+            | Against::Above(peer) => peer.to_owned(),
             Against::OurOwn(case) | Against::OurOwnOverhead(case) | Against::AboveOurOwn(case) => {
                 format!("own `{case}`")
             }
@@ -149,7 +157,9 @@ impl Row {
 
 /// The rows, in the order of the table.
 pub const ROWS: &[Row] = {
-    use Against::{Above, AboveOurOwn, DefaultClock, OurOwn, OurOwnOverhead, Overhead, Peer};
+    use Against::{
+        Above, AboveOurOwn, DefaultClock, OurOwn, OurOwnOverhead, Overhead, Peer, PeerOfTyped,
+    };
     const fn row(
         group: &'static str,
         case: &'static str,
@@ -265,7 +275,15 @@ pub const ROWS: &[Row] = {
             Some(0.4),
         ),
         row("retry", "success", DefaultClock, None),
+        row("retry", "success", PeerOfTyped("tower"), Some(1.1)),
+        row(
+            "retry",
+            "success",
+            PeerOfTyped("tower-resilience-retry"),
+            Some(0.4),
+        ),
         row("retry", "three_attempts", Peer("tower"), Some(1.2)),
+        row("retry", "three_attempts", PeerOfTyped("tower"), Some(1.2)),
         row("stack", "four_layers", Above("bare"), Some(1_000.0)),
         row("stack", "four_layers_get", Above("bare"), None),
         row("stack", "four_layers_hit", Above("bare"), None),
