@@ -59,6 +59,7 @@ impl<T: ?Sized + 'static> Limits<T> {
         if policies.len() > MAX_POLICIES {
             return Err(ConfigError::new("policies", policies.len(), "at most 8"));
         }
+        unique_names(&policies)?;
         let (enforced, shadows): (Vec<_>, Vec<_>) =
             policies.into_iter().partition(|policy| !policy.is_shadow());
         let mut ordinals = 0_u8..;
@@ -298,4 +299,16 @@ impl<T: ?Sized + 'static> Limits<T> {
             OnMissingKey::Exempt => Ok(None),
         }
     }
+}
+
+/// By its name a policy is told of, settled and changed, whether it is enforced or tried out.
+fn unique_names<T: ?Sized>(policies: &[Policy<T>]) -> Result<(), ConfigError> {
+    let names = || policies.iter().map(Policy::name);
+    for (before, name) in names().enumerate() {
+        if names().take(before).any(|other| other == name) {
+            let expected = "a name of its own for each policy of a layer";
+            return Err(ConfigError::new("policy.name", name, expected));
+        }
+    }
+    Ok(())
 }

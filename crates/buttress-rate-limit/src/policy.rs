@@ -46,7 +46,8 @@ pub enum OnMissingKey {
 impl<T: ?Sized> Policy<T> {
     /// A policy with one quota for all requests, until it is given a [`key`](Self::key).
     ///
-    /// The `name` is what callers read in the `RateLimit` fields and problem reports.
+    /// The `name` is what callers read in the `RateLimit` fields and problem reports, and observers in
+    /// events; no other policy of the layer may have it.
     pub fn new(name: &str, quota: impl IntoQuota) -> Self {
         Self {
             name: name.into(),
@@ -156,6 +157,10 @@ impl<T: ?Sized> Policy<T> {
     pub fn shadow(mut self) -> Self {
         self.shadow = true;
         self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn is_shadow(&self) -> bool {

@@ -73,7 +73,8 @@ pub enum Acquire {
         /// Index into the charges.
         by: u8,
     },
-    /// The store has to ask elsewhere.
+    /// The store has to ask elsewhere. A future that is dropped before it is ready belongs to a caller who has
+    /// gone: what the store may have charged by then it gives back itself.
     Later(BoxFuture<'static, Answer>),
 }
 

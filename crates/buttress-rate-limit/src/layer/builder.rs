@@ -59,10 +59,17 @@ impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
     /// ```
     /// use buttress_http::{ClientIp, Head};
     /// use buttress_rate_limit::{Access, Policy, RateLimitLayer};
+    /// use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
+    ///
+    /// // Fetch standard, "CORS-preflight request": a browser asks whether it may ask.
+    /// fn is_preflight(head: &Head) -> bool {
+    ///     head.method() == Method::OPTIONS && head.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    /// }
     ///
     /// let layer = RateLimitLayer::http(Policy::new("per-ip", "10/s").key(ClientIp::peer()))
     ///     .access(|head: &Head| match head.uri().path() {
     ///         "/health" => Access::Allow,
+    ///         _ if is_preflight(head) => Access::Allow,
     ///         path if path.starts_with("/wp-admin") => Access::Deny,
     ///         _ => Access::Limit,
     ///     })
@@ -296,8 +303,8 @@ impl<T: ?Sized + 'static> RateLimitLayerBuilder<T, AsError> {
     ///
     /// # Errors
     ///
-    /// Where a quota cannot be expressed, there is room for no key, or there are more than eight
-    /// policies.
+    /// Where a quota cannot be expressed, a policy's name is not unique, there is room for no key, or there are
+    /// more than eight policies.
     pub fn build(self) -> Result<RateLimitLayer<T, AsError>, ConfigError> {
         Ok(RateLimitLayer {
             limits: Arc::new(self.limits()?),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use buttress_core::Tick;
+use buttress_http::FieldStyle;
 use buttress_rate_limit::{
     Algorithm, Decision, DirectRateLimiter, FixedWindow, Policy, Quota, RateLimitLayer,
     RateLimiter, SlidingLog,
@@ -84,8 +85,19 @@ fn layers() {
             "{name:?} cannot stand in a field"
         );
     }
-    let twice = RateLimitLayer::http(Policy::new("one", "1/s")).policy(Policy::new("one", "2/s"));
-    assert!(twice.build().is_err());
+    let twice = || RateLimitLayer::http(Policy::new("one", "1/s"));
+    for other in [
+        Policy::new("one", "2/s"),
+        Policy::new("one", "2/s").shadow(),
+    ] {
+        // Also where no field tells the name.
+        let layer = twice().fields(FieldStyle::None).policy(other.clone());
+        assert_eq!(layer.build().unwrap_err().field(), "policy.name");
+        assert!(twice().policy(other).build().is_err());
+    }
+    let typed = RateLimitLayer::typed(Policy::<u8>::new("one", "1/s"));
+    let typed = typed.policy(Policy::new("one", "1/h"));
+    assert_eq!(typed.build().unwrap_err().field(), "policy.name");
 }
 
 use buttress_rate_limit::RateLimitLayerBuilder;

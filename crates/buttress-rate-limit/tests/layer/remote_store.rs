@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use buttress_core::Tick;
+use buttress_core::{Clock as _, Tick, clock::ManualClock};
 use buttress_http::FieldStyle;
 use buttress_rate_limit::{
     Decision, Policy, RateLimitLayer, Store,
@@ -22,7 +22,7 @@ use crate::support::{Handler, clock, from_peer, http, send};
 #[derive(Debug, Default)]
 struct Remote {
     asked: Mutex<Vec<oneshot::Sender<Answer>>>,
-    settled: Mutex<Vec<i64>>,
+    settled: Mutex<Vec<(Tick, i64)>>,
 }
 
 impl Remote {
@@ -41,7 +41,7 @@ impl Remote {
         assert!(asked.send(answer).is_ok(), "nobody waits for the answer");
     }
 
-    fn settled(&self) -> Vec<i64> {
+    fn settled(&self) -> Vec<(Tick, i64)> {
         self.settled.lock().unwrap().clone()
     }
 }
@@ -53,16 +53,20 @@ impl Store for Remote {
         Acquire::Later(Box::pin(async move { receive.await.unwrap() }))
     }
 
-    fn settle(&self, _: Tick, _: &Charge<'_>, by: i64) {
-        self.settled.lock().unwrap().push(by);
+    fn settle(&self, at: Tick, _: &Charge<'_>, by: i64) {
+        self.settled.lock().unwrap().push((at, by));
     }
 }
 
 fn remote() -> (Arc<Remote>, RateLimitLayer) {
+    remote_at(&clock())
+}
+
+fn remote_at(clock: &ManualClock) -> (Arc<Remote>, RateLimitLayer) {
     let remote = Arc::new(Remote::default());
     let layer = http(Policy::new("all", "7/s"))
         .store(Arc::clone(&remote) as Arc<dyn Store>)
-        .clock(clock())
+        .clock(clock.clone())
         .build()
         .unwrap();
     (remote, layer)
@@ -115,7 +119,9 @@ async fn the_wait_holds_no_readiness() {
 
 #[tokio::test]
 async fn a_call_that_is_given_up_before_the_inner_service_was_called_is_refunded() {
-    let (remote, layer) = remote();
+    let clock = clock();
+    let charged = clock.now();
+    let (remote, layer) = remote_at(&clock);
     let handler = Handler::default();
     let concurrency = ConcurrencyLimitLayer::new(1).layer(handler.service());
     let mut blocker = concurrency.clone();
@@ -130,8 +136,10 @@ async fn a_call_that_is_given_up_before_the_inner_service_was_called_is_refunded
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_pending()
     );
+    clock.advance(std::time::Duration::from_secs(9));
     drop(call);
-    assert_eq!(remote.settled(), [-1]);
+    // As of when it was charged, for algorithms of windows.
+    assert_eq!(remote.settled(), [(charged, -1)]);
     assert_eq!(handler.calls(), 0);
 }
 

@@ -4,14 +4,14 @@ use std::{
     convert::Infallible,
     net::Ipv4Addr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use buttress_http::{ClientIp, LocalRefusal};
-use buttress_rate_limit::{CountBytes, Meter, Permit, Policy, RateLimitLayer};
+use buttress_rate_limit::{CountBytes, FixedWindow, Meter, Permit, Policy, RateLimitLayer};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
@@ -132,6 +132,44 @@ async fn an_overrun_is_paid_back_within_two_refill_times() {
     );
     clock.advance(Duration::from_secs(66));
     assert_eq!(send().await.unwrap().status(), 200);
+}
+
+/// What is settled late goes where it belongs: given back to the window that was charged, and to no later one;
+/// charged to the one that is now.
+#[tokio::test]
+async fn what_is_settled_in_a_later_window_credits_no_other() {
+    let clock = clock();
+    let layer = http(Policy::new("all", "3/min").algorithm(FixedWindow))
+        .permits()
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let permits = Arc::new(Mutex::new(Vec::<Permit>::new()));
+    let taken = Arc::clone(&permits);
+    let handler = service_fn(move |request: Request<()>| {
+        let permit = request.extensions().get::<Permit>().unwrap();
+        taken.lock().unwrap().push(permit.clone());
+        async { Handled::Ok(Response::default()) }
+    });
+    let left = async || {
+        let request = from_peer(Ipv4Addr::LOCALHOST);
+        let answer = layer.layer(handler.clone()).oneshot(request).await.unwrap();
+        let fields = answer.headers()["ratelimit"].to_str().unwrap().to_owned();
+        (answer.status().as_u16(), fields.contains(";r=0;"))
+    };
+    assert_eq!(left().await, (200, false));
+    assert_eq!(left().await, (200, false));
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(left().await, (200, false));
+    // One of three is used in this window, and stays so.
+    assert!(permits.lock().unwrap()[0].refund());
+    assert_eq!(left().await, (200, false));
+    assert_eq!(left().await, (200, true));
+    assert_eq!(left().await, (429, true));
+    clock.advance(Duration::from_secs(60));
+    assert!(permits.lock().unwrap()[1].settle(3));
+    assert_eq!(left().await, (200, true), "two were charged to this window");
+    assert_eq!(left().await, (429, true));
 }
 
 #[tokio::test]

@@ -387,6 +387,31 @@ async fn a_shadow_policy_is_counted_and_never_refuses() {
     );
 }
 
+/// Also where the enforced ones had to ask elsewhere first.
+#[tokio::test]
+async fn a_shadow_is_tried_after_a_lookup() {
+    let would_refuse = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&would_refuse);
+    let observer = move |event: &Event<'_>| {
+        if let Event::WouldRefuse { limit, cost, .. } = event {
+            heard.lock().unwrap().push(format!("{limit} {cost}"));
+        }
+    };
+    let lookup = |_: &Head| async { "3/h".parse().ok() };
+    let layer = http(Policy::new("enforced", "1/h").quota_by_lookup(lookup))
+        .policy(Policy::new("stricter", "5/h").cost(|_| 4).shadow())
+        .observer(observer)
+        .clock(clock())
+        .build()
+        .unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(send(&layer, &Handler::default(), with(&[])).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    assert_eq!(*would_refuse.lock().unwrap(), ["stricter 4"; 2]);
+}
+
 #[tokio::test]
 async fn a_layer_of_shadows_alone_refuses_nothing() {
     let handler = Handler::default();
