@@ -2,7 +2,7 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -37,6 +37,14 @@ pin_project! {
         // Empty once it was handed out.
         Stored { bytes: Bytes },
         Read { seat: Seat, left: Option<u64> },
+        // What is stored stands before or after it, and is empty once it was handed out.
+        Joined {
+            before: Bytes,
+            #[pin] body: B,
+            left: u64,
+            after: Bytes,
+            error: fn(B::Error) -> BodyError,
+        },
     }
 }
 
@@ -65,6 +73,22 @@ impl<B: Body> CacheBody<B> {
 
     pub(crate) const fn empty() -> Self {
         Self::stored(Bytes::new())
+    }
+
+    /// Of the inner service's own, of which `length` bytes come, and of what is stored beside it.
+    pub(crate) fn joined(before: Bytes, body: B, length: u64, after: Bytes) -> Self
+    where
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self {
+            kind: Kind::Joined {
+                before,
+                body,
+                left: length,
+                after,
+                error: |error| BodyError::inner(error),
+            },
+        }
     }
 
     /// Of a fetch that is under way, where `left` bytes are known to come.
@@ -111,6 +135,37 @@ where
                 }
                 frame
             }
+            KindProjection::Joined { before, .. } if !before.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(before)))))
+            }
+            KindProjection::Joined {
+                body,
+                left,
+                after,
+                error,
+                ..
+            } if *left > 0 => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(Some(match frame {
+                    Some(Ok(frame)) => match frame.data_ref().map(|data| data.len() as u64) {
+                        // More than was said would stand where other bytes belong.
+                        Some(came) if came > *left => Err(broken_off(left, after)),
+                        came => {
+                            *left -= came.unwrap_or(0);
+                            Ok(frame)
+                        }
+                    },
+                    Some(Err(reason)) => {
+                        broken_off(left, after);
+                        Err(error(reason))
+                    }
+                    None => Err(broken_off(left, after)),
+                }))
+            }
+            KindProjection::Joined { after, .. } if after.is_empty() => Poll::Ready(None),
+            KindProjection::Joined { after, .. } => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(after)))))
+            }
         }
     }
 
@@ -120,6 +175,12 @@ where
             Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Stored { bytes } => bytes.is_empty(),
             Kind::Read { seat, .. } => seat.is_at_its_end(),
+            Kind::Joined {
+                before,
+                left,
+                after,
+                ..
+            } => before.is_empty() && *left == 0 && after.is_empty(),
         }
     }
 
@@ -129,8 +190,21 @@ where
             Kind::Inner { body, .. } => body.size_hint(),
             Kind::Stored { bytes } => SizeHint::with_exact(bytes.len() as u64),
             Kind::Read { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
+            Kind::Joined {
+                before,
+                left,
+                after,
+                ..
+            } => SizeHint::with_exact(before.len() as u64 + left + after.len() as u64),
         }
     }
+}
+
+/// Nothing comes any more.
+fn broken_off(left: &mut u64, after: &mut Bytes) -> BodyError {
+    *left = 0;
+    after.clear();
+    BodyError::unfinished()
 }
 
 impl<B: Body> fmt::Debug for CacheBody<B> {
@@ -139,6 +213,7 @@ impl<B: Body> fmt::Debug for CacheBody<B> {
             Kind::Inner { .. } => "Inner",
             Kind::Stored { .. } => "Stored",
             Kind::Read { .. } => "Read",
+            Kind::Joined { .. } => "Joined",
         };
         f.debug_tuple("CacheBody").field(&kind).finish()
     }

@@ -1,7 +1,6 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+
+use crate::sync::{AtomicUsize, Ordering};
 
 /// How many bytes all bodies together may take that are on their way into the store.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl Drop for Reservation {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -9,14 +9,16 @@
 //! - Each seat that waits is woken once per piece of news.
 
 mod desert;
+#[cfg(all(test, loom))]
+mod interleavings;
 mod seat;
 mod tape;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -25,10 +27,13 @@ use http::HeaderMap;
 
 use self::tape::Tape;
 pub(crate) use self::{
-    desert::Attendance,
+    desert::{Attendance, Deserted},
     seat::{Heard, Seat},
 };
-use crate::BodyError;
+use crate::{
+    BodyError,
+    sync::{Mutex, MutexGuard, lock},
+};
 
 /// What may wait for the slowest reader of a body that is not kept.
 const WINDOW: u64 = 256 * 1024;
@@ -279,8 +284,7 @@ impl<N> Flight<N> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<N>> {
-        // Nothing in here panics half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

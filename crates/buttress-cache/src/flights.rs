@@ -1,10 +1,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use buttress_core::Digest;
@@ -13,13 +10,14 @@ use crate::{
     BodyError,
     digest_hasher::DigestHasher,
     flight::{Flight, Seat},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
 
-/// A power of two.
-const SHARDS: usize = 16;
+/// A power of two. A model has no use for more than one.
+const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// How many keys are remembered whose answers were not for all. A power of two.
-const UNSHARED: usize = 4096;
+const UNSHARED: usize = if cfg!(loom) { 1 } else { 4096 };
 
 /// The fetches that are under way, by key.
 ///
@@ -44,7 +42,7 @@ pub(crate) enum Boarding<N> {
 impl<N> Flights<N> {
     pub(crate) fn new() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Mutex::new(Shard::default())),
             unshared: (0..UNSHARED).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -137,11 +135,6 @@ impl<N> Flights<N> {
         // Other bits than those that choose a bucket within the shard.
         lock(&self.shards[key.high() as usize & (SHARDS - 1)])
     }
-}
-
-fn lock<N>(shard: &Mutex<Shard<N>>) -> MutexGuard<'_, Shard<N>> {
-    // A map's own methods leave it whole.
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The right to work on a fetch. Dropped before the end, those who wait go on alone, and those who read

@@ -30,6 +30,7 @@ mod shared;
 mod stats;
 pub mod store;
 mod storing;
+mod sync;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod telemetry;
 mod upstream;

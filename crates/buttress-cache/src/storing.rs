@@ -9,7 +9,7 @@ use crate::{
     asked::Asked,
     budget::Reservation,
     event::NotStored,
-    flight::Attendance,
+    flight::{Attendance, Deserted},
     news::News,
     rfc9111::{self, Reuse, Store, StoredHead, Times},
     shared::Shared,
@@ -22,6 +22,8 @@ pub(crate) struct Storing {
     pub(crate) head: Box<StoredHead>,
     /// The bytes that are known to come.
     pub(crate) length: Option<u64>,
+    /// The bytes that are expected: a part says how long it is, even if its body does not.
+    expected: usize,
     /// The bytes that a body may have.
     most: usize,
     room: Reservation,
@@ -59,7 +61,8 @@ impl Storing {
         let empty = Entry::weight_of(&head, 0);
         let most = shared.settings.largest.checked_sub(empty);
         let most = most.ok_or(NotStored::TooLarge)?;
-        let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
+        let expected = length.or_else(|| head.part().map(|part| part.len()));
+        let expected = usize::try_from(expected.unwrap_or(0)).unwrap_or(usize::MAX);
         if expected > most {
             return Err(NotStored::TooLarge);
         }
@@ -70,6 +73,7 @@ impl Storing {
         Ok(Self {
             head,
             length,
+            expected,
             most,
             room,
         })
@@ -84,12 +88,12 @@ impl Storing {
         )
     }
 
-    /// All of a body, if it comes in full, and there is room for it.
+    /// All of a body, if it comes in full, and is no longer than it was to be.
     pub(crate) async fn collect<B>(
         mut self,
         body: B,
         attendance: &mut Attendance<Arc<News>>,
-    ) -> Option<(StoredHead, Bytes)>
+    ) -> Result<Option<(StoredHead, Bytes)>, Deserted>
     where
         B: Body<Data = Bytes>,
     {
@@ -97,21 +101,25 @@ impl Storing {
         let mut whole = Vec::with_capacity(self.expected());
         loop {
             let frame = poll_fn(|cx| body.as_mut().poll_frame(cx));
-            let Some(frame) = attendance.during(frame).await.ok()? else {
-                break;
+            let data = match attendance.during(frame).await? {
+                None => break,
+                Some(Err(_)) => return Ok(None),
+                Some(Ok(frame)) => frame.into_data(),
             };
-            if let Ok(data) = frame.ok()?.into_data() {
-                self.takes(whole.len().saturating_add(data.len()) as u64)
-                    .ok()?;
+            if let Ok(data) = data {
+                let received = whole.len().saturating_add(data.len()) as u64;
+                if self.takes(received).is_err() {
+                    return Ok(None);
+                }
                 whole.extend_from_slice(&data);
             }
         }
-        let head = self.head.complete(whole.len() as u64, true).ok()?;
-        Some((head, whole.into_boxed_slice().into()))
+        let head = self.head.complete(whole.len() as u64, true).ok();
+        Ok(head.map(|head| (head, whole.into_boxed_slice().into())))
     }
 
-    pub(crate) fn expected(&self) -> usize {
-        usize::try_from(self.length.unwrap_or(0)).unwrap_or(0)
+    pub(crate) const fn expected(&self) -> usize {
+        self.expected
     }
 
     /// Whether there is room for so many bytes of the body.

@@ -2,10 +2,11 @@ use http::{Response, StatusCode};
 
 use super::{Asking, Fetch, Next};
 use crate::{
-    CacheBody,
+    CacheBody, Event,
     asked::Asked,
+    event::NotStored,
     keeping::{Rest, combined, finish},
-    rfc9111::Times,
+    rfc9111::{self, Times},
     storing::Storing,
     upstream::Payload,
 };
@@ -20,21 +21,22 @@ impl Fetch {
         asking: Asking<B, E>,
     ) -> Next<B, E> {
         let storing = Storing::of(&self.shared, completion, &response, times);
-        if response.status() != StatusCode::PARTIAL_CONTENT {
-            return match storing {
-                Ok(storing) => self.store(storing, response, asking),
-                Err(why) => {
-                    self.refuse(why, response, asking);
-                    Next::Finish(None)
-                }
-            };
-        }
+        let is_the_rest = response.status() == StatusCode::PARTIAL_CONTENT;
         Next::Finish(match storing {
-            Ok(storing) => {
+            Ok(storing) if is_the_rest => {
                 let body = response.into_body();
                 Some(Box::pin(self.collect(storing, body, asking)))
             }
-            Err(_) => self.refetch(asking),
+            Ok(storing) => return self.store(storing, response, asking),
+            Err(why) if is_the_rest => self.join(why, response, asking),
+            // The client has asked for no range.
+            Err(_) if response.status() == StatusCode::RANGE_NOT_SATISFIABLE => {
+                self.refetch(asking)
+            }
+            Err(why) => {
+                self.refuse(why, response, asking);
+                None
+            }
         })
     }
 
@@ -44,10 +46,16 @@ impl Fetch {
         body: B,
         asking: Asking<B, E>,
     ) {
-        let rest = storing.collect(body, &mut self.attendance).await;
-        let whole = rest
-            .zip(self.plan.stored.as_ref())
-            .and_then(|((head, body), part)| combined(part, &head, &body));
+        let rest = match storing.collect(body, &mut self.attendance).await {
+            Ok(Some(rest)) => rest,
+            Ok(None) => {
+                self.not_stored(NotStored::Incomplete);
+                return self.bad_gateway("the rest broke off", asking);
+            }
+            Err(_) => return self.not_stored(NotStored::Deserted),
+        };
+        let part = self.plan.stored.as_ref();
+        let whole = part.and_then(|part| combined(part, &rest.0, &rest.1));
         let Some(entry) = whole else {
             let rest = self.refetch(asking);
             return finish(rest).await;
@@ -62,15 +70,60 @@ impl Fetch {
         finish(rest).await;
     }
 
+    /// The rest may not be stored, or there is no room for it: it is the client's all the same, after what is
+    /// stored or before it, as it comes.
+    fn join<B: Payload, E>(
+        &self,
+        why: NotStored,
+        response: Response<B>,
+        asking: Asking<B, E>,
+    ) -> Rest {
+        let joined = self.plan.stored.as_ref().and_then(|part| {
+            let length = part.body().len() as u64;
+            let joined = rfc9111::join(part.head(), length, response.headers())?;
+            Some((part, joined))
+        });
+        let Some((part, joined)) = joined else {
+            return self.refetch(asking);
+        };
+        self.not_stored(why);
+        let (before, after) = match joined.stored_first {
+            true => (part.body().clone(), Default::default()),
+            false => (Default::default(), part.body().clone()),
+        };
+        let body = CacheBody::joined(before, response.into_body(), joined.rest, after);
+        let mut answer = Response::new(body);
+        *answer.headers_mut() = joined.headers;
+        let status = self.status().status(StatusCode::PARTIAL_CONTENT.as_u16());
+        self.shared.mark(&status, &mut answer);
+        asking.answer(answer);
+        // What is said of the rest holds for all of it.
+        match why {
+            NotStored::Rules(why) if why.outdates() => {
+                self.learn(false);
+                self.shared.update(self.key, part, None, &self.epoch)
+            }
+            _ => None,
+        }
+    }
+
     /// An answer to what was not asked, when a part was to be completed: what is stored is worth nothing, and
     /// there is nothing to give.
     fn refetch<B: Payload, E>(&self, asking: Asking<B, E>) -> Rest {
         let rest = self.shared.invalidate(self.key);
+        self.bad_gateway("an answer to something else", asking);
+        rest
+    }
+
+    fn bad_gateway<B: Payload, E>(&self, detail: &str, asking: Asking<B, E>) {
         let mut response = Response::new(CacheBody::empty());
         *response.status_mut() = StatusCode::BAD_GATEWAY;
-        let status = self.status().detail("an answer to something else");
+        let status = self.status().detail(detail);
         self.shared.mark(&status, &mut response);
         asking.answer(response);
-        rest
+    }
+
+    fn not_stored(&self, why: NotStored) {
+        self.shared.tell(&Event::NotStored { why });
     }
 }

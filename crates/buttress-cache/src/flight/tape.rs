@@ -152,7 +152,7 @@ fn slice(bytes: &Bytes, at: u64) -> Option<Bytes> {
     (at < bytes.len()).then(|| bytes.slice(at..))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

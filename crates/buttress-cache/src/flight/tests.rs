@@ -8,7 +8,7 @@ use std::{
 use buttress_core::clock::TokioClock;
 use tokio::time;
 
-use super::{desert::Deserted, *};
+use super::*;
 
 /// Counts how often it is woken.
 #[derive(Default)]

@@ -1,12 +1,12 @@
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use buttress_core::{ConfigError, Digest};
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
-use crate::digest_hasher::DigestHasher;
+use crate::{
+    digest_hasher::DigestHasher,
+    sync::{Mutex, MutexGuard, lock},
+};
 
 use super::{Answer, Entry, Store, Usage, Variants};
 
@@ -72,7 +72,7 @@ impl Memory {
         );
         Ok(Self {
             per_key: usize::try_from(cache.shard_capacity() / 2).unwrap_or(usize::MAX),
-            writers: (0..shards).map(|_| Mutex::default()).collect(),
+            writers: (0..shards).map(|_| Mutex::new(())).collect(),
             cache,
         })
     }
@@ -80,9 +80,7 @@ impl Memory {
     fn writer(&self, key: Digest) -> MutexGuard<'_, ()> {
         // In bounds: there are as many as a power of two, of which one less is the mask.
         let at = key.high() as usize & (self.writers.len() - 1);
-        self.writers[at]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writers[at])
     }
 }
 
@@ -129,6 +127,8 @@ impl Store for Memory {
     }
 
     fn clear(&self) -> Answer<()> {
+        // A writer that has read what is kept would put some of it back.
+        let _writers: Vec<_> = self.writers.iter().map(lock).collect();
         self.cache.clear();
         Answer::Now(())
     }
@@ -157,5 +157,72 @@ impl Weighter<Digest, Variants> for Weight {
     fn weight(&self, _: &Digest, variants: &Variants) -> u64 {
         // Nothing weighs nothing, or it would never be evicted.
         (variants.weight() as u64).max(1)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{thread, time::SystemTime};
+
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+
+    use super::*;
+    use crate::rfc9111::{self, Options, RequestHead, Target, Times};
+
+    /// An entry for whoever asks in `language`.
+    fn variant(language: &'static str) -> Arc<Entry> {
+        let (uri, now) = (
+            Uri::from_static("http://example.com/"),
+            SystemTime::UNIX_EPOCH,
+        );
+        let value = HeaderValue::from_static;
+        let asked = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, value(language))]);
+        let fields = [
+            (header::CACHE_CONTROL, value("max-age=60")),
+            (header::VARY, value("accept-language")),
+        ];
+        let head = rfc9111::store(
+            &Options::shared(),
+            &RequestHead::new(&Method::GET, &asked),
+            &Target::of("http", &uri, &asked).unwrap(),
+            StatusCode::OK,
+            &HeaderMap::from_iter(fields),
+            Times {
+                requested: now,
+                responded: now,
+            },
+        );
+        let rfc9111::Store::Keep(head) = head else {
+            panic!("not kept: {head:?}");
+        };
+        Arc::new(Entry::new(*head, Bytes::new()))
+    }
+
+    /// A put reads what is kept before it writes: what was cleared in between must not come back with it.
+    #[test]
+    fn what_was_cleared_does_not_come_back_with_another_variant() {
+        let memory = Memory::of(1 << 20, 1 << 10).unwrap();
+        let key = Digest::from_u128(7);
+        let (before, beside) = (variant("en"), variant("de"));
+        for _ in 0..2_000 {
+            memory.put(key, Arc::clone(&before), &[]);
+            thread::scope(|scope| {
+                scope.spawn(|| memory.put(key, Arc::clone(&beside), &[]));
+                memory.clear();
+            });
+            let Answer::Now(left) = memory.get(key) else {
+                panic!("memory does not wait");
+            };
+            let is_left = |entry| left.as_slice().iter().any(|left| Arc::ptr_eq(left, entry));
+            assert!(!is_left(&before), "{left:?}");
+            let weight = left.weight() as u64;
+            assert_eq!(
+                memory.usage().bytes,
+                weight.max(left.as_slice().len() as u64)
+            );
+            memory.clear();
+            assert_eq!(memory.usage().bytes, 0);
+        }
     }
 }

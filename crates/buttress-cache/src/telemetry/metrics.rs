@@ -103,7 +103,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::time::Duration;
 

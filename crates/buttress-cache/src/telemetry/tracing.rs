@@ -39,7 +39,7 @@ impl Observer<Event<'_>> for Tracing {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::{
         fmt::Debug,

@@ -127,3 +127,30 @@ async fn a_call_that_has_answered_holds_nothing() {
     let other = tokio::time::timeout(Duration::from_secs(60), service.oneshot(request("/b")));
     assert!(other.await.is_ok(), "the permit is held by the body");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_gives_back_the_permit_that_it_does_not_use() {
+    let origin = |request: Request<Full<Bytes>>| async move {
+        if request.uri().path() == "/slow" {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        fresh(request).await
+    };
+    let cache = CacheLayer::shared().build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(cache)
+        .concurrency_limit(2)
+        .service_fn(origin);
+    let mut leading = service.clone();
+    let leader = leading.ready().await.unwrap().call(request("/slow"));
+    // Both permits are taken; the second one by who will only wait for the answer to the first.
+    let mut following = service.clone();
+    let follower = following.ready().await.unwrap().call(request("/slow"));
+    let follower = tokio::spawn(follower);
+    let other = tokio::time::timeout(Duration::from_secs(30), service.oneshot(request("/b")));
+    assert!(other.await.is_ok(), "the permit is held by {following:?}");
+    for answered in [leader.await, follower.await.unwrap()] {
+        let body = answered.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), "body");
+    }
+}

@@ -1,0 +1,183 @@
+//! A part is stored, and all of it is asked for: the origin is asked for the rest.
+
+use buttress_cache::CacheLayer;
+use http_body_util::BodyExt as _;
+
+use crate::support::{Setup, collect, empty, get, read, status, streaming};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+const TAG: (&str, &str) = ("etag", "\"1\"");
+
+/// Stores bytes 0 to 4 of ten, and asks for all of them.
+async fn part(setup: &mut Setup) -> Asked {
+    part_of(setup, "bytes 0-4/10").await
+}
+
+async fn part_of(setup: &mut Setup, range: &str) -> Asked {
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+    let fields = [FRESH, TAG, ("content-range", range)];
+    setup.call().await.answer(status(206, &fields, "01234"));
+    assert_eq!(read(asked).await.body, "01234");
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    assert_eq!(call.header("range"), Some("bytes=5-"));
+    assert_eq!(call.header("if-range"), Some("\"1\""));
+    (asked, call)
+}
+
+type Asked = (
+    tokio::task::JoinHandle<Result<crate::support::Cached, crate::support::Unreachable>>,
+    crate::support::Call,
+);
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_makes_it_whole() {
+    let mut setup = Setup::shared();
+    let (asked, call) = part(&mut setup).await;
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    call.answer(status(206, &fields, "56789"));
+    let whole = read(asked).await;
+    assert_eq!((whole.status, whole.body.as_str()), (200, "0123456789"));
+    assert_eq!(setup.hit("/a").await.body, "0123456789");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_may_not_be_stored_is_the_clients_all_the_same() {
+    for (said, why) in [("no-store", "NoStore"), ("private, max-age=60", "Private")] {
+        let mut setup = Setup::shared();
+        let (asked, call) = part(&mut setup).await;
+        let fields = [
+            ("cache-control", said),
+            TAG,
+            ("content-range", "bytes 5-9/10"),
+        ];
+        let (mut origin, mut response) = streaming(&fields);
+        *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
+        call.answer(response);
+        // As it comes.
+        let mut answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-length"], "10");
+        assert!(!answer.headers().contains_key("content-range"));
+        assert_eq!(answer.headers()["cache-control"], said);
+        assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(10));
+        assert_eq!(crate::support::piece(answer.body_mut()).await, "01234");
+        origin.send_data("567".into()).await.unwrap();
+        assert_eq!(crate::support::piece(answer.body_mut()).await, "567");
+        origin.send_data("89".into()).await.unwrap();
+        drop(origin);
+        assert_eq!(collect(answer).await.body, "89");
+        assert_eq!(setup.heard(why), 1);
+        // What is said of the rest is said of the part, too.
+        let uri = "http://example.com/a".parse().unwrap();
+        assert!(setup.cache.get(&uri).await.unwrap().as_slice().is_empty());
+    }
+}
+
+/// Nothing that looks complete and is not.
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_is_shorter_or_longer_than_it_said_breaks_off() {
+    for rest in ["567", "567890123"] {
+        let mut setup = Setup::shared();
+        let (asked, call) = part(&mut setup).await;
+        let fields = [
+            ("cache-control", "no-store"),
+            TAG,
+            ("content-range", "bytes 5-9/10"),
+        ];
+        call.answer(status(206, &fields, rest));
+        let answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.into_body().collect().await.is_err(), "{rest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_room_the_rest_streams_through() {
+    let builder = CacheLayer::shared()
+        .capacity(64 << 10)
+        .largest_entry(8 << 10);
+    let mut setup = Setup::with(builder);
+    let (asked, call) = part_of(&mut setup, "bytes 0-4/2005").await;
+    // All that is on its way together may take 8 KiB.
+    let other = setup.get("/other");
+    let (mut holding, answer) = streaming(&[FRESH]);
+    setup.call().await.answer(answer);
+    let other = other.await.unwrap().unwrap();
+    holding.send_data(vec![b'x'; 5 << 10].into()).await.unwrap();
+    crate::support::settle().await;
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-2004/2005")];
+    call.answer(status(206, &fields, &"x".repeat(2_000)));
+    let whole = read(asked).await;
+    assert_eq!((whole.status, whole.body.len()), (200, 2_005));
+    assert_eq!(setup.heard("NoRoom"), 1);
+    drop((holding, other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_representation_takes_its_place_or_is_handed_on() {
+    for (said, stays) in [("max-age=60", true), ("no-store", false)] {
+        let mut setup = Setup::shared();
+        let (asked, call) = part(&mut setup).await;
+        let fields = [("cache-control", said), ("etag", "\"2\"")];
+        call.answer(status(200, &fields, "another"));
+        let answer = read(asked).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "another"));
+        if stays {
+            assert_eq!(setup.hit("/a").await.body, "another");
+        }
+    }
+}
+
+/// There is nothing to give to somebody who asked for all of it; who asks next gets it.
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_an_error_once() {
+    let other_tag = ("etag", "\"2\"");
+    for (code, cache_control, tag, range) in [
+        (206, FRESH, other_tag, "bytes 5-9/10"),
+        (
+            206,
+            ("cache-control", "no-store"),
+            other_tag,
+            "bytes 5-9/10",
+        ),
+        (206, FRESH, TAG, "bytes 7-9/10"),
+        (206, ("cache-control", "no-store"), TAG, "bytes 7-9/10"),
+        (416, FRESH, TAG, "bytes */5"),
+    ] {
+        let mut setup = Setup::shared();
+        let (asked, call) = part(&mut setup).await;
+        let fields = [cache_control, tag, ("content-range", range)];
+        let body = if range.starts_with("bytes 7") {
+            "789"
+        } else {
+            "56789"
+        };
+        call.answer(status(code, &fields, body));
+        assert_eq!(read(asked).await.status, 502, "{code} {fields:?}");
+        let next = setup.get("/a");
+        let call = setup.call().await;
+        assert_eq!(call.header("range"), None);
+        call.answer(status(200, &[FRESH], "all"));
+        assert_eq!(read(next).await.body, "all");
+    }
+}
+
+/// What breaks off says nothing of what is stored.
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_breaks_off_leaves_the_part() {
+    let mut setup = Setup::shared();
+    let (asked, call) = part(&mut setup).await;
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    let (mut origin, mut response) = streaming(&fields);
+    *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
+    call.answer(response);
+    origin.send_data("56".into()).await.unwrap();
+    origin.abort("connection reset".into());
+    assert_eq!(read(asked).await.status, 502);
+    let again = setup.get("/a");
+    let call = setup.call().await;
+    assert_eq!(call.header("range"), Some("bytes=5-"));
+    call.answer(status(206, &fields, "56789"));
+    assert_eq!(read(again).await.body, "0123456789");
+}
