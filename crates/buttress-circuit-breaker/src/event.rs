@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use buttress_core::Digest;
 
@@ -64,7 +64,9 @@ pub enum CallKind {
 
 impl CallKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &'static [Self] = &Self::EACH;
+
+    pub(crate) const EACH: [Self; 6] = [
         Self::Successful,
         Self::Failed,
         Self::Throttled,
@@ -75,7 +77,7 @@ impl CallKind {
 
     /// The word for a metric's label: `successful`, `failed`, `throttled`, `ignored`, `dropped`, `late`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Successful => "successful",
             Self::Failed => "failed",
@@ -84,5 +86,11 @@ impl CallKind {
             Self::Dropped => "dropped",
             Self::Late => "late",
         }
+    }
+}
+
+impl fmt::Display for CallKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Classify, ConfigError, DigestKey, ExtractKey};
+use buttress_core::{Classify, ConfigError, DigestKey, ExtractKey, clock::WallClock};
 use buttress_http::Head;
 use bytes::Bytes;
 use http::{Response, response::Parts};
@@ -62,7 +62,8 @@ impl<T: ?Sized, F> CircuitBreakerLayer<T, F> {
     }
 
     /// The circuits of the requests with a [key](CircuitBreakerBuilder::key), as a handle. Keys are those that
-    /// the layer's extractor writes: for [`by_authority`](crate::by_authority) a text.
+    /// the layer's extractor writes: for
+    /// [`Authority`](buttress_http::keys::Authority) a text in lower case.
     #[must_use]
     pub fn breakers(&self) -> CircuitBreakers {
         CircuitBreakers::with(Arc::clone(&self.shared))
@@ -135,8 +136,22 @@ impl<T: ?Sized, F> CircuitBreakerBuilder<LayerFor<T, F>> {
         self.map(|made| made.map(|flavor| OrCall::or(flavor, service)))
     }
 
-    /// Gives each key a circuit of its own: [`by_authority`](crate::by_authority),
-    /// [`by_header`](crate::by_header), or an extractor of yours. Requests that have no key share one.
+    /// Gives each key a circuit of its own: [`Authority`](buttress_http::keys::Authority) for one circuit for each
+    /// upstream, another of these [`keys`](buttress_http::keys), or an extractor of yours. Requests that have no
+    /// key share one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use buttress_circuit_breaker::{CircuitBreakerLayer, Trip};
+    /// use buttress_http::keys::Authority;
+    ///
+    /// let layer = CircuitBreakerLayer::http(Trip::over_time(Duration::from_secs(10)))
+    ///     .key(Authority)
+    ///     .max_keys(1_000)
+    ///     .build()?;
+    /// # let _ = layer;
+    /// # Ok::<(), buttress_circuit_breaker::ConfigError>(())
+    /// ```
     pub fn key(mut self, key: impl ExtractKey<T>) -> Self {
         self.made.key = Some(Arc::new(key));
         self
@@ -202,6 +217,13 @@ impl CircuitBreakerBuilder<LayerFor<Head, Http>> {
     /// the same.
     pub fn watch_bodies(mut self, watch: bool) -> Self {
         self.made.flavor.set_watching(watch);
+        self
+    }
+
+    /// The clock for dates on the wire, such as those of `Retry-After`, where a response has no `Date`; the system's
+    /// if not given.
+    pub fn wall_clock(mut self, clock: impl WallClock) -> Self {
+        self.made.flavor.set_wall_clock(clock);
         self
     }
 

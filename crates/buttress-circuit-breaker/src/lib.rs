@@ -11,7 +11,6 @@ mod circuit;
 mod event;
 mod flavor;
 mod future;
-mod key;
 mod layer;
 mod machine;
 mod open_for;
@@ -37,7 +36,6 @@ pub use self::{
     event::{CallKind, Event, Happening},
     flavor::{ByResult, Flavor, Http, Instead, OrCall, Typed},
     future::ResponseFuture,
-    key::{by_authority, by_header},
     layer::{CircuitBreakerLayer, LayerFor},
     open_for::OpenFor,
     permit::{OwnedPermit, Permit},

@@ -68,6 +68,15 @@ impl<E> Error<E> {
             Self::Inner(_) => None,
         }
     }
+
+    /// The call's own error, by value.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Inner(error) => Some(error),
+        }
+    }
 }
 
 impl<E> fmt::Display for Error<E> {

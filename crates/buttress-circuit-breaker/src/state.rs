@@ -20,7 +20,9 @@ pub enum State {
 
 impl State {
     /// All of them, for a gauge that is 1 for the present state and 0 for the others.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &'static [Self] = &Self::EACH;
+
+    pub(crate) const EACH: [Self; 6] = [
         Self::Closed,
         Self::Open,
         Self::HalfOpen,
@@ -32,7 +34,7 @@ impl State {
     /// The name, as resilience4j writes it in its metrics: `closed`, `open`, `half_open`, `disabled`,
     /// `forced_open`, `metrics_only`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Open => "open",
@@ -46,7 +48,7 @@ impl State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -94,7 +96,7 @@ impl Reason {
     /// The reason in a word, for a label of a metric: `failure_rate`, `slow_call_rate`,
     /// `consecutive_failures`, `rule`, `time_is_up`, `probes_succeeded`, `probes_failed`, `by_hand`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::FailureRate => "failure_rate",
             Self::SlowCallRate => "slow_call_rate",
@@ -110,6 +112,6 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }

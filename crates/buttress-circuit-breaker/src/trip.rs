@@ -171,6 +171,18 @@ pub struct Call {
     pub at: Tick,
 }
 
+impl Call {
+    /// A call that was not slow, with an outcome that was recorded at `at`: to try a rule without a circuit.
+    #[must_use]
+    pub const fn new(failed: bool, at: Tick) -> Self {
+        Self {
+            failed,
+            slow: false,
+            at,
+        }
+    }
+}
+
 /// The state of a rule.
 #[derive(Debug)]
 pub(crate) enum Rule {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 /// What an answer, or its absence, says about the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The upstream did its work, be the answer a welcome one (200) or not (404).

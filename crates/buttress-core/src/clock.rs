@@ -18,7 +18,7 @@ mod tick;
 mod tokio;
 mod wall;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 #[cfg(feature = "quanta")]
 pub use self::quanta::QuantaClock;
@@ -38,4 +38,11 @@ pub use self::{
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present, as time since this clock's origin.
     fn now(&self) -> Tick;
+}
+
+/// One clock for several handles.
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Tick {
+        (**self).now()
+    }
 }

@@ -15,6 +15,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// The `field` holds `value`, where `expected` was expected.
+    #[must_use]
     pub fn new(
         field: &'static str,
         value: impl fmt::Display,

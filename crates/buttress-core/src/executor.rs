@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 /// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -8,6 +8,13 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// Starts `work`. Where that is impossible (a runtime that is shutting down) `work` is dropped,
     /// which must be safe: work that was never started has held nothing.
     fn execute(&self, work: BoxFuture<'static, ()>);
+}
+
+/// One executor for several handles.
+impl<X: Executor + ?Sized> Executor for Arc<X> {
+    fn execute(&self, work: BoxFuture<'static, ()>) {
+        (**self).execute(work);
+    }
 }
 
 /// Spawns on the tokio runtime of the calling task; outside of one, drops the work.

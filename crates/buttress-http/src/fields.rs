@@ -44,16 +44,8 @@ pub use self::{
 /// let fields = RateLimitFields::build(FieldStyle::Draft11, &policies)?;
 ///
 /// let mut headers = http::HeaderMap::new();
-/// let burst = LimitItem {
-///     remaining: 9,
-///     retry_after: Duration::ZERO,
-///     reset_after: Duration::from_millis(54_600),
-/// };
-/// let daily = LimitItem {
-///     remaining: 0,
-///     retry_after: Duration::from_millis(86_000),
-///     reset_after: Duration::from_secs(86_400),
-/// };
+/// let burst = LimitItem::new(9, Duration::ZERO, Duration::from_millis(54_600));
+/// let daily = LimitItem::new(0, Duration::from_millis(86_000), Duration::from_secs(86_400));
 /// fields.write(&mut headers, &[burst, daily]);
 /// assert_eq!(headers["ratelimit-policy"], r#""burst";q=100;w=60, "daily";q=1000;w=86400"#);
 /// assert_eq!(headers["ratelimit"], r#""burst";r=9;t=55, "daily";r=0;t=86"#);

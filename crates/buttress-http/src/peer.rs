@@ -7,7 +7,7 @@ use http::Extensions;
 /// For servers that attach no connect info of their own: insert it per connection, and
 /// [`peer_addr`] finds it. A server on a Unix socket inserts an address of its choice, such as
 /// `127.0.0.1:0`, where the headers of whoever connects there are to be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
 /// The address at the other end of the socket, if anybody attached it.

@@ -182,7 +182,7 @@ fn name_of_member(json: &mut Vec<u8>, name: &str) {
 
 /// The problem types that draft-ietf-httpapi-ratelimit-headers-11 §5 registers. Each has a member
 /// `violated-policies`, an array of policies' names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProblemType {
     /// The caller is over its quota.

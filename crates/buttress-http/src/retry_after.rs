@@ -21,7 +21,7 @@ use crate::{decimal::Decimal, http_date, seconds::seconds};
 /// // Said, it is rounded up: "0" would invite the caller to spin.
 /// assert_eq!(retry_after_value(Duration::from_millis(1)), "1");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RetryAfter {
     /// This long after the response was received.

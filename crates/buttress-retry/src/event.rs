@@ -71,7 +71,7 @@ impl CallKind {
     /// The word for a metric's label: `successful_without_retry`, `successful_with_retry`, `failed_without_retry`,
     /// `failed_with_retry`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::SuccessfulWithoutRetry => "successful_without_retry",
             Self::SuccessfulWithRetry => "successful_with_retry",

@@ -26,7 +26,9 @@ pub enum Ended {
 
 impl Ended {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: &'static [Self] = &Self::EACH;
+
+    pub(crate) const EACH: [Self; 9] = [
         Self::Success,
         Self::NotRetryable,
         Self::NotSafe,
@@ -41,7 +43,7 @@ impl Ended {
     /// The word for a metric's label: `success`, `not_retryable`, `not_safe`, `not_replayable`, `attempts`,
     /// `deadline`, `budget`, `gave_up`, `parked`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::NotRetryable => "not_retryable",

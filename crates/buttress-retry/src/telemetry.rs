@@ -3,8 +3,8 @@
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
-//! | `retry.calls` | counter | `retry.policy`; `kind`: [`CallKind::name`](crate::CallKind::name) |
-//! | `retry.ended` | counter | `retry.policy`; `reason`: [`Ended::name`](crate::Ended::name), which tells a spent budget from spent attempts |
+//! | `retry.calls` | counter | `retry.policy`; `kind`: [`CallKind::as_str`](crate::CallKind::as_str) |
+//! | `retry.ended` | counter | `retry.policy`; `reason`: [`Ended::as_str`](crate::Ended::as_str), which tells a spent budget from spent attempts |
 //! | `retry.attempts` | counter | `retry.policy`: requests that were sent, retries included |
 //! | `retry.parked` | counter | `retry.policy`: upstreams that asked to be left alone for longer than was known |
 //! | `retry.held` | counter | `retry.policy`: waits before a parked upstream |

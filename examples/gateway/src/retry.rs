@@ -132,7 +132,7 @@ impl Observer<Event<'_>> for Noted {
                 let failed = !matches!(report.ended(), Ended::Success);
                 if failed || report.attempts() > 1 {
                     Call::note(|| {
-                        Decision::of("retry", report.ended().name()).attempt(report.attempts())
+                        Decision::of("retry", report.ended().as_str()).attempt(report.attempts())
                     });
                 }
             }

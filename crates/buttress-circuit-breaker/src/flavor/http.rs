@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use buttress_core::{Classify as _, Outcome, View};
+use buttress_core::{Classify as _, Outcome, View, clock::WallClock};
 use buttress_http::{
     GrpcClassifier, GrpcRefusal, Head, HttpClassifier, LocalRefusal, Problem, Protocol,
     retry_after_value,
@@ -78,6 +78,13 @@ impl Http {
 
     pub(crate) fn set_fallback(&mut self, fallback: Fallback) {
         Arc::make_mut(&mut self.0).fallback = Some(fallback);
+    }
+
+    pub(crate) fn set_wall_clock(&mut self, clock: impl WallClock) {
+        let clock: Arc<dyn WallClock> = Arc::new(clock);
+        let shared = Arc::make_mut(&mut self.0);
+        shared.http = HttpClassifier::with_clock(Arc::clone(&clock));
+        shared.grpc = GrpcClassifier::with_clock(clock);
     }
 
     /// What the trailers of a gRPC response mean.

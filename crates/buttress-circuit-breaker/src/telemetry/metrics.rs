@@ -20,10 +20,10 @@ pub struct Metrics {
 
 struct Named {
     name: String,
-    calls: [(CallKind, Counter, Histogram); CallKind::ALL.len()],
+    calls: [(CallKind, Counter, Histogram); CallKind::EACH.len()],
     slow_calls: Counter,
     not_permitted: Counter,
-    states: [(State, Gauge); State::ALL.len()],
+    states: [(State, Gauge); State::EACH.len()],
     parked: Counter,
     unwatched: Counter,
 }
@@ -41,18 +41,21 @@ impl Metrics {
 impl Named {
     fn register(name: &str, keyed: bool) -> Self {
         let count = |metric: &'static str| counter!(metric, "name" => name.to_owned());
-        let calls = CallKind::ALL.map(|kind| {
-            let labels = [("name", name.to_owned()), ("kind", kind.name().to_owned())];
+        let calls = CallKind::EACH.map(|kind| {
+            let labels = [
+                ("name", name.to_owned()),
+                ("kind", kind.as_str().to_owned()),
+            ];
             (
                 kind,
                 counter!("circuitbreaker.calls", &labels),
                 histogram!("circuitbreaker.calls.duration", &labels),
             )
         });
-        let states = State::ALL.map(|state| {
+        let states = State::EACH.map(|state| {
             let labels = [
                 ("name", name.to_owned()),
-                ("state", state.name().to_owned()),
+                ("state", state.as_str().to_owned()),
             ];
             let gauge = gauge!("circuitbreaker.state", &labels);
             // Every circuit begins closed, and its first transition is heard.

@@ -22,7 +22,7 @@ impl Observer<Event<'_>> for Tracing {
         let key = key.map(tracing::field::debug);
         match event.happening {
             Happening::Call { kind, slow, took } => {
-                trace!(name, key, kind = kind.name(), slow, ?took, "a call ended");
+                trace!(name, key, %kind, slow, ?took, "a call ended");
             }
             Happening::NotPermitted(refused) => {
                 debug!(name, key, state = %refused.state(), retry_after = ?refused.retry_after(), "not permitted");

@@ -16,7 +16,7 @@ fn observer(log: &Log) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
         let line = match event.happening {
             Happening::Call {
                 kind, slow, took, ..
-            } => format!("{} {slow} {took:?}", kind.name()),
+            } => format!("{} {slow} {took:?}", kind),
             Happening::NotPermitted(refused) => refused.to_string(),
             Happening::Transition(transition) => transition.to_string(),
             Happening::Parked(wait) => format!("parked for {wait:?}"),

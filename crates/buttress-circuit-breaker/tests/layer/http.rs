@@ -1,9 +1,9 @@
 //! What an answer means, and how a refusal reads, in HTTP.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use buttress_circuit_breaker::{CircuitBreakerLayer, Outcome, State, Trip};
-use buttress_core::clock::ManualClock;
+use buttress_core::clock::{ManualClock, WallClock};
 use buttress_http::LocalRefusal;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
@@ -172,6 +172,29 @@ async fn who_is_throttled_parks_for_everybody() {
             "{code} {fields:?}"
         );
     }
+}
+
+/// Sunday, 6 November 1994, 08:49:37.
+#[derive(Debug)]
+struct In1994;
+
+impl WallClock for In1994 {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)
+    }
+}
+
+#[tokio::test]
+async fn a_date_is_reckoned_on_the_wall_clock() {
+    let (clock, upstream) = (ManualClock::default(), Upstream::default());
+    let layer = touchy(&clock).wall_clock(In1994).build().unwrap();
+    let mut throttled = status(503);
+    let date = HeaderValue::from_static("Sun, 06 Nov 1994 08:50:00 GMT");
+    throttled.headers_mut().insert("retry-after", date);
+    upstream.will(Ok(throttled));
+    send(&layer, &upstream, request()).await.unwrap();
+    let parked = layer.breaker().snapshot().parked;
+    assert_eq!(parked, Some(23 * SECOND));
 }
 
 #[tokio::test]

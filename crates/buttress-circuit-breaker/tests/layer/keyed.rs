@@ -1,8 +1,9 @@
 //! One circuit for each upstream, as the request names it.
 
-use buttress_circuit_breaker::{CircuitBreakerLayer, State, Trip, by_authority, by_header};
+use buttress_circuit_breaker::{CircuitBreakerLayer, State, Trip};
 use buttress_core::{KeyWriter, MissingKey, clock::ManualClock};
-use http::{HeaderName, Request};
+use buttress_http::keys::{Authority, Header};
+use http::Request;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::support::{Upstream, send, touchy};
@@ -14,7 +15,7 @@ fn to(uri: &str) -> Request<()> {
 #[tokio::test]
 async fn by_authority_each_upstream_has_its_own() {
     let (clock, upstream) = (ManualClock::default(), Upstream::default());
-    let layer = touchy(&clock).key(by_authority).build().unwrap();
+    let layer = touchy(&clock).key(Authority).build().unwrap();
     upstream.will_say(500);
     send(&layer, &upstream, to("http://a.example:8080/x"))
         .await
@@ -52,7 +53,7 @@ async fn by_authority_each_upstream_has_its_own() {
 async fn who_has_no_key_shares_one() {
     let (clock, upstream) = (ManualClock::default(), Upstream::default());
     let layer = touchy(&clock)
-        .key(by_header(HeaderName::from_static("x-shard")))
+        .key(Header::named("x-shard").unwrap())
         .build()
         .unwrap();
     let shard = |shard: &'static str| Request::get("/").header("x-shard", shard).body(()).unwrap();
@@ -104,7 +105,7 @@ async fn by_a_closure_over_any_request() {
 fn room_for_no_key_is_an_error() {
     let clock = ManualClock::default();
     let error = touchy(&clock)
-        .key(by_authority)
+        .key(Authority)
         .max_keys(0)
         .build()
         .unwrap_err();

@@ -2,6 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,6 +16,13 @@ use crate::BoxFuture;
 pub trait Sleep: fmt::Debug + Send + Sync + 'static {
     /// A future that is ready once `span` has passed. Dropping it cancels the timer.
     fn sleep(&self, span: Duration) -> Sleeping;
+}
+
+/// One timer for several handles.
+impl<T: Sleep + ?Sized> Sleep for Arc<T> {
+    fn sleep(&self, span: Duration) -> Sleeping {
+        (**self).sleep(span)
+    }
 }
 
 /// The future of [`Sleep::sleep`].

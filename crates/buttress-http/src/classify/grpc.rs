@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use buttress_core::{Classify, Outcome, clock::WallClock};
 use http::{HeaderMap, Response, StatusCode};
 
@@ -28,7 +26,7 @@ pub struct GrpcClassifier {
 impl GrpcClassifier {
     /// Reckons dates on `clock`, see [`HttpClassifier::with_clock`].
     #[must_use]
-    pub fn with_clock(clock: Arc<dyn WallClock>) -> Self {
+    pub fn with_clock(clock: impl WallClock) -> Self {
         Self {
             http: HttpClassifier::with_clock(clock),
         }

@@ -52,8 +52,10 @@ impl HttpClassifier {
     /// Reckons dates, as in `Retry-After` and in the resets of some vendors, on `clock`, where a response has no
     /// `Date`.
     #[must_use]
-    pub fn with_clock(clock: Arc<dyn WallClock>) -> Self {
-        Self { clock }
+    pub fn with_clock(clock: impl WallClock) -> Self {
+        Self {
+            clock: Arc::new(clock),
+        }
     }
 
     /// The outcome of a status and the header fields that came with it.
@@ -121,7 +123,7 @@ fn by_status(status: StatusCode) -> Outcome {
 /// On the system's clock.
 impl Default for HttpClassifier {
     fn default() -> Self {
-        Self::with_clock(Arc::new(SystemWallClock))
+        Self::with_clock(SystemWallClock)
     }
 }
 
@@ -152,7 +154,7 @@ mod tests {
     }
 
     fn outcome(response: Response<()>) -> Outcome {
-        HttpClassifier::with_clock(Arc::new(In1994)).classify(Ok::<_, &()>(&response))
+        HttpClassifier::with_clock(In1994).classify(Ok::<_, &()>(&response))
     }
 
     fn response(status: u16, retry_after: Option<&str>) -> Response<()> {
@@ -269,7 +271,7 @@ mod tests {
             }
         }
 
-        let classifier = HttpClassifier::with_clock(Arc::new(Unread));
+        let classifier = HttpClassifier::with_clock(Unread);
         for (status, expected) in [
             (101, Outcome::Success),
             (200, Outcome::Success),

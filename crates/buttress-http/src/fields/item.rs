@@ -42,7 +42,7 @@ impl<'a> QuotaItem<'a> {
 }
 
 /// What a quota counts: the registered values of `qu` (draft-11 §3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QuotaUnit {
     /// Requests, which need not be said.
@@ -70,6 +70,7 @@ impl QuotaUnit {
 
 /// What is left of one policy, for one caller, at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LimitItem {
     /// How much may still be had (`r`, or `a`), rounded down.
     pub remaining: u64,
@@ -83,6 +84,17 @@ pub struct LimitItem {
 }
 
 impl LimitItem {
+    /// So much is left; something can be had again after `retry_after`, and all of it after `reset_after`.
+    #[inline]
+    #[must_use]
+    pub const fn new(remaining: u64, retry_after: Duration, reset_after: Duration) -> Self {
+        Self {
+            remaining,
+            retry_after,
+            reset_after,
+        }
+    }
+
     /// `r`, as it may be written.
     pub(super) fn r(&self) -> u64 {
         integer(self.remaining)

@@ -1,5 +1,5 @@
 /// How the RateLimit fields are spelt. See the [module](super) for what each looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FieldStyle {
     /// draft-ietf-httpapi-ratelimit-headers-11: two lists of named policies.

@@ -1,9 +1,11 @@
+use std::fmt;
+
 use http::{HeaderMap, HeaderValue};
 
 use super::STATUS;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])+ $name:ident = $number:literal,)+) => {
+    ($($(#[$doc:meta])+ $name:ident = $number:literal $text:literal,)+) => {
         /// A gRPC status code (grpc.io, "Status codes and their use in gRPC").
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -20,45 +22,53 @@ macro_rules! codes {
                     _ => None,
                 }
             }
+
+            /// The name, as gRPC writes it: `RESOURCE_EXHAUSTED`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
         }
     };
 }
 
 codes! {
     /// It worked.
-    Ok = 0,
+    Ok = 0 "OK",
     /// The caller cancelled the call.
-    Cancelled = 1,
+    Cancelled = 1 "CANCELLED",
     /// An error that is of no known kind, or that an unknown party made.
-    Unknown = 2,
+    Unknown = 2 "UNKNOWN",
     /// The request makes no sense, whatever the state of the system is.
-    InvalidArgument = 3,
+    InvalidArgument = 3 "INVALID_ARGUMENT",
     /// The time was up before the call was done.
-    DeadlineExceeded = 4,
+    DeadlineExceeded = 4 "DEADLINE_EXCEEDED",
     /// What was asked for is not there.
-    NotFound = 5,
+    NotFound = 5 "NOT_FOUND",
     /// What was to be created is there already.
-    AlreadyExists = 6,
+    AlreadyExists = 6 "ALREADY_EXISTS",
     /// The caller may not do that.
-    PermissionDenied = 7,
+    PermissionDenied = 7 "PERMISSION_DENIED",
     /// A quota or another resource is used up: the code of a rate limit.
-    ResourceExhausted = 8,
+    ResourceExhausted = 8 "RESOURCE_EXHAUSTED",
     /// The system is not in the state that the request needs.
-    FailedPrecondition = 9,
+    FailedPrecondition = 9 "FAILED_PRECONDITION",
     /// The call was given up, usually for a conflict with another.
-    Aborted = 10,
+    Aborted = 10 "ABORTED",
     /// Past the end of what there is.
-    OutOfRange = 11,
+    OutOfRange = 11 "OUT_OF_RANGE",
     /// There is no such method.
-    Unimplemented = 12,
+    Unimplemented = 12 "UNIMPLEMENTED",
     /// Something that should always hold did not.
-    Internal = 13,
+    Internal = 13 "INTERNAL",
     /// Not at the moment: the code of a shed call and of an open circuit.
-    Unavailable = 14,
+    Unavailable = 14 "UNAVAILABLE",
     /// Data is gone or damaged for good.
-    DataLoss = 15,
+    DataLoss = 15 "DATA_LOSS",
     /// The caller did not say who it is.
-    Unauthenticated = 16,
+    Unauthenticated = 16 "UNAUTHENTICATED",
 }
 
 impl GrpcCode {
@@ -88,6 +98,12 @@ impl GrpcCode {
             Self::DataLoss => "15",
             Self::Unauthenticated => "16",
         })
+    }
+}
+
+impl fmt::Display for GrpcCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -127,6 +143,10 @@ mod tests {
             assert_eq!(code.to_header_value(), number.to_string());
             assert_eq!(grpc_status(&headers(&number.to_string())), Some(code));
         }
+        assert_eq!(
+            GrpcCode::ResourceExhausted.to_string(),
+            "RESOURCE_EXHAUSTED"
+        );
         assert_eq!(GrpcCode::from_u32(17), None);
         assert_eq!(GrpcCode::from_u32(u32::MAX), None);
     }

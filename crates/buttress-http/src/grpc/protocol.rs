@@ -3,7 +3,7 @@ use http::{HeaderMap, Method, Version, header::CONTENT_TYPE};
 use crate::Head;
 
 /// In which protocol a caller speaks, and so in which it understands a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
     /// Plain HTTP: a status and a body.

@@ -6,7 +6,7 @@ use super::RETRY_PUSHBACK;
 use crate::decimal::Decimal;
 
 /// What the server says about a retry in `grpc-retry-pushback-ms` (gRPC proposal A6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pushback {
     /// Retry after exactly this long, in whole milliseconds.

@@ -13,13 +13,13 @@ pub struct Authority;
 impl ExtractKey<Head> for Authority {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
         if let Some(authority) = from.uri().authority() {
-            key.text(&authority.as_str().to_ascii_lowercase());
+            lower_case(authority.as_str().as_bytes(), key);
             return Ok(());
         }
         let mut lines = from.headers().get_all(HOST).iter();
         match (lines.next(), lines.next()) {
             (Some(host), None) => {
-                key.bytes_as_text(&host.as_bytes().to_ascii_lowercase());
+                lower_case(host.as_bytes(), key);
                 Ok(())
             }
             _ => Err(MissingKey::new("the request does not say whom it is for")),
@@ -28,5 +28,14 @@ impl ExtractKey<Head> for Authority {
 
     fn is_same(&self, other: &dyn Any) -> bool {
         other.is::<Self>()
+    }
+}
+
+/// Nearly all of them are in lower case as they come.
+fn lower_case(authority: &[u8], key: &mut KeyWriter<'_>) {
+    if authority.iter().any(u8::is_ascii_uppercase) {
+        key.bytes_as_text(&authority.to_ascii_lowercase());
+    } else {
+        key.bytes_as_text(authority);
     }
 }

@@ -82,11 +82,7 @@ impl Told {
 
     fn item(&self) -> LimitItem {
         let after = Duration::from_nanos(self.after);
-        LimitItem {
-            remaining: self.remaining,
-            retry_after: after,
-            reset_after: after,
-        }
+        LimitItem::new(self.remaining, after, after)
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Metrics {
 struct Policy {
     name: String,
     calls: [(CallKind, Counter); 4],
-    ended: [(Ended, Counter); Ended::ALL.len()],
+    ended: [(Ended, Counter); Ended::EACH.len()],
     attempts: Counter,
     parked: Counter,
     held: Counter,
@@ -41,12 +41,12 @@ impl Policy {
             name: policy(),
             calls: KINDS.map(|kind| {
                 let counter =
-                    counter!("retry.calls", "retry.policy" => policy(), "kind" => kind.name());
+                    counter!("retry.calls", "retry.policy" => policy(), "kind" => kind.as_str());
                 (kind, counter)
             }),
-            ended: Ended::ALL.map(|ended| {
+            ended: Ended::EACH.map(|ended| {
                 let counter =
-                    counter!("retry.ended", "retry.policy" => policy(), "reason" => ended.name());
+                    counter!("retry.ended", "retry.policy" => policy(), "reason" => ended.as_str());
                 (ended, counter)
             }),
             attempts: counter!("retry.attempts", "retry.policy" => policy()),

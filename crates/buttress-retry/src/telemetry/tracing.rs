@@ -21,7 +21,7 @@ impl Observer<Event<'_>> for Tracing {
         let policy = event.name;
         match event.happening {
             Happening::Call(report) => {
-                let (attempts, ended) = (report.attempts(), report.ended().name());
+                let (attempts, ended) = (report.attempts(), report.ended().as_str());
                 let elapsed = report.elapsed();
                 if matches!(report.ended(), Ended::Success | Ended::NotRetryable) {
                     trace!(policy, attempts, ended, ?elapsed, "the call is over");

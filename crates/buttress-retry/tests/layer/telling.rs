@@ -69,7 +69,7 @@ async fn an_observer_hears_of_everything() {
     );
     assert!(matches!(held, Happening::Held { wait, .. } if wait == 2 * S));
     let mut kinds = [one, other, post].map(|happening| match happening {
-        Happening::Call(report) => CallKind::of(report).name(),
+        Happening::Call(report) => CallKind::of(report).as_str(),
         other => panic!("{other:?}"),
     });
     kinds.sort_unstable();

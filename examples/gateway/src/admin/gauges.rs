@@ -12,8 +12,8 @@ pub(super) fn set(in_force: &InForce) {
         };
         let name = || upstream.name().to_owned();
         for state in State::ALL {
-            let is = if state == snapshot.state { 1.0 } else { 0.0 };
-            gauge!("circuitbreaker.state", "name" => name(), "state" => state.name()).set(is);
+            let is = if *state == snapshot.state { 1.0 } else { 0.0 };
+            gauge!("circuitbreaker.state", "name" => name(), "state" => state.as_str()).set(is);
         }
         metrics.record_rates(upstream.name(), &snapshot);
         let parked = snapshot.parked.unwrap_or_default();
@@ -30,7 +30,7 @@ pub(crate) fn forget_gone(before: &Upstreams, now: &Upstreams) {
     for gone in before.iter().filter(|before| !is_there(before.name())) {
         let name = || gone.name().to_owned();
         for state in State::ALL {
-            gauge!("circuitbreaker.state", "name" => name(), "state" => state.name()).set(0.0);
+            gauge!("circuitbreaker.state", "name" => name(), "state" => state.as_str()).set(0.0);
         }
         for metric in [
             "circuitbreaker.failure_rate",

@@ -229,7 +229,7 @@ impl UpstreamState {
 impl BreakerState {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
-            state: snapshot.state.name(),
+            state: snapshot.state.as_str(),
             retry_after_ms: snapshot.retry_after.map(millis_up),
             calls: snapshot.calls,
             failures: snapshot.failures,

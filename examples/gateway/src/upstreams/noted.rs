@@ -15,7 +15,7 @@ impl Observer<Event<'_>> for Noted {
             let verdict = match refused.state() {
                 // It is well, and asked to be left alone.
                 State::Closed => "parked",
-                state => state.name(),
+                state => state.as_str(),
             };
             Call::note(|| {
                 Decision::of("breaker", verdict)
