@@ -369,3 +369,43 @@ async fn a_body_that_waits_to_be_asked_for_is_asked_for_once() {
     server.send("HTTP/1.1 204 No Content\n\n").await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 204 No Content");
 }
+
+/// A validation in the background was caused by a request that is answered already.
+#[tokio::test]
+async fn an_interim_response_to_what_nobody_waits_for_goes_nowhere() {
+    let proxy = Proxy::start(&[]).await;
+    let mut client = proxy.connect().await;
+    client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+    let mut server = proxy.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 200 OK\nCache-Control: max-age=0, stale-while-revalidate=600\nContent-Length: 3\n\nold")
+        .await;
+    client.head().await;
+    client.expect("old").await;
+    client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+    client.head().await;
+    client.expect("old").await;
+
+    assert_eq!(server.head().await.first_line(), "GET /a HTTP/1.1");
+    client.send("GET /b HTTP/1.1\nHost: a\n\n").await;
+    let mut other = proxy.accept().await;
+    assert_eq!(other.head().await.first_line(), "GET /b HTTP/1.1");
+    server
+        .send("HTTP/1.1 103 Early Hints\nLink: </a.css>\n\nHTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Length: 3\n\nnew")
+        .await;
+    // When it is stored, the interim response has long come.
+    let mut observer = proxy.connect().await;
+    within(async {
+        let mut body = [0; 3];
+        while &body != b"new" {
+            observer.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+            observer.head().await;
+            observer.0.read_exact(&mut body).await.unwrap();
+        }
+    })
+    .await;
+    other.send("HTTP/1.1 200 OK\nContent-Length: 1\n\nb").await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    client.expect("b").await;
+}

@@ -139,7 +139,6 @@ impl ByteRange {
         let (first, last) = match self {
             Self::FromTo(first, last) => (first, last),
             Self::From(first) => (first, u64::MAX),
-            Self::Last(0) => return Resolved::Unsatisfiable,
             Self::Last(length) => (complete.saturating_sub(length), u64::MAX),
         };
         match complete.checked_sub(1) {

@@ -97,6 +97,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_absurdly_long_is_not_looked_at() {
+        let of_length = |length: usize| {
+            let mut value = String::from("max-age=1");
+            value.push_str(&" ".repeat(length - value.len()));
+            let value = HeaderValue::try_from(value).unwrap();
+            read(&HeaderMap::from_iter([(CDN, value)]), &[CDN])
+        };
+        assert_eq!(of_length(LONGEST), max_age(1));
+        assert_eq!(of_length(LONGEST + 1), None);
+    }
+
+    #[test]
     fn it_is_structured_or_nothing() {
         for none in [
             "",

@@ -109,15 +109,19 @@ async fn play(case: &Case) -> Result<(), String> {
         let (script, story) = (script.clone(), story.clone());
         tower::service_fn(move |request| origin(script.clone(), story.clone(), request))
     };
-    let service = layer(case, &story).layer(service);
+    let layer = layer(case, &story);
+    let (service, cache) = (layer.layer(service), layer.cache());
     let mut now = begin();
     for (number, step) in case.steps.iter().enumerate() {
         if let Some(seconds) = step.at {
             now = begin() + Duration::from_secs_f64(seconds);
         }
         *story.0.lock().unwrap() = now;
-        take(&service, &script, step)
-            .await
+        let stored = cache.stats().stored;
+        let taken = take(&service, &script, step).await;
+        let stored = cache.stats().stored - stored;
+        taken
+            .and_then(|()| is_kept(step, stored))
             .map_err(|what| format!("step {}: {what}", number + 1))?;
     }
     Ok(())
@@ -158,6 +162,19 @@ where
     settle().await;
     let asked = std::mem::take(&mut script.0.lock().unwrap().1);
     check(step, &got, &asked)
+}
+
+/// Whether so many new responses were stored as the step says.
+fn is_kept(step: &Step, stored: u64) -> Result<(), String> {
+    let expected = match step.kept.as_deref() {
+        None => return Ok(()),
+        Some("yes" | "combined") => 1,
+        Some(_) => 0,
+    };
+    match stored == expected {
+        true => Ok(()),
+        false => Err(format!("{stored} stored, kept: {:?}", step.kept)),
+    }
 }
 
 fn check(
