@@ -61,8 +61,21 @@ impl SipHasher {
     #[inline(always)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks();
-        for word in words {
-            self.word(u64::from_le_bytes(*word));
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        // Whole words leave as much waiting as there was, so what they are shifted by is asked once.
+        self.length += words.len() * 8;
+        match self.length % 8 {
+            0 => {
+                for word in words {
+                    self.state.compress(word);
+                }
+            }
+            waiting => {
+                for word in words {
+                    self.state.compress(self.tail | word << (8 * waiting));
+                    self.tail = word >> (8 * (8 - waiting));
+                }
+            }
         }
         if !rest.is_empty() {
             self.part(lowest(rest), rest.len());
@@ -113,18 +126,18 @@ impl State {
     }
 }
 
-/// Up to seven bytes as the lowest ones of a word.
+/// Up to seven bytes as the lowest ones of a word: the first ones and the last ones, some of which are the same.
 #[inline(always)]
 fn lowest(bytes: &[u8]) -> u64 {
-    let (word, shift) = match bytes.first_chunk() {
-        Some(four) => (u64::from(u32::from_le_bytes(*four)), 32),
-        None => (0, 0),
-    };
-    let rest = bytes.get(shift / 8..).unwrap_or_default();
-    let places = (shift..).step_by(8);
-    rest.iter()
-        .zip(places)
-        .fold(word, |word, (byte, place)| word | u64::from(*byte) << place)
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - 4));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u16::from_le_bytes(*first), u16::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - 2));
+    }
+    bytes.first().map_or(0, |byte| u64::from(*byte))
 }
 
 #[cfg(test)]

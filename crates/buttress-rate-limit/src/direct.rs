@@ -9,8 +9,9 @@ use buttress_core::{Clock, ConfigError, Digest, Tick, clock::AnyClock};
 pub use self::builder::DirectRateLimiterBuilder;
 use crate::{
     Decision, IntoQuota, Limit, Quota, Refused,
-    algorithm::{Algorithm, Gcra, OneWord as _},
+    algorithm::{Algorithm, Gcra, OneWord},
     limiter::answer,
+    store::signed,
     sync::{AtomicU64, Mutex, Ordering, unpoisoned},
     watcher::Watcher,
 };
@@ -97,7 +98,7 @@ impl DirectRateLimiter {
         while let Some(quota) = shared.limit.quotas().unchanged()
             && seen != CHANGING
         {
-            let (decision, next) = Gcra.step(quota, seen, now, cost);
+            let (decision, next) = step(quota, seen, now, cost);
             if let Err(newer) = next.map_or(Ok(0), |next| shared.swap(seen, next)) {
                 seen = newer;
                 continue;
@@ -140,6 +141,18 @@ impl DirectRateLimiter {
     }
 }
 
+/// Decides; the next state comes with it where the request is admitted and costs anything.
+///
+/// By two functions, and not by [`OneWord::step`]: with but one state, each swap waits for the one before, and so it counts
+/// how soon the next state is known. By way of the decision that would be later.
+#[inline]
+fn step(quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+    let decision = OneWord::check(&Gcra, quota, state, now, cost);
+    let charges = decision.is_admitted() && cost > 0;
+    let next = charges.then(|| OneWord::charge(&Gcra, quota, state, now, signed(cost)));
+    (decision, next)
+}
+
 impl Shared {
     /// Charges `cost`, and tells under which quota.
     #[cold]
@@ -152,7 +165,7 @@ impl Shared {
                 continue;
             }
             let (quota, _) = self.limit.in_force();
-            let (decision, next) = Gcra.step(&quota, seen, now, cost);
+            let (decision, next) = step(&quota, seen, now, cost);
             let valid = match next {
                 Some(next) => self.swap(seen, next).is_ok(),
                 // Only who finds the state once more knows that it is of this quota.

@@ -78,11 +78,8 @@ impl RateLimiter {
         // The usual case by itself: a quota that never changed need not be copied.
         if let Some(quota) = limit.quotas().unchanged() {
             let terms = (quota, Some(0));
-            let mut decision = UNDECIDED;
-            let acquired = shared
-                .store
-                .acquire_one(now, limit, short, terms, cost, &mut decision);
-            if acquired.is_ok() {
+            let acquired = shared.store.acquire_usual(now, limit, short, terms, cost);
+            if let Ok(decision) = acquired {
                 if let Some(watcher) = &shared.watcher {
                     shared.tell(watcher, key, now, (cost, quota), decision);
                 }

@@ -239,9 +239,7 @@ impl<T: ?Sized + 'static> Limits<T> {
         };
         let terms = (limit.quotas().unchanged()?, Some(0));
         let at = self.books.now();
-        store
-            .acquire_one(at, limit, key, terms, cost, decision)
-            .ok()?;
+        *decision = store.acquire_usual(at, limit, key, terms, cost).ok()?;
         Some(Plain {
             limits: &self.books.limits,
             key,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Algorithm, Decision, FixedWindow, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord, Word},
+    limit::Tag,
     limiter::UNDECIDED,
     room::{checked_max_keys, too_many},
 };
@@ -196,12 +197,37 @@ impl MemoryStore {
         Ok(algorithm.check(quota, state, now, cost))
     }
 
+    /// As [`acquire_one`](Self::acquire_one) does, to be inlined: the usual algorithm, a key that is known, and nobody
+    /// who comes in between; all else is left to that one. Of the decision, no more is made then than is looked at.
+    #[inline(always)]
+    pub(crate) fn acquire_usual(
+        &self,
+        now: Tick,
+        limit: &Limit,
+        key: Fingerprint,
+        (quota, revision): (&Quota, Option<u64>),
+        cost: u64,
+    ) -> Result<Decision, Stale> {
+        if let (Kind::Gcra, Some(revision)) = (limit.kind(), revision)
+            && let Some(table) = self.table(limit)
+            && let Some(slot) = table.look(key, revision as Tag)
+        {
+            let (decision, next) = Gcra.step(quota, slot.seen, now, cost);
+            if next.is_none_or(|next| slot.swap(next)) {
+                return Ok(decision);
+            }
+        }
+        let mut decision = UNDECIDED;
+        self.acquire_one(now, limit, key, (quota, revision), cost, &mut decision)?;
+        Ok(decision)
+    }
+
     /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
     /// of it needs to be computed; and `out`, because a decision that is returned is copied before all of it
     /// has reached the cache, for which a processor waits.
     ///
     /// [`Stale`] only where the quota is one of the limit's own: `revision` is given.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn acquire_one(
         &self,
         now: Tick,
