@@ -22,6 +22,12 @@ pub(crate) enum Asked {
     Stream(usize),
     /// So many chunks, but the client leaves after so many.
     LeftStream(usize, usize),
+    /// So many chunks, but the upstream breaks off after so many.
+    CutStream(usize, usize),
+    /// A tunnel, through which so many bytes go there and back.
+    Tunnel(usize),
+    /// A message of so many bytes, by gRPC.
+    Grpc(usize),
     /// An answer that takes so many milliseconds, and the client leaves after so many.
     LeftEarly(u64, u64),
     /// So many bytes, with a key that has used up its quota most of the time.
@@ -41,10 +47,16 @@ const OWN_KEYS: [&str; 4] = ["paid-key-0", "paid-key-1", "paid-key-2", "paid-key
 const SHARED: u64 = 64;
 
 impl Asked {
-    /// What comes next.
-    pub(crate) fn draw(random: &mut fastrand::Rng) -> Self {
+    /// What comes next. Tunnels are of HTTP/1.1, and gRPC is of HTTP/2.
+    pub(crate) fn draw(random: &mut fastrand::Rng, in_http2: bool) -> Self {
         match random.u32(0..100) {
-            0..35 => Self::Bytes(random.usize(0..16_384)),
+            0..28 => Self::Bytes(random.usize(0..16_384)),
+            28..31 => {
+                let chunks = random.usize(2..16);
+                Self::CutStream(chunks, random.usize(1..chunks))
+            }
+            31..35 if in_http2 => Self::Grpc(random.usize(0..16_384)),
+            31..35 => Self::Tunnel(random.usize(1..40_000)),
             35..46 => Self::Upload(random.usize(0..40_000)),
             46..50 => {
                 let length = random.usize(2..40_000);
@@ -65,7 +77,7 @@ impl Asked {
 
     pub(crate) const fn method(self) -> Method {
         match self {
-            Self::Upload(_) | Self::LeftUpload(..) => Method::POST,
+            Self::Upload(_) | Self::LeftUpload(..) | Self::Grpc(_) => Method::POST,
             _ => Method::GET,
         }
     }
@@ -77,6 +89,9 @@ impl Asked {
                 format!("/bytes/{length}/{id}")
             }
             Self::Stream(chunks) | Self::LeftStream(chunks, _) => format!("/stream/{chunks}/{id}"),
+            Self::CutStream(chunks, sent) => format!("/cut/{chunks}/{sent}/{id}"),
+            Self::Tunnel(_) => format!("/tunnel/{id}"),
+            Self::Grpc(length) => format!("/grpc/{length}/{id}"),
             Self::LeftEarly(millis, _) => format!("/slow/{millis}/{id}"),
             // Where OpenAI's protocol is spoken.
             Self::Free(length) => format!("/v1/bytes/{length}/{id}"),
@@ -106,8 +121,11 @@ impl Asked {
             Self::Bytes(length)
             | Self::Upload(length)
             | Self::LeftUpload(length, _)
+            | Self::Tunnel(length)
+            | Self::Grpc(length)
             | Self::Free(length) => (id, length),
             Self::Stream(chunks) | Self::LeftStream(chunks, _) => (id, chunks * CHUNK),
+            Self::CutStream(_, sent) => (id, sent * CHUNK),
             Self::LeftEarly(..) | Self::Stranger => (id, 0),
             Self::Shared(number) => (number, stored_length(number)),
             Self::Own(number, _) => (own_number(number, self.key()), stored_length(number)),

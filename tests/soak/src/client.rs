@@ -3,7 +3,7 @@ use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HOST},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, UPGRADE},
 };
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -12,7 +12,11 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, time};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time,
+};
 use tokio_stream::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -48,6 +52,8 @@ enum Connection {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Answer(Answer),
+    /// It became a tunnel, and this came back through it.
+    Tunnel(Bytes),
     /// The client left before there was an answer.
     Unanswered,
     /// The connection broke instead.
@@ -58,6 +64,7 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
     pub(crate) end: BodyEnd,
 }
 
@@ -69,6 +76,7 @@ impl fmt::Debug for Answer {
             .field("headers", &self.headers)
             .field("body", &self.body.slice(..self.body.len().min(200)))
             .field("length", &self.body.len())
+            .field("trailers", &self.trailers)
             .field("end", &self.end)
             .finish()
     }
@@ -113,12 +121,19 @@ impl Client {
         Ok(std::iter::repeat_with(client).take(clients).collect())
     }
 
+    pub(crate) const fn is_http2(&self) -> bool {
+        matches!(self.connection, Connection::Http2 { .. })
+    }
+
     /// Asks, and reads what comes, or leaves where that is what is asked.
     ///
     /// # Errors
     ///
     /// Where no connection can be made.
     pub(crate) async fn ask(&mut self, asked: Asked, id: u64) -> io::Result<Outcome> {
+        if let Asked::Tunnel(length) = asked {
+            return self.tunnel(asked, id, length).await;
+        }
         let request = self.request(asked, id).map_err(io::Error::other)?;
         let answer = match asked {
             Asked::LeftEarly(_, after) => {
@@ -143,7 +158,7 @@ impl Client {
             Asked::LeftStream(_, chunks) if parts.status == StatusCode::OK => Some(chunks * CHUNK),
             _ => None,
         };
-        let (body, end) = read(body, most).await;
+        let (body, trailers, end) = read(body, most).await;
         // A server that answers before it has read all of a request closes the connection behind its answer.
         let is_cut = asked.method() == Method::POST && parts.status != StatusCode::OK;
         if end != BodyEnd::Whole || is_cut {
@@ -153,8 +168,54 @@ impl Client {
             status: parts.status,
             headers: parts.headers,
             body,
+            trailers,
             end,
         }))
+    }
+
+    /// Over a connection of its own, and so over no other.
+    async fn tunnel(&self, asked: Asked, id: u64, length: usize) -> io::Result<Outcome> {
+        let stream = TokioIo::new(connect(self.address).await?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
+        let _connection = AbortOnDropHandle::new(tokio::spawn(async {
+            let _ = connection.with_upgrades().await;
+        }));
+        let request = Request::get(asked.path(id))
+            .header(AUTHORIZATION, format!("Bearer {}", asked.key()))
+            .header(HOST, self.address.to_string())
+            .header(CONNECTION, "upgrade")
+            .header(UPGRADE, "echo")
+            .body(whole(Bytes::new()))
+            .map_err(io::Error::other)?;
+        let answer = match sender.send_request(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Outcome::NoAnswer(causes(&error))),
+        };
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let (parts, body) = answer.into_parts();
+            let (body, trailers, end) = read(body, None).await;
+            return Ok(Outcome::Answer(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+                trailers,
+                end,
+            }));
+        }
+        let tunnel = match hyper::upgrade::on(answer).await {
+            Ok(tunnel) => TokioIo::new(tunnel),
+            Err(error) => return Ok(Outcome::NoAnswer(causes(&error))),
+        };
+        let (mut back, mut there) = tokio::io::split(tunnel);
+        let content = content::of(id, length);
+        let mut came = BytesMut::with_capacity(length);
+        let read = async {
+            // The end of it, in whichever way, is told by how much came.
+            while came.len() < length && back.read_buf(&mut came).await.is_ok_and(|read| read > 0) {
+            }
+        };
+        let (_, ()) = tokio::join!(there.write_all(&content), read);
+        Ok(Outcome::Tunnel(came.freeze()))
     }
 
     fn request(&self, asked: Asked, id: u64) -> http::Result<Request<Body>> {
@@ -171,6 +232,10 @@ impl Client {
             Asked::LeftUpload(length, sent) => request
                 .header(CONTENT_LENGTH, length)
                 .body(part(content::of(id, length).slice(..sent))),
+            Asked::Grpc(_) => request
+                .header(CONTENT_TYPE, "application/grpc")
+                .header(TE, "trailers")
+                .body(whole(content::message(id, 0))),
             _ => request.body(whole(Bytes::new())),
         }
     }
@@ -243,20 +308,23 @@ fn part(bytes: Bytes) -> Body {
 }
 
 /// Reads all, or leaves once there is as much as that.
-async fn read(mut body: Incoming, most: Option<usize>) -> (Bytes, BodyEnd) {
-    let mut bytes = BytesMut::new();
+async fn read(mut body: Incoming, most: Option<usize>) -> (Bytes, HeaderMap, BodyEnd) {
+    let (mut bytes, mut trailers) = (BytesMut::new(), HeaderMap::new());
     loop {
         if most.is_some_and(|most| bytes.len() >= most) {
-            return (bytes.freeze(), BodyEnd::Left);
+            return (bytes.freeze(), trailers, BodyEnd::Left);
         }
         match body.frame().await {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     bytes.extend_from_slice(data);
                 }
+                if let Ok(last) = frame.into_trailers() {
+                    trailers = last;
+                }
             }
-            Some(Err(_)) => return (bytes.freeze(), BodyEnd::Broken),
-            None => return (bytes.freeze(), BodyEnd::Whole),
+            Some(Err(_)) => return (bytes.freeze(), trailers, BodyEnd::Broken),
+            None => return (bytes.freeze(), trailers, BodyEnd::Whole),
         }
     }
 }

@@ -9,6 +9,12 @@ pub(crate) fn of(number: u64, length: usize) -> Bytes {
     bytes.into()
 }
 
+/// The first `length` bytes of what belongs to `number`, as gRPC frames a message: not compressed, and how long it is.
+pub(crate) fn message(number: u64, length: usize) -> Bytes {
+    let prefix = (length as u64 & u64::from(u32::MAX)).to_be_bytes();
+    [&prefix[3..], &of(number, length)].concat().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,5 +25,12 @@ mod tests {
         assert_ne!(of(1, 1_000), of(2, 1_000));
         assert_eq!(of(1, 1_000).slice(..16), of(1, 16));
         assert!(of(1, 0).is_empty());
+    }
+
+    #[test]
+    fn a_message_says_how_long_it_is() {
+        let message = message(1, 258);
+        assert_eq!(message[..5], [0, 0, 0, 1, 2]);
+        assert_eq!(message[5..], of(1, 258));
     }
 }

@@ -22,6 +22,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::tls::CERTIFICATE;
+
 /// Longer than anything takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -236,7 +238,13 @@ async fn said(lines: &mut Lines<BufReader<ChildStdout>>, words: &str) -> Result<
 }
 
 fn text(variant: Variant, upstreams: [SocketAddr; 2], call_log: &Path) -> String {
-    let [mut first, mut second] = upstreams;
+    let ca = call_log.with_file_name(CERTIFICATE);
+    let [plain, over_tls] = upstreams;
+    let mut first = format!("url = \"http://{plain}\"");
+    let mut second = format!(
+        "url = \"https://{over_tls}\"\nhttp2 = true\nca = \"{}\"",
+        ca.display()
+    );
     if variant == Variant::OtherOrder {
         (first, second) = (second, first);
     }
@@ -252,9 +260,9 @@ fn text(variant: Variant, upstreams: [SocketAddr; 2], call_log: &Path) -> String
         "10s"
     };
     let response = if variant == Variant::OtherOrder {
-        "40s"
+        "2500ms"
     } else {
-        "30s"
+        "2s"
     };
     let call_log = call_log.display();
     format!(
@@ -262,11 +270,11 @@ fn text(variant: Variant, upstreams: [SocketAddr; 2], call_log: &Path) -> String
 listen = "127.0.0.1:0"
 
 [[upstreams]]
-url = "http://{first}"
+{first}
 response = "{response}"
 
 [[upstreams]]
-url = "http://{second}"
+{second}
 
 [limits]
 max_keys = 1_000
@@ -316,7 +324,7 @@ max_bytes = 10_000_000
 files = 1_000
 
 [timeouts]
-response = "30s"
+response = "2s"
 "#
     )
 }

@@ -31,6 +31,10 @@ pub(crate) enum Seen {
     Pending,
     /// All of the answer.
     Whole { status: u16, bytes: u64 },
+    /// All of a message by gRPC, with its status.
+    Grpc { bytes: u64 },
+    /// A tunnel, through which so much came back: all, or as much as there was until it broke.
+    Tunnel { bytes: u64, whole: bool },
     /// So much of it, and left.
     Left { bytes: u64 },
     /// So much of it, and then an error.
@@ -157,6 +161,8 @@ impl Seen {
         match self {
             Self::Pending => "pending".to_owned(),
             Self::Whole { status, .. } => status.to_string(),
+            Self::Grpc { .. } => "grpc".to_owned(),
+            Self::Tunnel { .. } => "tunnel".to_owned(),
             Self::Left { .. } => "left".to_owned(),
             Self::Broken { .. } => "broken".to_owned(),
             Self::Lost => "lost".to_owned(),
@@ -170,6 +176,14 @@ impl Seen {
             Self::Pending => false,
             Self::Whole { status, bytes } => {
                 record.status == Some(status) && end == "complete" && record.bytes == bytes
+            }
+            Self::Grpc { bytes } => {
+                record.status == Some(200) && end == "complete" && record.bytes == bytes
+            }
+            Self::Tunnel { bytes, whole } => {
+                record.status == Some(101)
+                    && end == "tunnel"
+                    && (record.bytes == bytes || !whole && record.bytes > bytes)
             }
             // What was on the way when it left may have been the rest.
             Self::Left { bytes } => {
@@ -226,6 +240,22 @@ mod tests {
         let left = record("/stream/7/1", 200, 128, "client_left");
         assert_eq!(ledger.check(&left), Ok(()));
         assert_eq!(ledger.check_all(), Ok(()));
+    }
+
+    #[test]
+    fn a_tunnel_carries_what_came_out_of_it() {
+        let seen = |whole| Seen::Tunnel { bytes: 7, whole };
+        for (status, bytes, end, of_whole, of_broken) in [
+            (101, 7, "tunnel", true, true),
+            (101, 8, "tunnel", false, true),
+            (101, 6, "tunnel", false, false),
+            (101, 7, "complete", false, false),
+            (200, 7, "tunnel", false, false),
+        ] {
+            let record = record("/tunnel/0", status, bytes, end);
+            assert_eq!(seen(true).agrees_with(&record), of_whole, "{record:?}");
+            assert_eq!(seen(false).agrees_with(&record), of_broken, "{record:?}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Load {
 
     async fn ask_on(&self, mut client: Client, mut random: fastrand::Rng) {
         while !self.stop.is_cancelled() {
-            let asked = Asked::draw(&mut random);
+            let asked = Asked::draw(&mut random, client.is_http2());
             if let Err(reason) = self.ask(&mut client, asked).await {
                 self.is_wrong(format!("{reason}: {asked:?}, at {:.1?}", self.now()));
             }

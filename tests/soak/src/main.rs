@@ -1,12 +1,12 @@
-//! Load on the gateway while its upstreams are killed and revived, its configuration is loaded anew and clients
-//! leave in the middle of answers. Every answer is checked to the last byte, the gateway's memory is watched,
+//! Load on the gateway while its upstreams are killed and revived, hang, and break off in the middle of answers, its
+//! configuration is loaded anew and clients leave in the middle of answers. Every answer is checked to the last byte, the gateway's memory is watched,
 //! and in the end each request must stand in its call log, once and as it was seen.
 //!
 //! ```text
 //! scripts/soak --minutes 3
 //! ```
 //!
-//! One gateway, two upstreams, two dozen clients: all of them processes or connections of their own, none of
+//! One gateway, two upstreams (one in HTTP/1.1, one in HTTP/2 over TLS), two dozen clients: all of them processes or connections of their own, none of
 //! them in a hurry. What there is to do comes in cycles, and each request draws from a seeded generator, so that two
 //! runs differ only in what the machine makes of them.
 
@@ -21,10 +21,11 @@ mod ledger;
 mod load;
 mod memory;
 mod soak;
+mod tls;
 mod upstream;
 mod weather;
 
-use std::{error::Error, net::SocketAddr, process::ExitCode};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -43,6 +44,9 @@ enum Command {
     Upstream {
         /// Where to listen
         listen: SocketAddr,
+        /// Speak TLS, with the certificate and the key in this folder
+        #[arg(long, value_name = "PATH")]
+        tls: Option<PathBuf>,
     },
 }
 
@@ -60,6 +64,6 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Box<dyn Error + Send + Sync>> {
     match command {
         Command::Run(options) => soak::run(options).await,
-        Command::Upstream { listen } => Ok(upstream::serve(listen).await?),
+        Command::Upstream { listen, tls } => upstream::serve(listen, tls.as_deref()).await,
     }
 }

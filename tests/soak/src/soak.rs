@@ -23,7 +23,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// For how long, in cycles of 20 seconds; under three minutes memory is not judged
+    /// For how long, in cycles of 30 seconds; under three minutes memory is not judged
     #[arg(long, default_value_t = 3.0)]
     minutes: f64,
 
@@ -61,7 +61,7 @@ async fn soak(options: Options) -> Result<(), Error> {
     }
     fs::create_dir_all(&options.folder)?;
 
-    let mut upstreams = Upstreams::start().await?;
+    let mut upstreams = Upstreams::start(&options.folder).await?;
     let addresses = upstreams.addresses();
     let gateway = Gateway::start(&options.gateway, &options.folder, addresses).await?;
     let load = Load::new();
@@ -96,11 +96,22 @@ async fn soak(options: Options) -> Result<(), Error> {
     let total: u64 = sum.values().sum();
     println!("{total} requests in {took:.0?}, as their clients saw them: {sum:?}");
     println!(
-        "{} upstreams killed, {} configurations loaded",
-        happened.kills, happened.reloads
+        "upstreams killed {} times and hanging {} times, {} configurations loaded",
+        happened.kills, happened.hangs, happened.reloads
     );
     // A run in which nothing happened would show nothing.
-    for needed in ["200", "401", "429", "502", "left", "broken", "unanswered"] {
+    for needed in [
+        "200",
+        "401",
+        "429",
+        "502",
+        "504",
+        "left",
+        "broken",
+        "unanswered",
+        "tunnel",
+        "grpc",
+    ] {
         if !sum.contains_key(needed) {
             return Err(format!("no request was seen as '{needed}'").into());
         }

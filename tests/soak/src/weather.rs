@@ -7,6 +7,9 @@ use std::{
 /// and then let only a few try.
 const SETTLING: Duration = Duration::from_secs(4);
 
+/// For so long it reads what came while it hung.
+const READING: Duration = Duration::from_secs(1);
+
 /// When upstreams died and were revived. All times are since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Weather(Mutex<Vec<(Duration, Change)>>);
@@ -18,6 +21,10 @@ pub(crate) enum Change {
     Killed,
     /// Said after it listens again.
     Revived,
+    /// Said before it hangs: it takes connections, and answers nothing.
+    Hung,
+    /// Said after it goes on.
+    Resumed,
 }
 
 impl Weather {
@@ -33,15 +40,35 @@ impl Weather {
         let mut settled = Duration::ZERO;
         for (at, change) in changes.iter().filter(|(at, _)| *at <= to) {
             match change {
-                Change::Killed if *at >= from => return false,
-                Change::Killed => down += 1,
-                Change::Revived => {
+                Change::Killed | Change::Hung if *at >= from => return false,
+                Change::Killed | Change::Hung => down += 1,
+                Change::Revived | Change::Resumed => {
                     down = down.saturating_sub(1);
                     settled = *at + SETTLING;
                 }
             }
         }
         down == 0 && settled <= from
+    }
+
+    /// Whether an upstream hung between these two, or had only just gone on.
+    ///
+    /// What its clients gave up meanwhile it reads all at once then, and a server of HTTP/2 may take that for an attack (rapid
+    /// reset, CVE-2023-44487) and end the connection, with whatever else is on it.
+    pub(crate) fn has_hung(&self, from: Duration, to: Duration) -> bool {
+        let changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut hung, mut until) = (0_u32, None);
+        for (at, change) in changes.iter().filter(|(at, _)| *at <= to) {
+            match change {
+                Change::Hung => hung += 1,
+                Change::Resumed => {
+                    hung = hung.saturating_sub(1);
+                    until = Some(*at + READING);
+                }
+                Change::Killed | Change::Revived => {}
+            }
+        }
+        hung > 0 || until.is_some_and(|until| until >= from)
     }
 
     /// Whether an upstream was killed between these two.
@@ -76,6 +103,26 @@ mod tests {
             (24, 25, true),
         ] {
             assert_eq!(weather.was_calm(s(from), s(to)), is_calm, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn who_hangs_is_not_well_and_breaks_nothing() {
+        let weather = Weather::default();
+        let s = Duration::from_secs;
+        weather.note(s(10), Change::Hung);
+        weather.note(s(12), Change::Resumed);
+        assert!(!weather.was_calm(s(9), s(10)) && !weather.was_calm(s(11), s(11)));
+        assert!(!weather.was_calm(s(15), s(16)) && weather.was_calm(s(16), s(17)));
+        assert!(!weather.has_killed(s(0), s(20)));
+        for (from, to, has) in [
+            (0, 9, false),
+            (0, 10, true),
+            (11, 11, true),
+            (13, 14, true),
+            (14, 15, false),
+        ] {
+            assert_eq!(weather.has_hung(s(from), s(to)), has, "{from} to {to}");
         }
     }
 
