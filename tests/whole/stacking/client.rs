@@ -331,6 +331,40 @@ async fn a_timeout_of_an_attempt_counts_as_failure() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
+/// The pace outside of the circuit breaker: what waits for its turn here is no slowness of the upstream's.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_turn_is_no_slowness() {
+    let breaker = || {
+        let trip = Trip::over_calls(10).slow_call_rate(1.0, SECOND / 2);
+        CircuitBreakerLayer::http(trip).build().unwrap()
+    };
+    let upstream = Upstream::default();
+
+    let right = breaker();
+    let circuit = right.breaker();
+    let service = ServiceBuilder::new()
+        .layer(pace())
+        .layer(right)
+        .service(upstream.answering(|_| answer(200)));
+    for _ in 0..3 {
+        assert_eq!(status(service.clone(), request()).await, 200);
+    }
+    let snapshot = circuit.snapshot();
+    assert_eq!((snapshot.calls, snapshot.slow_calls), (3, 0));
+
+    let wrong = breaker();
+    let circuit = wrong.breaker();
+    let service = ServiceBuilder::new()
+        .layer(wrong)
+        .layer(pace())
+        .service(upstream.answering(|_| answer(200)));
+    for _ in 0..3 {
+        assert_eq!(status(service.clone(), request()).await, 200);
+    }
+    let snapshot = circuit.snapshot();
+    assert_eq!((snapshot.calls, snapshot.slow_calls), (3, 2));
+}
+
 /// The pace inside of retry and outside of the circuit breaker: what the circuit refuses was never sent, and
 /// the place in the queue that it had can be given back.
 #[tokio::test(start_paused = true)]

@@ -335,18 +335,26 @@ async fn a_timeout_counts_as_failure() {
     );
 }
 
-/// The circuit breaker inside of the tenant's limit: what the limit refuses says nothing of the handler, and takes no probe.
+/// The circuit breaker inside of the tenant's limit: who is over it hears so, however the handler's circuit stands, and
+/// does not ask it.
 #[tokio::test]
-async fn who_is_over_the_limit_takes_no_probe() {
-    let trip = Trip::consecutive_failures(1);
-    let breaker = CircuitBreakerLayer::http(trip).build().unwrap();
-    let circuit = breaker.breaker();
-    let wrap = move |router: Router| router.layer(breaker.clone());
-    let app = stack([&by_tenant("1/h"), &wrap]);
-    assert_eq!(
-        statuses(&app, (0..3).map(|_| of_tenant(""))).await,
-        [200, 429, 429]
-    );
-    let snapshot = circuit.snapshot();
-    assert_eq!((snapshot.failures, snapshot.not_permitted_calls), (0, 0));
+async fn who_is_over_the_limit_does_not_ask_the_circuit() {
+    let open = || {
+        let trip = Trip::consecutive_failures(1);
+        let breaker = CircuitBreakerLayer::http(trip).build().unwrap();
+        let circuit = breaker.breaker();
+        circuit.force_open();
+        (move |router: Router| router.layer(breaker.clone()), circuit)
+    };
+    let requests = || (0..3).map(|_| of_tenant(""));
+
+    let (breaker, circuit) = open();
+    let right = stack([&by_tenant("1/h"), &breaker]);
+    assert_eq!(statuses(&right, requests()).await, [503, 429, 429]);
+    assert_eq!(circuit.snapshot().not_permitted_calls, 1);
+
+    let (breaker, circuit) = open();
+    let wrong = stack([&breaker, &by_tenant("1/h")]);
+    assert_eq!(statuses(&wrong, requests()).await, [503; 3]);
+    assert_eq!(circuit.snapshot().not_permitted_calls, 3);
 }
