@@ -79,7 +79,9 @@ impl Attempt {
             None => {
                 let (upload, watch) = Upload::watched(body);
                 let request = self.target.addressed(Request::from_parts(parts, upload))?;
-                let answer = self.in_time(&watch, self.target.send(request)).await?;
+                let answer = self
+                    .in_time(&watch, self.target.send(request, &watch))
+                    .await?;
                 answer::relay(answer.map(Body::new))
             }
         }
@@ -93,9 +95,7 @@ impl Attempt {
     ) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            answer = answer => answer.map_err(|failure| {
-                if watch.client_broke_off() { Failure::BadBody } else { failure }
-            }),
+            answer = answer => answer,
             () = watch.upstream_is_late(self.patience) => Err(Failure::Late),
         }
     }

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::{
     tls::{self, Connector},
-    upload::Upload,
+    upload::{Upload, Watch},
 };
 use crate::{
     config::{UpstreamConfig, UpstreamUrl},
@@ -95,12 +95,17 @@ impl Target {
         Ok(request)
     }
 
-    /// Sends over a connection of the pool. The target is a full address.
+    /// Sends over a connection of the pool. The target is a full address. `watch` is that of the request's body: where the
+    /// client broke off, what follows is not told as a failure of the upstream's.
     pub(super) async fn send(
         &self,
         request: Request<Upload>,
+        watch: &Watch,
     ) -> Result<Response<Incoming>, Failure> {
         self.pooled.request(request).await.map_err(|error| {
+            if watch.client_broke_off() {
+                return Failure::BadBody;
+            }
             let failure = if error.is_connect() {
                 Failure::Unreachable
             } else {
@@ -114,11 +119,17 @@ impl Target {
     pub(super) async fn send_alone(
         &self,
         mut request: Request<Upload>,
+        watch: &Watch,
     ) -> Result<Response<Incoming>, Failure> {
         *request.version_mut() = Version::HTTP_11;
         frame(&mut request);
         let stream = self.connect().await?;
-        let broken = |error: hyper::Error| of_error(&error).because(self.config.name(), &error);
+        let broken = |error: hyper::Error| {
+            if watch.client_broke_off() {
+                return Failure::BadBody;
+            }
+            of_error(&error).because(self.config.name(), &error)
+        };
         let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         // Ends when the answer is read, or given up, or its connection was handed to the tunnel.
         tokio::spawn(connection.with_upgrades());

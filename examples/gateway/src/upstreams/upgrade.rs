@@ -69,7 +69,7 @@ pub(super) async fn forward(
     aim(attempt, &mut parts, &kind)?;
     let (upload, watch) = Upload::watched(body);
     let request = Request::from_parts(parts, upload);
-    let asked = attempt.target.send_alone(request);
+    let asked = attempt.target.send_alone(request, &watch);
     let answer = attempt.in_time(&watch, asked).await;
     let mut answer = answer.map_err(|failure| match failure {
         // Its circuit hears of it from all other calls, if it is not HTTP/1.1 that it broke off at.
