@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// How many bytes all bodies together may take that are on their way into the store.
+/// How many bytes all bodies together may take: those that are on their way into the store, or those that are
+/// held for readers who lag behind.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: AtomicUsize,
@@ -50,6 +51,14 @@ impl Reservation {
             self.bytes = bytes;
         }
         taken
+    }
+}
+
+impl Reservation {
+    /// The same of a length.
+    #[must_use]
+    pub(crate) fn takes(&mut self, length: u64) -> bool {
+        usize::try_from(length).is_ok_and(|bytes| self.grow_to(bytes))
     }
 }
 

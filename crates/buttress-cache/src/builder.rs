@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc, time::Duration};
 #[cfg(feature = "rt")]
 use buttress_core::TokioExecutor;
 use buttress_core::{
-    ConfigError, DigestKey, Executor, ExtractKey, Observer, Sleep,
-    clock::{SystemWallClock, TokioClock, WallClock},
+    Clock, ConfigError, DigestKey, Executor, ExtractKey, Observer, Sleep,
+    clock::{AnyClock, SystemWallClock, TokioClock, WallClock},
 };
 use buttress_http::Head;
 use http::HeaderName;
@@ -37,6 +37,7 @@ pub struct CacheLayerBuilder {
     scheme: String,
     capacity: usize,
     largest: Option<usize>,
+    slow_readers: Option<usize>,
     on_disconnect: OnDisconnect,
     collapse_wait: Duration,
     patience: Duration,
@@ -47,6 +48,7 @@ pub struct CacheLayerBuilder {
     store: Option<Arc<dyn Store>>,
     executor: Option<Arc<dyn Executor>>,
     wall: Arc<dyn WallClock>,
+    clock: AnyClock,
     timer: Arc<dyn Sleep>,
     secret: DigestKey,
 }
@@ -59,6 +61,7 @@ impl CacheLayerBuilder {
             scheme: String::from("http"),
             capacity: 64 * MEBIBYTE,
             largest: None,
+            slow_readers: None,
             on_disconnect: OnDisconnect::Finish {
                 within: Duration::from_secs(10),
             },
@@ -74,6 +77,7 @@ impl CacheLayerBuilder {
             #[cfg(not(feature = "rt"))]
             executor: None,
             wall: Arc::new(SystemWallClock),
+            clock: AnyClock::default(),
             timer: Arc::new(TokioClock::starting_now()),
             secret: DigestKey::random(),
         }
@@ -192,8 +196,20 @@ impl CacheLayerBuilder {
         self
     }
 
-    /// For how long a slow reader may hold back others who read the same body, if that is too large to be
-    /// stored, before it is cut off. Five seconds unless told otherwise.
+    /// How many bytes may be held in all for those who have not read a body when it has come to its end, or
+    /// has outgrown the largest entry. An eighth of the capacity unless told otherwise.
+    ///
+    /// Beyond it a reader has [`patience`](Self::patience) for what it lacks. Then it gets what the store still
+    /// has, and is cut off where that is nothing: its body ends in an error that
+    /// [`is_too_slow`](crate::BodyError::is_too_slow).
+    pub const fn slow_readers(mut self, bytes: usize) -> Self {
+        self.slow_readers = Some(bytes);
+        self
+    }
+
+    /// For how long in all the slow readers of a body may hold back others who read it too, if it is too large
+    /// to be stored, before they are cut off. However often they read a little, this is all that a body's
+    /// others wait for them. Five seconds unless told otherwise.
     pub const fn patience(mut self, span: Duration) -> Self {
         self.patience = span;
         self
@@ -214,6 +230,12 @@ impl CacheLayerBuilder {
     /// Where dates and ages come from. The system's calendar time unless told otherwise.
     pub fn wall_clock(mut self, clock: impl WallClock) -> Self {
         self.wall = Arc::new(clock);
+        self
+    }
+
+    /// What tells how long a reader has held others back. Tokio's clock unless told otherwise.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = AnyClock::of(clock);
         self
     }
 
@@ -305,8 +327,10 @@ impl CacheLayerBuilder {
             epochs: Arc::new(Epochs::new()),
             // One of the largest must find room in any case.
             budget: Budget::of((self.capacity / ON_THEIR_WAY).max(largest)),
+            readers: Budget::of(self.slow_readers.unwrap_or(self.capacity / ON_THEIR_WAY)),
             secret: self.secret,
             wall: self.wall,
+            clock: self.clock,
             timer: self.timer,
             executor,
             counts: Counts::default(),

@@ -6,6 +6,9 @@
 //! - While the body is kept ([`Tape`]), nobody holds anybody back, and newcomers take a seat.
 //! - Once it is not (it outgrew the bound), at most [`WINDOW`] bytes wait for the slowest, who is cut off
 //!   if others wait for it in vain.
+//! - What is there for those who lag behind is paid for: out of a budget of its own or, where that has
+//!   nothing left, for a bounded time out of that of bodies on their way into the store. Then they get
+//!   what the store still has, and nothing of what it has not.
 //! - Each seat that waits is woken once per piece of news.
 
 mod desert;
@@ -18,7 +21,7 @@ mod tests;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
 };
 
@@ -32,6 +35,8 @@ pub(crate) use self::{
 };
 use crate::{
     BodyError,
+    budget::Reservation,
+    store::Entry,
     sync::{Mutex, MutexGuard, lock},
 };
 
@@ -50,6 +55,8 @@ struct State<N> {
     seats: Vec<Option<Place>>,
     /// Places of `seats` that nobody sits on.
     free: Vec<usize>,
+    /// For what is held for those who have not read it yet.
+    held: Option<Reservation>,
     task: Option<(Waker, Awaits)>,
 }
 
@@ -102,6 +109,7 @@ impl<N> Flight<N> {
                 end: None,
                 seats: Vec::new(),
                 free: Vec::new(),
+                held: None,
                 task: None,
             }),
         })
@@ -211,6 +219,9 @@ impl<N> Flight<N> {
             return Poll::Ready(Room::Deserted);
         };
         state.tape.forget_before(slowest);
+        if !state.tape.holds_the_first() {
+            state.held = None;
+        }
         if state.tape.end() - slowest < WINDOW {
             return Poll::Ready(Room::Free);
         }
@@ -241,18 +252,49 @@ impl<N> Flight<N> {
         deserted
     }
 
-    /// Cuts off those who have not read the first piece that is kept for them, if others have read
-    /// everything.
+    /// Whether somebody has read everything, and so waits for the slowest.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let state = self.lock();
+        let end = state.tape.end();
+        state.readers().any(|place| place.at == end)
+    }
+
+    /// Cuts off those who have not read the first piece that is kept for them.
     pub(crate) fn cut_off_the_slowest(&self) {
         self.change(|state| {
-            let end = state.tape.end();
-            let waits_in_vain = state.readers().any(|place| place.at == end);
-            if let (true, Some(limit)) = (waits_in_vain, state.tape.end_of_first()) {
+            if let Some(limit) = state.tape.end_of_first() {
                 for place in state.readers_mut().filter(|place| place.at < limit) {
                     place.cut_off = true;
                 }
             }
         });
+    }
+
+    /// What is kept is paid for by `held`, for as long as somebody may have to read it.
+    pub(crate) fn hold(&self, held: Reservation) {
+        self.lock().held = Some(held);
+    }
+
+    /// Whether the beginning of a body that is not kept is still there, for somebody who has not read it.
+    pub(crate) fn holds_the_first(&self) -> bool {
+        self.lock().tape.holds_the_first()
+    }
+
+    /// Waits until everybody has read everything.
+    pub(crate) fn poll_read(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        let end = state.tape.end();
+        if state.readers().all(|place| place.at == end) {
+            return Poll::Ready(());
+        }
+        state.task = Some((cx.waker().clone(), Awaits::Room));
+        Poll::Pending
+    }
+
+    /// Whoever has not read everything gets the rest as long as the store has it, and is cut off then.
+    pub(crate) fn leave_to(&self, stored: Weak<Entry>) {
+        // No news for anybody.
+        self.lock().tape.leave_to(stored);
     }
 
     fn leave(&self, at: usize) {

@@ -1,8 +1,9 @@
 //! The way of a body to those who read it, and into the store.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
 };
 
@@ -10,8 +11,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::{
-    BodyError, Event, event::NotStored, fetch::Fetch, keeping::Rest, news::News, store::Entry,
-    storing::Storing, upstream::Payload,
+    BodyError, Event, budget::Reservation, event::NotStored, fetch::Fetch, keeping::Rest,
+    news::News, rfc9111::StoredHead, store::Entry, storing::Storing, upstream::Payload,
 };
 
 /// Reads a body on behalf of all who sit in a flight.
@@ -33,6 +34,13 @@ enum Came {
     Trailers(HeaderMap),
     End,
     Error(BodyError),
+}
+
+/// What a body leaves behind that has come to its end.
+struct Left {
+    stored: Weak<Entry>,
+    length: u64,
+    room: Reservation,
 }
 
 impl Pump {
@@ -72,7 +80,7 @@ impl Pump {
             return None;
         }
         let storing = self.storing.take()?;
-        let rest = match self.entry(storing, true, Bytes::copy_from_slice(&whole)) {
+        let rest = match self.entry(*storing.head, true, Bytes::copy_from_slice(&whole)) {
             Some(entry) => {
                 let rest = self.keep(Arc::clone(&entry));
                 let flight = self.fetch.lead.flight();
@@ -105,8 +113,13 @@ impl Pump {
         cx: &mut Context<'_>,
     ) -> Poll<Rest> {
         loop {
-            if self.storing.is_none() && ready!(self.fetch.attendance.poll_room(cx)).is_err() {
-                return Poll::Ready(None);
+            if self.storing.is_none() {
+                let Fetch {
+                    attendance, shared, ..
+                } = &mut *self.fetch;
+                if ready!(attendance.poll_room(cx, &shared.clock)).is_err() {
+                    return Poll::Ready(None);
+                }
             }
             let Poll::Ready(came) = self.poll_came(body.as_mut(), cx) else {
                 ready!(self.fetch.attendance.poll_deserted(cx));
@@ -160,37 +173,89 @@ impl Pump {
 
     /// It streams on to those who read it, and to nobody else.
     fn stop_storing(&mut self, why: NotStored) {
-        self.storing = None;
         self.not_stored(why);
         self.fetch.lead.close();
-        self.fetch.lead.flight().stop_keeping();
+        let flight = self.fetch.lead.flight();
+        flight.stop_keeping();
         self.fetch.attendance.end_with_the_last();
+        let mut held = self.fetch.shared.readers.open();
+        if held.takes(flight.received()) {
+            flight.hold(held);
+            self.storing = None;
+        } else if let Some(storing) = self.storing.take() {
+            let patience = self.fetch.shared.settings.patience;
+            self.fetch.attendance.press(storing.into_room(), patience);
+        }
     }
 
     /// The body has ended with `last`. It is stored first, so that whoever has read it and asks again
     /// finds it.
     fn end(&mut self, last: Bytes) -> Rest {
-        let rest = self.seal(last, true);
+        let (rest, left) = self.seal(last, true);
         self.fetch.lead.flight().finish(self.trailers.take());
+        self.leave(left);
         rest
     }
 
     fn break_off(&mut self, error: BodyError) -> Rest {
-        let rest = self.seal(Bytes::new(), false);
+        let (rest, left) = self.seal(Bytes::new(), false);
         self.fetch.lead.flight().break_off(error);
+        self.leave(left);
         rest
     }
 
-    fn seal(&mut self, last: Bytes, clean: bool) -> Rest {
-        let whole = self.fetch.lead.flight().seal(last)?;
-        let entry = self.storing.take()?;
-        let entry = self.entry(entry, clean, whole)?;
-        self.keep(entry)
+    fn seal(&mut self, last: Bytes, clean: bool) -> (Rest, Option<Left>) {
+        let whole = self.fetch.lead.flight().seal(last);
+        let Some((storing, whole)) = self.storing.take().zip(whole) else {
+            return (None, None);
+        };
+        let length = whole.len() as u64;
+        let (head, room) = storing.into_parts();
+        let entry = self.entry(*head, clean, whole);
+        let stored = entry.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        let rest = entry.and_then(|entry| self.keep(entry));
+        let left = Left {
+            stored,
+            length,
+            room,
+        };
+        (rest, Some(left))
+    }
+
+    /// Sees to those who have not read everything: it is held for them if there is room for that. Else they
+    /// have a bounded time, and then what the store still has.
+    fn leave(&mut self, left: Option<Left>) {
+        let Fetch {
+            shared,
+            lead,
+            attendance,
+            ..
+        } = &mut *self.fetch;
+        let flight = Arc::clone(lead.flight());
+        let mut stored = Weak::new();
+        if let Some(left) = left {
+            let mut held = shared.readers.open();
+            if held.takes(left.length) {
+                return flight.hold(held);
+            }
+            attendance.press(left.room, shared.settings.patience);
+            stored = left.stored;
+        }
+        if let Some(mut pressure) = attendance.take_pressure() {
+            shared.executor.execute(Box::pin(async move {
+                poll_fn(|cx| match flight.poll_read(cx) {
+                    Poll::Ready(()) => Poll::Ready(()),
+                    Poll::Pending => pressure.poll_over(cx),
+                })
+                .await;
+                flight.leave_to(stored);
+            }));
+        }
     }
 
     /// What came, if it is what was announced.
-    fn entry(&self, storing: Storing, clean: bool, whole: Bytes) -> Option<Arc<Entry>> {
-        match storing.head.complete(whole.len() as u64, clean) {
+    fn entry(&self, head: StoredHead, clean: bool, whole: Bytes) -> Option<Arc<Entry>> {
+        match head.complete(whole.len() as u64, clean) {
             Ok(head) => Some(Arc::new(Entry::new(head, whole))),
             Err(_) => {
                 self.not_stored(NotStored::Incomplete);

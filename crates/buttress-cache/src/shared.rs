@@ -4,7 +4,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use buttress_core::{Digest, DigestKey, Executor, Sleep, clock::WallClock};
+use buttress_core::{
+    Digest, DigestKey, Executor, Sleep,
+    clock::{AnyClock, WallClock},
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
@@ -30,9 +33,13 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) epochs: Arc<Epochs>,
+    /// For bodies on their way into the store.
     pub(crate) budget: Arc<Budget>,
+    /// For bodies that are held for those who have not read them yet.
+    pub(crate) readers: Arc<Budget>,
     pub(crate) secret: DigestKey,
     pub(crate) wall: Arc<dyn WallClock>,
+    pub(crate) clock: AnyClock,
     pub(crate) timer: Arc<dyn Sleep>,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) counts: Counts,

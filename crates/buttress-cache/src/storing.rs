@@ -118,6 +118,14 @@ impl Storing {
         Ok(head.map(|head| (head, whole.into_boxed_slice().into())))
     }
 
+    pub(crate) fn into_room(self) -> Reservation {
+        self.room
+    }
+
+    pub(crate) fn into_parts(self) -> (Box<StoredHead>, Reservation) {
+        (self.head, self.room)
+    }
+
     pub(crate) const fn expected(&self) -> usize {
         self.expected
     }

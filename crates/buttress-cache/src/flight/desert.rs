@@ -1,14 +1,18 @@
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use buttress_core::{Sleep, clock::Sleeping};
+use buttress_core::{
+    Clock as _, Sleep, Tick,
+    clock::{AnyClock, Sleeping},
+};
 
 use super::{Flight, Room};
+use crate::budget::Reservation;
 
 /// Watches over a fetch whose readers may all leave.
 #[derive(Debug)]
@@ -17,10 +21,26 @@ pub(crate) struct Attendance<N> {
     timer: Arc<dyn Sleep>,
     /// For how long a fetch that nobody waits for goes on.
     grace: Option<Duration>,
-    /// For how long a reader may hold others back.
+    /// For how long in all readers may still hold others back.
     patience: Duration,
+    held_back_since: Option<Tick>,
     running_out: Option<Sleeping>,
     impatience: Option<Sleeping>,
+    pressure: Option<Pressure>,
+}
+
+/// What is kept for the slowest stands in the way of what others want to store.
+#[derive(Debug)]
+pub(crate) struct Pressure {
+    until: Sleeping,
+    /// What pays for it meanwhile.
+    _room: Reservation,
+}
+
+impl Pressure {
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.until).poll(cx)
+    }
 }
 
 /// Nobody has waited for the fetch for longer than it may go on.
@@ -39,14 +59,24 @@ impl<N> Attendance<N> {
             timer,
             grace,
             patience,
+            held_back_since: None,
             running_out: None,
             impatience: None,
+            pressure: None,
         }
     }
 
     /// From here on nothing is done that nobody waits for.
     pub(crate) fn end_with_the_last(&mut self) {
         self.grace = None;
+    }
+
+    /// Whoever has not read what is kept by then is cut off; `room` pays for it until then.
+    pub(crate) fn press(&mut self, room: Reservation, span: Duration) {
+        self.pressure = Some(Pressure {
+            until: self.timer.sleep(span),
+            _room: room,
+        });
     }
 
     /// Does `work` for as long as somebody waits for it, and the time of grace after that.
@@ -73,7 +103,7 @@ impl<N> Attendance<N> {
                 let timer = self
                     .running_out
                     .get_or_insert_with(|| self.timer.sleep(grace));
-                ready!(std::pin::Pin::new(timer).poll(cx));
+                ready!(Pin::new(timer).poll(cx));
             }
             // Somebody may have come since.
             if self.flight.give_up() {
@@ -83,24 +113,63 @@ impl<N> Attendance<N> {
         }
     }
 
-    /// Waits until another piece of the body may come; who holds all others back for too long is cut off
-    /// meanwhile.
-    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Deserted>> {
+    /// The pressure that there is still, when the body has come to its end.
+    pub(crate) fn take_pressure(&mut self) -> Option<Pressure> {
+        self.pressure.take()
+    }
+
+    /// Waits until another piece of the body may come. Who holds others back for too long is cut off
+    /// meanwhile, and who does not read what there is no room for.
+    pub(crate) fn poll_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        clock: &AnyClock,
+    ) -> Poll<Result<(), Deserted>> {
         loop {
             let room = self.flight.poll_room(cx);
+            let held_back = room.is_pending() && self.flight.is_held_back();
+            self.account(held_back, clock);
+            if !self.flight.holds_the_first() {
+                self.pressure = None;
+            }
+            if let Some(pressure) = &mut self.pressure
+                && pressure.poll_over(cx).is_ready()
+            {
+                self.pressure = None;
+                self.flight.cut_off_the_slowest();
+                continue;
+            }
             if room.is_ready() {
-                self.impatience = None;
                 return room.map(|room| match room {
                     Room::Free => Ok(()),
                     Room::Deserted => Err(Deserted),
                 });
             }
+            if !held_back {
+                return Poll::Pending;
+            }
             let timer = self
                 .impatience
                 .get_or_insert_with(|| self.timer.sleep(self.patience));
-            ready!(std::pin::Pin::new(timer).poll(cx));
-            self.impatience = None;
+            ready!(Pin::new(timer).poll(cx));
+            self.account(false, clock);
+            // Whatever the clock says.
+            self.patience = Duration::ZERO;
             self.flight.cut_off_the_slowest();
+        }
+    }
+
+    /// The time in which somebody is held back counts, however often it begins anew.
+    fn account(&mut self, held_back: bool, clock: &AnyClock) {
+        match self.held_back_since {
+            None if held_back => self.held_back_since = Some(clock.now()),
+            Some(since) if !held_back => {
+                let spent = clock.now().saturating_duration_since(since);
+                self.patience = self.patience.saturating_sub(spent);
+                self.held_back_since = None;
+                self.impatience = None;
+            }
+            _ => {}
         }
     }
 }

@@ -71,7 +71,13 @@ impl<N> Seat<N> {
             self.ended = true;
             return Poll::Ready(Some(Err(BodyError::too_slow())));
         }
-        if let Some(bytes) = state.tape.read(place.at) {
+        if place.at < state.tape.end() {
+            let Some(bytes) = state.tape.read(place.at) else {
+                // An end here would look like that of the body.
+                place.cut_off = true;
+                self.ended = true;
+                return Poll::Ready(Some(Err(BodyError::too_slow())));
+            };
             place.at += bytes.len() as u64;
             let task = state.task_if(|_, awaits| awaits == Awaits::Room);
             drop(guard);

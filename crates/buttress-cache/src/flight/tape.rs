@@ -1,6 +1,8 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Weak};
 
 use bytes::Bytes;
+
+use crate::store::Entry;
 
 /// Laggards get what they missed in copies of this size at most.
 const COPY: usize = 64 * 1024;
@@ -27,6 +29,8 @@ enum Kept {
     Growing(Vec<u8>),
     /// All there is.
     Whole(Bytes),
+    /// What the store still has.
+    Stored(Weak<Entry>),
     /// Only what is in `recent`.
     Nothing,
 }
@@ -69,7 +73,8 @@ impl Tape {
         self.recent.push_back(Piece { at, bytes });
     }
 
-    /// What a reader who has had `at` bytes gets next; `None` where it has had all that came.
+    /// What a reader who has had `at` bytes gets next; `None` where it has had all that came, or what it lacks
+    /// is not there any more.
     pub(crate) fn read(&self, at: u64) -> Option<Bytes> {
         if at >= self.end {
             return None;
@@ -78,15 +83,15 @@ impl Tape {
         if let Some(piece) = recent {
             return slice(&piece.bytes, at - piece.at);
         }
+        // A slice of it, in the buffers of whoever does not send it on, would keep all of it alive.
+        let copy = |kept: &[u8]| {
+            let rest = kept.get(usize::try_from(at).ok()?..usize::try_from(self.end).ok()?)?;
+            Some(Bytes::copy_from_slice(rest.get(..COPY).unwrap_or(rest)))
+        };
         match &self.kept {
-            Kept::Whole(whole) => {
-                let seen = usize::try_from(at).ok()?..usize::try_from(self.end).ok()?;
-                whole.get(seen).map(|seen| whole.slice_ref(seen))
-            }
-            Kept::Growing(kept) => {
-                let rest = kept.get(usize::try_from(at).ok()?..)?;
-                Some(Bytes::copy_from_slice(rest.get(..COPY).unwrap_or(rest)))
-            }
+            Kept::Growing(kept) => copy(kept),
+            Kept::Whole(whole) => copy(whole),
+            Kept::Stored(entry) => copy(entry.upgrade()?.body()),
             Kept::Nothing => None,
         }
     }
@@ -103,6 +108,7 @@ impl Tape {
                 Some(whole)
             }
             Kept::Whole(whole) => Some(whole.clone()),
+            Kept::Stored(_) => None,
             Kept::Nothing => {
                 if !last.is_empty() {
                     self.push(last);
@@ -129,6 +135,19 @@ impl Tape {
                 self.recent.push_back(Piece { at: 0, bytes });
             }
         }
+    }
+
+    /// Has no more of what came than the store does.
+    pub(crate) fn leave_to(&mut self, stored: Weak<Entry>) {
+        self.recent.clear();
+        if let Kept::Whole(_) = self.kept {
+            self.kept = Kept::Stored(stored);
+        }
+    }
+
+    /// Whether the first byte is still there for somebody who has not had it.
+    pub(crate) fn holds_the_first(&self) -> bool {
+        self.recent.front().is_some_and(|piece| piece.at == 0)
     }
 
     /// Everybody has had what comes before `at`.
@@ -183,8 +202,10 @@ mod tests {
         let vec = Vec::from(whole.clone());
         assert_eq!(vec.capacity(), vec.len());
         tape.publish();
-        // Late readers share it.
-        assert_eq!(tape.read(5).unwrap().as_ptr(), whole[5..].as_ptr());
+        // Late readers do not keep it alive.
+        drop(tape.read(5).unwrap());
+        tape.leave_to(Weak::new());
+        assert!(whole.is_unique());
     }
 
     #[test]

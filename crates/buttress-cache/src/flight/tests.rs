@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use buttress_core::clock::TokioClock;
+use buttress_core::clock::{AnyClock, TokioClock};
 use tokio::time;
 
 use super::*;
@@ -263,17 +263,20 @@ async fn only_who_holds_others_back_is_cut_off() {
     flight.stop_keeping();
     flight.push(Bytes::from(vec![0; WINDOW as usize]));
     let mut attendance = attendance(&flight, None);
+    let clock = AnyClock::default();
 
     // Nobody waits in vain: both are slow.
     let waited = time::timeout(
         Duration::from_secs(3_600),
-        poll_fn(|cx| attendance.poll_room(cx)),
+        poll_fn(|cx| attendance.poll_room(cx, &clock)),
     )
     .await;
     assert!(waited.is_err());
 
     next(&mut fast, &poller);
-    poll_fn(|cx| attendance.poll_room(cx)).await.unwrap();
+    poll_fn(|cx| attendance.poll_room(cx, &clock))
+        .await
+        .unwrap();
     flight.push(Bytes::from_static(b"more"));
     assert_eq!(next(&mut fast, &poller), "more");
     let Poll::Ready(Some(Err(error))) = data(&mut slow, &poller) else {

@@ -13,6 +13,7 @@ mod memory;
 mod racing;
 mod readiness;
 mod remote_store;
+mod slow_readers;
 mod streaming;
 mod support;
 mod validating;
