@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::{
+    glance::Glance,
     limit::{LimitInfo, LimitUnit},
     limits::Limits,
-    line,
     sender::Sender,
 };
 use crate::{
@@ -79,14 +77,12 @@ static DIALECTS: &[Dialect] = &[
 /// Fields that say `used/limit`.
 static USED_OF: &[&str] = &["x-shopify-shop-api-call-limit"];
 
-pub(super) fn read(headers: &HeaderMap, sender: Sender, limits: &mut Limits) {
+pub(super) fn read(glance: &Glance<'_>, sender: Sender, limits: &mut Limits) {
     for dialect in DIALECTS {
-        limits.push(dialect.read(headers, sender));
+        limits.push(dialect.read(glance, sender));
     }
     for name in USED_OF {
-        if let Some((used, limit)) =
-            line::first(headers, *name).and_then(|text| text.split_once('/'))
-        {
+        if let Some((used, limit)) = glance.first(name).and_then(|text| text.split_once('/')) {
             let (used, limit) = (natural(used), natural(limit));
             limits.push(LimitInfo {
                 limit,
@@ -101,8 +97,8 @@ pub(super) fn read(headers: &HeaderMap, sender: Sender, limits: &mut Limits) {
 }
 
 impl Dialect {
-    fn read(&self, headers: &HeaderMap, sender: Sender) -> LimitInfo {
-        let text = |name: &'static str| (!name.is_empty()).then(|| line::first(headers, name))?;
+    fn read(&self, glance: &Glance<'_>, sender: Sender) -> LimitInfo {
+        let text = |name: &'static str| (!name.is_empty()).then(|| glance.first(name))?;
         let limit = text(self.limit);
         LimitInfo {
             name: self.name.into(),

@@ -47,10 +47,14 @@ impl RateLimitInfo {
     /// Costs an allocation for each limit that is told, and none where there is none.
     #[must_use]
     pub fn of(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Self {
-        let glance = Glance::at(headers);
         let mut info = Self::silent(status);
+        if headers.is_empty() {
+            info.needs_body = info.may_be_told_more();
+            return info;
+        }
+        let glance = Glance::at(headers);
         if glance.is_promising() {
-            info.read(headers, glance, now);
+            info.read(headers, &glance, now);
         }
         if glance.is_promising() || status.is_client_error() || status.is_server_error() {
             info.vendor = Vendor::of(headers);
@@ -180,23 +184,24 @@ impl RateLimitInfo {
         }
     }
 
-    fn read(&mut self, headers: &HeaderMap, glance: Glance, now: SystemTime) {
+    fn read(&mut self, headers: &HeaderMap, glance: &Glance<'_>, now: SystemTime) {
         let sender = Sender::of(headers, now);
         if glance.waits {
-            if self.status == StatusCode::OK {
+            if self.status == StatusCode::OK && glance.grpc {
                 self.grpc = grpc_status(headers);
             }
-            self.should_retry = wait::should_retry(headers);
-            self.wait = wait::of_http(headers, sender).or_else(|| wait::of_grpc(headers));
+            self.should_retry = wait::should_retry(headers, glance);
+            let of_grpc = || glance.grpc.then(|| wait::of_grpc(headers))?;
+            self.wait = wait::of_http(headers, glance, sender).or_else(of_grpc);
         }
         if glance.limits {
-            let name = |field| line::first(headers, field).map(Box::from);
+            let name = |field| glance.first(field).map(Box::from);
             self.bucket = name("x-ratelimit-bucket").or_else(|| name("x-ratelimit-resource"));
             self.scope = name("x-ratelimit-scope");
             if !sender.is_cached() {
-                structured::read_limits(headers, sender, &mut self.limits);
-                dialects::read(headers, sender, &mut self.limits);
-                structured::read_policies(headers, &mut self.limits);
+                structured::read_limits(glance, sender, &mut self.limits);
+                dialects::read(glance, sender, &mut self.limits);
+                structured::read_policies(glance, &mut self.limits);
             }
         }
     }

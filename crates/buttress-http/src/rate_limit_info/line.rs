@@ -1,6 +1,6 @@
 //! Reading fields without being drawn into what a sender makes of them.
 
-use http::{HeaderMap, header::AsHeaderName};
+use http::{HeaderMap, HeaderValue, header::AsHeaderName};
 
 /// What says one number, one date or one name is no longer than this.
 const LONGEST_LINE: usize = 256;
@@ -10,7 +10,11 @@ const LONGEST_LIST: usize = 4_096;
 
 /// The first line of a field, if it is text of a sane length, without the blanks around it.
 pub(super) fn first(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    let value = headers.get(name)?;
+    text(headers.get(name)?)
+}
+
+/// One line, likewise.
+pub(super) fn text(value: &HeaderValue) -> Option<&str> {
     if value.len() > LONGEST_LINE {
         return None;
     }
@@ -36,7 +40,7 @@ pub(super) fn list(headers: &HeaderMap, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     use super::*;
 

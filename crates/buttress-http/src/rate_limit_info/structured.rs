@@ -12,30 +12,29 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 
 use super::{
+    glance::Glance,
     limit::{LimitInfo, LimitUnit},
     limits::Limits,
-    line,
     sender::Sender,
 };
 use crate::RetryAfter;
 
 /// Reads `RateLimit`, also with the `X-` that some put before it.
-pub(super) fn read_limits(headers: &HeaderMap, sender: Sender, limits: &mut Limits) {
+pub(super) fn read_limits(glance: &Glance<'_>, sender: Sender, limits: &mut Limits) {
     for name in ["ratelimit", "x-ratelimit"] {
-        if let Some(text) = line::list(headers, name) {
+        if let Some(text) = glance.list(name) {
             limits_of(&text, sender, limits);
         }
     }
 }
 
 /// Reads `RateLimit-Policy`, when all limits that it may belong to are known.
-pub(super) fn read_policies(headers: &HeaderMap, limits: &mut Limits) {
+pub(super) fn read_policies(glance: &Glance<'_>, limits: &mut Limits) {
     for name in ["ratelimit-policy", "x-ratelimit-policy"] {
-        if let Some(text) = line::list(headers, name) {
+        if let Some(text) = glance.list(name) {
             policies_of(&text, limits);
         }
     }

@@ -46,9 +46,12 @@ vendors! {
 
 impl Vendor {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let rows = headers
-            .keys()
-            .filter_map(|name| MARKS.iter().position(|(mark, _)| *mark == name.as_str()));
+        let rows = headers.keys().filter_map(|name| {
+            let name = name.as_str();
+            // Of the registered names few begin as these do.
+            name.starts_with(['a', 'd', 'g', 'o', 's', 'x'])
+                .then(|| MARKS.iter().position(|(mark, _)| *mark == name))?
+        });
         let (_, vendor) = MARKS.get(rows.min()?)?;
         Some(*vendor)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::{line, sender::Sender};
+use super::{glance::Glance, sender::Sender};
 use crate::{Pushback, RetryAfter, RetryInfo, seconds::seconds};
 
 /// Where a wait was told.
@@ -39,10 +39,14 @@ static MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-am
 static SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
 
 /// A wait in the header fields of an answer over HTTP.
-pub(super) fn of_http(headers: &HeaderMap, sender: Sender) -> Option<(Duration, Source)> {
+pub(super) fn of_http(
+    headers: &HeaderMap,
+    glance: &Glance<'_>,
+    sender: Sender,
+) -> Option<(Duration, Source)> {
     let milliseconds = MILLISECONDS
         .iter()
-        .find_map(|name| seconds(line::first(headers, *name)?))
+        .find_map(|name| seconds(glance.first(name)?))
         .map(|number| (sender.left_of(milliseconds(number)), Source::RetryAfterMs));
     milliseconds.or_else(|| {
         let heard = RetryAfter::from_headers(headers, sender.now())?;
@@ -64,15 +68,15 @@ pub(super) fn of_grpc(headers: &HeaderMap) -> Option<(Duration, Source)> {
 }
 
 /// Does the sender say whether a retry makes sense?
-pub(super) fn should_retry(headers: &HeaderMap) -> Option<bool> {
+pub(super) fn should_retry(headers: &HeaderMap, glance: &Glance<'_>) -> Option<bool> {
     let said = SHOULD_RETRY.iter().find_map(|name| {
-        let text = line::first(headers, *name)?;
+        let text = glance.first(name)?;
         let yes = text.eq_ignore_ascii_case("true");
         (yes || text.eq_ignore_ascii_case("false")).then_some(yes)
     });
-    said.or_else(|| match Pushback::from_headers(headers) {
-        Some(Pushback::Never) => Some(false),
-        _ => None,
+    said.or_else(|| {
+        let pushback = glance.grpc.then(|| Pushback::from_headers(headers))?;
+        (pushback == Some(Pushback::Never)).then_some(false)
     })
 }
 
