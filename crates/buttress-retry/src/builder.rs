@@ -170,7 +170,8 @@ impl<For> RetryBuilder<For> {
 /// What only a layer can do: it makes the attempts, and holds callers back.
 impl<F> RetryBuilder<LayerFor<F>> {
     /// How long each attempt may take; for ever if not given. One that takes longer is dropped, and may be repeated where
-    /// that is safe. It is reckoned until the response's head, and costs an allocation for each attempt.
+    /// that is safe. It is reckoned from the call of the service inside to the response's head, and costs an allocation for
+    /// each attempt that is not answered at once.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.options.attempt_timeout = Some(timeout);
         self

@@ -298,6 +298,15 @@ mod tests {
         assert_eq!(broke, RetryDecision::Stop(Ended::Budget));
     }
 
+    /// The longest wait is one that may be asked for.
+    #[test]
+    fn a_wait_as_long_as_allowed_is_waited_for() {
+        let RetryDecision::Retry { after } = decided(after(TOLD(60))) else {
+            panic!("given up")
+        };
+        assert!(60 * S <= after && after <= 75 * S, "{after:?}");
+    }
+
     /// What is not retried for another reason costs nothing.
     #[test]
     fn the_budget_is_asked_last() {

@@ -242,13 +242,13 @@ impl Settings {
             deadline: progress.deadline,
             backoff,
         };
-        let mut lift = None;
+        let mut parked = None;
         if let (Some(parks), Some(span)) = (&self.parks, situation.park(&self.terms)) {
             let key = progress.key.unwrap_or_else(key);
             if parks.park(key, now, now.saturating_add(span)) {
                 self.observe(|| Happening::Parked { span });
             }
-            lift = parks.lift(key);
+            parked = Some((parks, key));
         }
         let mut granted = None;
         let decision = decide(&self.terms, &situation, &self.random, || {
@@ -259,6 +259,8 @@ impl Settings {
             progress.backoff = Some(backoff);
             progress.granted = granted;
         }
+        // Only who comes back has to hear of it.
+        let lift = granted.and(parked).and_then(|(parks, key)| parks.lift(key));
         After {
             decision,
             now,

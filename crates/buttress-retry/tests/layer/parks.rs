@@ -106,6 +106,15 @@ async fn other_upstreams_and_credentials_go_on() {
     let parked = || as_user("https://api.example/a", "authorization", "Bearer one");
     let upstream = Upstream::new().answers(too_many("600"));
     send(&layer, &upstream, parked()).await.unwrap();
+    // In whichever field a credential comes.
+    for name in ["x-api-key", "api-key", "x-goog-api-key"] {
+        let throttled = Upstream::new().answers(too_many("600"));
+        let mine = || as_user("https://keys.example/a", name, "mine");
+        send(&layer, &throttled, mine()).await.unwrap();
+        let theirs = as_user("https://keys.example/a", name, "theirs");
+        assert_eq!(status(&send(&layer, &throttled, theirs).await), 200);
+        assert!(layer.parked((&mine()).into()).is_some());
+    }
     for request in [
         as_user("https://other.example/a", "authorization", "Bearer one"),
         as_user("https://api.example/a", "authorization", "Bearer two"),
