@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// What an observer hears of.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A request was answered from the store, and nothing was sent.
+    #[non_exhaustive]
     Hit {
         /// How old what was served is.
         age: Duration,
@@ -19,6 +20,7 @@ pub enum Event<'a> {
         stale: bool,
     },
     /// A request was sent on, or one of the cache's own: a validation in the background.
+    #[non_exhaustive]
     Forwarded {
         /// Why.
         why: Forward,
@@ -30,6 +32,7 @@ pub enum Event<'a> {
     /// What is stored was validated by a 304, and is fresh again.
     Validated,
     /// The origin failed, and what is stored was served although it is stale.
+    #[non_exhaustive]
     StaleOnFailure {
         /// Its answer, if there was one.
         status: Option<StatusCode>,
@@ -38,11 +41,13 @@ pub enum Event<'a> {
     /// not be reached and what is stored must not be served stale.
     GatewayTimeout,
     /// A response was stored.
+    #[non_exhaustive]
     Stored {
         /// Body, header fields and overhead.
         bytes: usize,
     },
     /// A response was not stored.
+    #[non_exhaustive]
     NotStored {
         /// Why.
         why: NotStored,
@@ -50,6 +55,7 @@ pub enum Event<'a> {
     /// What was stored for a target is gone: by an unsafe method, or by hand.
     Invalidated,
     /// The store could not be asked.
+    #[non_exhaustive]
     StoreFailed {
         /// What it said.
         error: &'a StoreError,

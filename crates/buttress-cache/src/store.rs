@@ -44,6 +44,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What a store answers.
+#[must_use]
+#[non_exhaustive]
 pub enum Answer<T> {
     /// At once: what is in memory does not wait, and is not boxed.
     Now(T),

@@ -7,6 +7,7 @@ use crate::{Decision, Limit};
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A limit admitted a request, and was charged.
+    #[non_exhaustive]
     Admitted {
         /// The limit's name.
         limit: &'a str,
@@ -16,6 +17,7 @@ pub enum Event<'a> {
         decision: &'a Decision,
     },
     /// A limit refused a request; no limit was charged.
+    #[non_exhaustive]
     Refused {
         /// The limit's name.
         limit: &'a str,
@@ -25,6 +27,7 @@ pub enum Event<'a> {
         decision: &'a Decision,
     },
     /// A limit in shadow mode would have refused a request, which passed. It was not charged.
+    #[non_exhaustive]
     WouldRefuse {
         /// The limit's name.
         limit: &'a str,
@@ -35,6 +38,7 @@ pub enum Event<'a> {
     },
     /// A request that was admitted has brought its key's use of a quota to a threshold. Told once per
     /// crossing, and again only after the use has fallen ten percentage points below.
+    #[non_exhaustive]
     NearLimit {
         /// The limit's name.
         limit: &'a str,
@@ -45,6 +49,7 @@ pub enum Event<'a> {
     },
     /// The quota that was [resolved](crate::Policy::quota_by) for a request is none that the limit's algorithm
     /// supports: the limit's own was kept instead.
+    #[non_exhaustive]
     UnsupportedQuota {
         /// The limit's name.
         limit: &'a str,
@@ -52,6 +57,7 @@ pub enum Event<'a> {
         error: &'a ConfigError,
     },
     /// A request had no key for a limit.
+    #[non_exhaustive]
     MissingKey {
         /// The limit's name.
         limit: &'a str,

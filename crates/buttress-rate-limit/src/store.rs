@@ -64,6 +64,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
 /// How a [`Store`] answers.
 #[must_use]
+#[non_exhaustive]
 pub enum Acquire {
     /// All charges were made.
     Admitted,

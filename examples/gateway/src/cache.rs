@@ -184,7 +184,7 @@ impl Observer<Event<'_>> for Noted {
             Event::GatewayTimeout => "not_cached",
             Event::StaleOnFailure { .. } => "stale_on_failure",
             // RFC 9211's words: `uri-miss`, `vary-miss`, `stale`, `request`, `bypass`, `method`, ..
-            Event::Forwarded { why } => why.as_str(),
+            Event::Forwarded { why, .. } => why.as_str(),
             _ => return,
         };
         Call::note(|| Decision::of("cache", verdict));

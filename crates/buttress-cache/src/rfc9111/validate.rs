@@ -123,6 +123,7 @@ impl StoredHead {
 #[non_exhaustive]
 pub enum Validated {
     /// The stored response is still right: this head takes the place of its head, and the client is answered from it.
+    #[non_exhaustive]
     Freshened {
         /// The new head.
         head: Box<StoredHead>,

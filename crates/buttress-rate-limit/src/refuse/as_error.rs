@@ -14,6 +14,7 @@ pub struct AsError;
 #[non_exhaustive]
 pub enum Error<E> {
     /// A quota is used up.
+    #[non_exhaustive]
     Refused {
         /// Whose quota; of several, the one with the longest wait.
         policy: Arc<str>,
@@ -21,6 +22,7 @@ pub enum Error<E> {
         refused: Refused,
     },
     /// The request has no key for a policy.
+    #[non_exhaustive]
     MissingKey {
         /// For which one.
         policy: Arc<str>,
@@ -40,6 +42,15 @@ impl<E> Error<E> {
         match self {
             Self::Refused { refused, .. } => refused.retry_after(),
             Self::MissingKey { .. } | Self::Denied | Self::Inner(_) => None,
+        }
+    }
+
+    /// The inner service's own error, by value.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            Self::Refused { .. } | Self::MissingKey { .. } | Self::Denied => None,
         }
     }
 }

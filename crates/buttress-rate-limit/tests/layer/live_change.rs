@@ -167,7 +167,7 @@ struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Observer<Event<'_>> for Heard {
     fn observe(&self, event: &Event<'_>) {
-        if let Event::UnsupportedQuota { limit, error } = event {
+        if let Event::UnsupportedQuota { limit, error, .. } = event {
             let heard = format!("{limit}: {}", error.field());
             self.0.lock().unwrap().push(heard);
         }

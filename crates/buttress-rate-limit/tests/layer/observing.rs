@@ -18,7 +18,7 @@ fn observer(log: &Log) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
             Event::Refused {
                 limit, decision, ..
             } => format!("{limit} refused for {:?}", decision.retry_after()),
-            Event::MissingKey { limit, why } => format!("{limit} needs a key: {why}"),
+            Event::MissingKey { limit, why, .. } => format!("{limit} needs a key: {why}"),
             _ => "something new".to_owned(),
         };
         log.lock().unwrap().push(line);
@@ -69,6 +69,7 @@ async fn callers_who_come_near_their_limit_are_told_of() {
                 limit,
                 percent,
                 decision,
+                ..
             } = event
             {
                 near.lock().unwrap().push(format!(
