@@ -32,6 +32,8 @@ use crate::{
 /// The limits' names, as clients and operators read them.
 pub(crate) const PER_IP: &str = "per-ip";
 pub(crate) const PER_KEY: &str = "per-key";
+/// Of those routes that are tried out: each policy of a layer has a name of its own.
+pub(crate) const PER_ROUTE_SHADOW: &str = "per-route-shadow";
 pub(crate) const PER_ROUTE: &str = "per-route";
 const GLOBAL: &str = "global";
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     config::LimitsConfig,
-    limits::{PER_IP, PER_KEY, PER_ROUTE},
+    limits::{PER_IP, PER_KEY, PER_ROUTE, PER_ROUTE_SHADOW},
     reload::InForce,
 };
 
@@ -175,7 +175,7 @@ impl LimitState {
 impl QuotaState {
     fn in_shadow(name: &str, config: &LimitsConfig) -> Self {
         let quota = match name {
-            PER_ROUTE => return Self::of_routes(config, true),
+            PER_ROUTE_SHADOW => return Self::of_routes(config, true),
             PER_IP => config.per_ip.as_ref().and_then(|it| it.quota().ok()),
             PER_KEY => config.per_key.as_ref().map(|it| it.quota),
             _ => config.global.as_ref().map(|it| it.quota),

@@ -1,7 +1,7 @@
 use buttress_core::Observer;
 use buttress_rate_limit::Event;
 
-use super::{GLOBAL, PER_IP, PER_KEY, PER_ROUTE};
+use super::{GLOBAL, PER_IP, PER_KEY, PER_ROUTE, PER_ROUTE_SHADOW};
 use crate::call::{Call, Decision};
 
 /// Writes what the limits decide into the record of the call.
@@ -13,7 +13,7 @@ impl Observer<Event<'_>> for Noted {
         let layer = match event.limit() {
             PER_IP => "per_ip",
             PER_KEY => "per_key",
-            PER_ROUTE => "per_route",
+            PER_ROUTE | PER_ROUTE_SHADOW => "per_route",
             GLOBAL => "global",
             _ => "limit",
         };

@@ -6,7 +6,7 @@ use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 use buttress_http::{ClientIp, Head};
 use buttress_rate_limit::{OnMissingKey, Policy, Quota};
 
-use super::{PER_ROUTE, api_key::ApiKey};
+use super::{PER_ROUTE, PER_ROUTE_SHADOW, api_key::ApiKey};
 use crate::{
     config::{RouteConfig, Violation, Who},
     path::{Prefix, plain},
@@ -36,15 +36,16 @@ pub(super) fn policies(
         // Any quota, since every request that has a route has that one's.
         if let Some(quota) = routes.first().map(Route::quota) {
             let routes = Routes::of(routes, shadow);
-            policies.push((shadow, policy(quota, routes.clone()), routes));
+            let name = if shadow { PER_ROUTE_SHADOW } else { PER_ROUTE };
+            policies.push((shadow, policy(name, quota, routes.clone()), routes));
         }
     }
     Ok(policies)
 }
 
-fn policy(quota: Quota, routes: Routes) -> Policy {
+fn policy(name: &str, quota: Quota, routes: Routes) -> Policy {
     let quotas = routes.clone();
-    Policy::new(PER_ROUTE, quota)
+    Policy::new(name, quota)
         .key(routes)
         .missing_key(OnMissingKey::Exempt)
         .quota_by(move |head| quotas.of_request(head).map(|(_, route)| route.quota()))

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use buttress_core::{ConfigError, Observer};
 use buttress_rate_limit::{DirectRateLimiter, Event, Quota};
 
-use super::{GLOBAL, PER_IP, PER_KEY, PER_ROUTE};
+use super::{GLOBAL, PER_IP, PER_KEY, PER_ROUTE_SHADOW};
 use crate::config::LimitsConfig;
 
 /// Tells the operator what the limits in shadow would have done: at most once a second each, with how many
@@ -27,7 +27,10 @@ impl Shadows {
                 limits.per_ip.as_ref().is_some_and(|limit| limit.shadow),
             ),
             (PER_KEY, per_key.is_some_and(|limit| limit.shadow)),
-            (PER_ROUTE, limits.routes.iter().any(|limit| limit.shadow)),
+            (
+                PER_ROUTE_SHADOW,
+                limits.routes.iter().any(|limit| limit.shadow),
+            ),
             (
                 GLOBAL,
                 limits.global.as_ref().is_some_and(|limit| limit.shadow),

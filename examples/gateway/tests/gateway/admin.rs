@@ -131,7 +131,7 @@ async fn limits_in_shadow_stand_in_the_state_with_what_they_would_have_done() {
     let state = gateway.state().await;
     let told = json!([
         { "name": "per-ip", "quota": "2/h", "would_refuse": 1 },
-        { "name": "per-route", "routes": [{ "path": "/a", "quota": "1/h" }], "would_refuse": 2 },
+        { "name": "per-route-shadow", "routes": [{ "path": "/a", "quota": "1/h" }], "would_refuse": 2 },
     ]);
     assert_eq!(state["shadow_limits"], told);
     let enforced = state["limits"].as_array().unwrap();
