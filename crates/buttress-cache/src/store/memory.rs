@@ -211,7 +211,7 @@ mod tests {
     fn what_was_cleared_does_not_come_back_with_another_variant() {
         let memory = Memory::of(1 << 20, 1 << 10).unwrap();
         let key = Digest::from_u128(7);
-        memory.put(key, variant("en"), &[]);
+        let _ = memory.put(key, variant("en"), &[]);
         thread::scope(|scope| {
             let writer = memory.writer(key);
             let read = kept(&memory, key);
@@ -236,10 +236,10 @@ mod tests {
             let entry = variant("en");
             thread::scope(|scope| {
                 scope.spawn(|| memory.put(key, Arc::clone(&entry), &[]));
-                memory.clear();
+                let _ = memory.clear();
             });
             assert_eq!(memory.usage().bytes, kept(&memory, key).weight() as u64);
-            memory.clear();
+            let _ = memory.clear();
             assert_eq!(memory.usage().bytes, 0);
         }
     }

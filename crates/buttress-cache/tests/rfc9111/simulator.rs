@@ -145,7 +145,7 @@ impl Simulator {
         };
         let clean = answered.clean;
         match validated(&self.options, &request, &head, status, &fields, times) {
-            Validated::Freshened { head, upkeep } => {
+            Validated::Freshened { head, upkeep, .. } => {
                 let kept = match upkeep {
                     Upkeep::Update => "freshened",
                     Upkeep::Leave => "left",
