@@ -4,6 +4,7 @@ mod absurd;
 mod bodies;
 mod bypassing;
 mod cancelling;
+mod cancelling_everywhere;
 mod collapsing;
 mod completing;
 mod configuration;

@@ -19,13 +19,13 @@ use crate::support::{Setup, answer, read, settle};
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 #[derive(Clone, Debug)]
-struct Remote {
+pub(crate) struct Remote {
     memory: Arc<Memory>,
     is_down: Arc<AtomicBool>,
 }
 
 impl Remote {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             memory: Arc::new(Memory::of(1 << 20, 1 << 16).unwrap()),
             is_down: Arc::default(),

@@ -174,3 +174,26 @@ async fn what_was_held_is_given_back() {
         }
     }
 }
+
+/// What a body outgrew is held for as long as somebody lacks it, and not until the body ends.
+#[tokio::test(start_paused = true)]
+async fn what_everybody_has_read_is_held_for_nobody() {
+    let cache = cache()
+        .largest_entry(2 * PIECE)
+        .slow_readers(PIECE + PIECE / 2);
+    let mut setup = Setup::with(cache);
+    let asked = setup.get("/endless");
+    let (mut origin, response) = streaming(&[FRESH]);
+    setup.call().await.answer(response);
+    let mut endless = asked.await.unwrap().unwrap().into_body();
+    for _ in 0..4 {
+        origin.send_data(vec![b'x'; PIECE].into()).await.unwrap();
+        crate::support::piece(&mut endless).await;
+    }
+    settle().await;
+    assert_eq!(setup.heard("TooLarge"), 1);
+    let unread = unread(&mut setup, "/a", 1).await;
+    setup.cache.clear().await.unwrap();
+    tokio::time::sleep(PATIENCE * 2).await;
+    assert_eq!(rest(unread).await.unwrap(), PIECE);
+}
