@@ -12,7 +12,8 @@ pub use self::exponential::{Exponential, Jitter};
 /// How long to wait before a retry. [`Exponential`], a [`Duration`] (always the same, without jitter) and a
 /// closure over the retry's number are backoffs.
 ///
-/// It is a function of its arguments: state that several calls share, a generator above all, stays outside.
+/// It is a function of its arguments: state that several calls share, a generator above all, stays outside. Closures
+/// are backoffs, so it does not ask for `Debug`, which they lack.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no backoff",
     note = "a backoff is an `Exponential`, a `Duration`, a closure `Fn(u32) -> Duration` over the retry's number, or a type that implements `Backoff`"

@@ -27,7 +27,8 @@ impl Client {
     /// Where reqwest finds no TLS that it was promised.
     pub fn new() -> Result<Self, Box<dyn Error>> {
         let reqwest = reqwest::Client::builder()
-            // It repeats some requests by itself. That is the layer's work now.
+            // It repeats some requests by itself. That is the layer's work now. What it keeps is hyper's second try when a
+            // pooled connection turns out closed before it took the request, which reqwest has no switch for.
             .retry(reqwest::retry::never())
             .build()?;
         let stack = stack(reqwest.clone())?;

@@ -207,6 +207,13 @@ mod tests {
             let granted = (0..10_000).filter(|_| budget.try_retry(at(0))).count();
             assert_eq!(granted, per_ten * 100, "{share}");
         }
+        // In binary 0.57 is less than it looks.
+        for hundredths in 1..=100_u32 {
+            let budget = ratio(f64::from(hundredths) / 100.0, 0);
+            (0..100).for_each(|_| budget.called(at(0)));
+            let granted = (0..200).filter(|_| budget.try_retry(at(0))).count();
+            assert_eq!(granted, hundredths as usize);
+        }
         let third = ratio(1.0 / 3.0, 0);
         (0..10_000).for_each(|_| third.called(at(0)));
         assert_eq!((0..9_999).filter(|_| third.try_retry(at(0))).count(), 3_333);
@@ -237,6 +244,21 @@ mod tests {
         assert_eq!((0..10).filter(|_| budget.try_retry(at(11_000))).count(), 4);
         // Long idle, and past the number of a part that comes round again.
         assert!(!budget.try_retry(at(3_600_000)));
+    }
+
+    #[test]
+    fn what_was_not_made_is_given_back_once() {
+        let budget = ratio(0.0, 1);
+        let grant = |at| (0..100).filter(|_| budget.try_retry(at)).count();
+        assert_eq!(grant(at(0)), 10);
+        budget.refund(at(999));
+        assert_eq!(grant(at(5_000)), 1);
+        // The window is over, and another part stands in the place of the first one.
+        assert_eq!(grant(at(10_000)), 9);
+        budget.refund(at(0));
+        assert_eq!(grant(at(10_000)), 0);
+        budget.refund(at(20_000));
+        assert_eq!(grant(at(10_000)), 0);
     }
 
     /// A thread that was kept waiting for a window counts nothing, and breaks nothing.

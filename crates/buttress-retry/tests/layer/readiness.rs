@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use buttress_retry::{Ended, Judgment, RetryLayer, Typed};
@@ -18,7 +19,7 @@ use tower::{Layer as _, Service, ServiceExt as _, limit::ConcurrencyLimitLayer};
 use tower_test::{assert_request_eq, mock};
 
 use crate::support::{
-    Inner, MS, S, Upstream, ended, get, http, report, send, status, steady, too_many,
+    Inner, MS, NOW, S, Upstream, ended, get, http, report, send, status, steady, too_many,
 };
 
 /// Panics when it is called unready, as tower allows. Answers 503, but to the last of its calls.
@@ -66,45 +67,52 @@ async fn made_ready<Req, S: Service<Req, Error: std::fmt::Debug>>(service: &mut 
 
 #[tokio::test(start_paused = true)]
 async fn no_service_is_called_unready() {
-    let picky = Picky {
-        ready: false,
-        left: Arc::new(AtomicUsize::new(9)),
-    };
-    let mut service = http().build().unwrap().layer(picky.clone());
-    for _ in 0..3 {
-        let ready = made_ready::<Asked, _>(&mut service).await;
-        assert_eq!(ready.call(get()).await.unwrap().status(), 200);
+    // Also where nothing is waited for.
+    for backoff in [NOW, 100 * MS] {
+        let picky = Picky {
+            ready: false,
+            left: Arc::new(AtomicUsize::new(9)),
+        };
+        let layer = http().backoff(backoff).build().unwrap();
+        let mut service = layer.layer(picky.clone());
+        for _ in 0..3 {
+            let ready = made_ready::<Asked, _>(&mut service).await;
+            assert_eq!(ready.call(get()).await.unwrap().status(), 200);
+        }
+        assert_eq!(picky.left.load(Ordering::SeqCst), 0);
     }
-    assert_eq!(picky.left.load(Ordering::SeqCst), 0);
 }
 
-fn typed() -> RetryLayer<Typed<u32, tower::BoxError>> {
+fn typed(backoff: Duration) -> RetryLayer<Typed<u32, tower::BoxError>> {
     let judge = |result: Result<&u32, &tower::BoxError>| match result {
         Ok(_) => Judgment::Success,
         Err(_) => Judgment::TRANSIENT,
     };
-    steady(RetryLayer::typed(judge)).build().unwrap()
+    let builder = steady(RetryLayer::typed(judge));
+    builder.backoff(backoff).build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_attempt_takes_readiness_anew() {
-    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(typed());
-    handle.allow(0);
-    assert_pending!(service.poll_ready());
-    handle.allow(1);
-    assert_ready!(service.poll_ready()).unwrap();
-    let mut call = tokio_test::task::spawn(service.call(7));
-    assert_pending!(call.poll());
-    assert_request_eq!(handle, 7).send_error("broken");
-    // It waits for its backoff, and then for the service.
-    assert_pending!(call.poll());
-    tokio::time::sleep(101 * MS).await;
-    assert_pending!(call.poll());
-    assert_pending!(handle.poll_request());
-    handle.allow(1);
-    assert_pending!(call.poll());
-    assert_request_eq!(handle, 7).send_response(8);
-    assert_eq!(assert_ready!(call.poll()).unwrap(), 8);
+    for backoff in [NOW, 100 * MS] {
+        let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(typed(backoff));
+        handle.allow(0);
+        assert_pending!(service.poll_ready());
+        handle.allow(1);
+        assert_ready!(service.poll_ready()).unwrap();
+        let mut call = tokio_test::task::spawn(service.call(7));
+        assert_pending!(call.poll());
+        assert_request_eq!(handle, 7).send_error("broken");
+        // It waits for its backoff, and then for the service.
+        assert_pending!(call.poll());
+        tokio::time::sleep(101 * MS).await;
+        assert_pending!(call.poll());
+        assert_pending!(handle.poll_request());
+        handle.allow(1);
+        assert_pending!(call.poll());
+        assert_request_eq!(handle, 7).send_response(8);
+        assert_eq!(assert_ready!(call.poll()).unwrap(), 8);
+    }
 }
 
 /// Whoever waits before a parked upstream, or between two attempts, holds no permit of the layers below.
@@ -160,18 +168,23 @@ async fn a_call_can_be_dropped_at_any_point() {
 /// A broken service is no attempt.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_not_ready_ends_it() {
-    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(typed());
-    handle.allow(1);
-    assert_ready!(service.poll_ready()).unwrap();
-    let mut call = tokio_test::task::spawn(service.call(7));
-    assert_pending!(call.poll());
-    handle.next_request().await.unwrap().1.send_error("broken");
-    assert_pending!(call.poll());
-    handle.send_error("gone");
-    tokio::time::sleep(101 * MS).await;
-    let error = assert_ready!(call.poll()).unwrap_err();
-    assert_eq!(error.report().unwrap().attempts(), 1);
-    assert!(error.into_inner().is_some());
+    for backoff in [NOW, 100 * MS] {
+        let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(typed(backoff));
+        handle.allow(1);
+        assert_ready!(service.poll_ready()).unwrap();
+        let mut call = tokio_test::task::spawn(service.call(7));
+        assert_pending!(call.poll());
+        let (_, attempt) = handle.next_request().await.unwrap();
+        attempt.send_error("broken");
+        if !backoff.is_zero() {
+            assert_pending!(call.poll());
+        }
+        handle.send_error("gone");
+        tokio::time::sleep(101 * MS).await;
+        let error = assert_ready!(call.poll()).unwrap_err();
+        assert_eq!(error.report().unwrap().attempts(), 1);
+        assert_eq!(error.into_inner().unwrap().to_string(), "gone");
+    }
 }
 
 /// hyper's executor, tonic and axum ask for that.
