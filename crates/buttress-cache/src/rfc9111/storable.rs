@@ -6,7 +6,7 @@ use http::{
 };
 
 use super::{
-    Options, Part, RequestHead, SetCookie, StoredHead, Target, Times, fields,
+    Options, Part, RequestHead, ResponseDirectives, SetCookie, StoredHead, Target, Times, fields,
     freshness::Governing,
     vary::{Unusable, Vary},
 };
@@ -124,20 +124,11 @@ fn decide(
     if request.directives().no_store {
         return Err(Refusal::RequestNoStore);
     }
-    if directives.must_understand {
-        if !is_understood(status) {
-            return Err(Refusal::NotUnderstood);
-        }
-    } else if directives.no_store {
-        return Err(Refusal::NoStore);
+    if let Some(refusal) = forbids(options, directives, status) {
+        return Err(refusal);
     }
-    if options.shared {
-        if directives.private {
-            return Err(Refusal::Private);
-        }
-        if request.fields().authorization && !directives.allows_authorization() {
-            return Err(Refusal::Authorization);
-        }
+    if options.shared && request.fields().authorization && !directives.allows_authorization() {
+        return Err(Refusal::Authorization);
     }
     if fields::are_too_many(headers) {
         return Err(Refusal::TooManyFields);
@@ -166,6 +157,22 @@ fn decide(
         true => Err(Refusal::Useless),
         false => Ok(head),
     }
+}
+
+/// What a response's directives forbid, whatever its request.
+pub(super) fn forbids(
+    options: &Options,
+    directives: &ResponseDirectives,
+    status: StatusCode,
+) -> Option<Refusal> {
+    if directives.must_understand {
+        if !is_understood(status) {
+            return Some(Refusal::NotUnderstood);
+        }
+    } else if directives.no_store {
+        return Some(Refusal::NoStore);
+    }
+    (options.shared && directives.private).then_some(Refusal::Private)
 }
 
 /// Not a final answer, or one to a condition or a range instead of to the request's target.

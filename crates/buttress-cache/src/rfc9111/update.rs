@@ -9,6 +9,7 @@ use super::{
     Options, RequestHead, StoredHead, Times,
     fields::{Kept, are_too_many, copy},
     freshness::{self, Governing},
+    storable::forbids,
     vary::Vary,
 };
 
@@ -71,8 +72,7 @@ pub(super) fn freshen(
     let forbidden = vary.is_err()
         || too_many
         || are_too_many(&merged)
-        || (directives.no_store && !directives.must_understand)
-        || (options.shared && directives.private);
+        || forbids(options, directives, stored.status()).is_some();
     // The fields of an answer are not to be shared either, if it is not.
     let for_one =
         options.shared && request.fields().authorization && !directives.allows_authorization();

@@ -80,6 +80,7 @@ async fn ones_own_rule_bypasses() {
     let builder = CacheLayer::shared().bypass(|request| request.uri().path().starts_with("/admin"));
     let mut setup = Setup::with(builder);
     assert!(passes(&mut setup, || empty(get("/admin/a"))).await);
+    assert_eq!(setup.cache.stats().stored, 0);
     assert!(!passes(&mut setup, || empty(get("/a"))).await);
 }
 

@@ -327,3 +327,12 @@ async fn a_change_ends_the_fetches_of_those_with_credentials_as_well() {
     let _asked = setup.ask(mine());
     assert_eq!(setup.calls().await.len(), 1);
 }
+
+/// Nor does a refusal of the one, which says nothing of what the others would get.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_teaches_nothing_of_others() {
+    let mut setup = Setup::shared();
+    setup.fill("/a", status(429, &[], "slow down")).await;
+    let _asked: Vec<_> = (0..5).map(|_| setup.get("/a")).collect();
+    assert_eq!(setup.calls().await.len(), 1);
+}

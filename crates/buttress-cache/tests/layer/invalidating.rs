@@ -144,3 +144,19 @@ async fn an_unsafe_request_that_would_rather_have_left_http_invalidates() {
         assert_eq!(is_stored(&mut setup, "/a").await, stays, "{code}");
     }
 }
+
+/// What validates the one that went says nothing of the one that came.
+#[tokio::test(start_paused = true)]
+async fn a_304_to_what_was_invalidated_meanwhile_leaves_alone_what_came_since() {
+    let mut setup = Setup::shared();
+    let etag = ("etag", "\"1\"");
+    setup.fill("/a", answer(&[FRESH, etag], "old")).await;
+    setup.wall.pass(61);
+    let asked = setup.get("/a");
+    let validation = setup.call().await;
+    send(&mut setup, "PUT", status(204, &[], "")).await;
+    setup.fill("/a", answer(&[FRESH], "new")).await;
+    validation.answer(status(304, &[FRESH, etag], ""));
+    assert_eq!(read(asked).await.body, "old");
+    assert_eq!(setup.hit("/a").await.body, "new");
+}

@@ -1,6 +1,6 @@
 use buttress_cache::CacheLayer;
 
-use crate::support::{Setup, answer, get, read};
+use crate::support::{Setup, answer, empty, get, read, status};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
@@ -89,4 +89,20 @@ async fn the_largest_finds_room_without_a_length() {
     drop(origin);
     assert_eq!(read(asked).await.body.len(), 18 << 10);
     assert_eq!(setup.cache.stats().stored, 1);
+}
+
+/// What would not be stored anyhow is not worth the collecting.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_what_is_too_large_is_not_completed() {
+    for (length, completed) in [("4096", true), ("4097", false)] {
+        let mut setup = Setup::with(CacheLayer::shared().largest_entry(4 << 10));
+        let range = format!("bytes 0-1/{length}");
+        let part = [FRESH, ("etag", "\"1\""), ("content-range", &range)];
+        let asked = setup.ask(empty(get("/a").header("range", "bytes=0-1")));
+        setup.call().await.answer(status(206, &part, "bo"));
+        read(asked).await;
+        let _asked = setup.get("/a");
+        let asked_for = setup.call().await.header("range").map(str::to_owned);
+        assert_eq!(asked_for.as_deref(), completed.then_some("bytes=2-"));
+    }
 }

@@ -123,3 +123,70 @@ async fn who_leaves_while_it_is_asked_asks_nobody_else() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     setup.origin_is_left_alone().await;
 }
+
+/// What is being put when its target is invalidated is taken out again.
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_overtakes_what_is_being_put() {
+    let uri = "http://example.com/a".parse().unwrap();
+    // To be looked for, and to be put, takes three milliseconds each.
+    for after in 0..=6 {
+        let mut setup = Setup::with(CacheLayer::shared().store(Remote::new()));
+        let asked = setup.get("/a");
+        setup.call().await.answer(answer(&[FRESH], "body"));
+        settle().await;
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        setup.cache.invalidate(&uri).await;
+        assert_eq!(read(asked).await.body, "body");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let left = setup.cache.get(&uri).await.unwrap();
+        assert!(left.as_slice().is_empty(), "after {after} ms");
+    }
+}
+
+/// A store that does not see once what it has.
+#[derive(Debug)]
+struct Blinking {
+    memory: Memory,
+    blinks: AtomicBool,
+}
+
+impl Store for Blinking {
+    fn get(&self, key: Digest) -> Answer<Variants> {
+        match self.blinks.swap(false, Ordering::SeqCst) {
+            true => Answer::Now(Variants::none()),
+            false => self.memory.get(key),
+        }
+    }
+
+    fn put(&self, key: Digest, entry: Arc<Entry>, replaced: &[Arc<Entry>]) -> Answer<bool> {
+        let put = self.memory.put(key, entry, replaced);
+        self.blinks.store(true, Ordering::SeqCst);
+        put
+    }
+
+    fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool> {
+        self.memory.update(key, old, new)
+    }
+
+    fn invalidate(&self, key: Digest) -> Answer<bool> {
+        self.memory.invalidate(key)
+    }
+
+    fn clear(&self) -> Answer<()> {
+        self.memory.clear()
+    }
+}
+
+/// Somebody else's fetch may end between the look into the store and the begin of one's own.
+#[tokio::test(start_paused = true)]
+async fn who_is_about_to_lead_looks_once_more() {
+    let store = Blinking {
+        memory: Memory::of(1 << 20, 1 << 16).unwrap(),
+        blinks: AtomicBool::new(false),
+    };
+    let mut setup = Setup::with(CacheLayer::shared().store(store));
+    setup.fill("/a", answer(&[FRESH], "body")).await;
+    let asked = setup.get("/a");
+    setup.origin_is_left_alone().await;
+    assert_eq!(read(asked).await.body, "body");
+}
