@@ -214,15 +214,19 @@ fn tiers_of_one_span_cost_each_other_nothing() {
 #[test]
 fn a_slow_quotas_use_outlives_a_flood_of_fast_ones() {
     let (slow, fast): (Quota, Quota) = ("1/d".parse().unwrap(), "5/s".parse().unwrap());
-    let mut key = Moving::of(Kind::of(Gcra), slow);
-    let alice = key.key;
-    assert!(key.ask(START, &slow, 1).is_admitted());
-    for n in 0..1_000_u64 {
-        key.key = DigestKey::from_words(1, 2).digest(&n);
-        let _ = key.ask(START + n * 1_000_000_000, &fast, 1);
+    for kind in all() {
+        let name = format!("{kind:?}");
+        let mut key = Moving::of(kind, slow);
+        let alice = key.key;
+        assert!(key.ask(START, &slow, 1).is_admitted(), "{name}");
+        for n in 0..1_000_u64 {
+            key.key = DigestKey::from_words(1, 2).digest(&n);
+            let _ = key.ask(START + n * 1_000_000_000, &fast, 1);
+        }
+        key.key = alice;
+        let later = START + 1_000_000_000_000;
+        assert!(!key.ask(later, &slow, 1).is_admitted(), "{name}");
     }
-    key.key = alice;
-    assert!(!key.ask(START + 1_000_000_000_000, &slow, 1).is_admitted());
 }
 
 /// The limit's own quota changes for the keys that are under it, also where others are under quotas of their own.
