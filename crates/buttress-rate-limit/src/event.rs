@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use buttress_core::ConfigError;
 
 use crate::{Decision, Limit};
@@ -15,6 +17,19 @@ pub enum Event<'a> {
         cost: u64,
         /// How the quota then stands.
         decision: &'a Decision,
+    },
+    /// A request that was admitted waits for its turn, see [`Decision::delay`].
+    Queued {
+        /// The name of the limit that delays it, of several the one with the longest delay.
+        limit: &'a str,
+        /// For how long.
+        wait: Duration,
+    },
+    /// A request that waited waits no more: its turn has come, or it was given up. Told once for each
+    /// [`Queued`](Self::Queued).
+    Dequeued {
+        /// The limit's name.
+        limit: &'a str,
     },
     /// A limit refused a request; no limit was charged.
     #[non_exhaustive]
@@ -72,6 +87,8 @@ impl<'a> Event<'a> {
     pub const fn limit(&self) -> &'a str {
         match *self {
             Self::Admitted { limit, .. }
+            | Self::Queued { limit, .. }
+            | Self::Dequeued { limit }
             | Self::Refused { limit, .. }
             | Self::WouldRefuse { limit, .. }
             | Self::NearLimit { limit, .. }

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use buttress_core::{View, clock::Sleeping};
+use buttress_core::View;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -15,6 +15,7 @@ use crate::{
     held::Held,
     limits::Limits,
     ruling::{Later, Ruling},
+    turn::Turn,
 };
 
 type Out<S, Req, T, R> = Result<
@@ -127,7 +128,7 @@ pin_project! {
         R: Refuse<T, S::Response, S::Error>,
     {
         answer: Option<Later>,
-        timer: Option<Sleeping>,
+        turn: Option<Turn>,
         held: Held,
         limits: Arc<Limits<T>>,
         waiting: Option<(S, Req)>,
@@ -154,7 +155,7 @@ where
     ) -> Self {
         Self {
             answer: Some(answer),
-            timer: None,
+            turn: None,
             held,
             limits,
             waiting: Some((service, request)),
@@ -165,7 +166,7 @@ where
     }
 
     pub(crate) fn waiting(
-        timer: Sleeping,
+        turn: Turn,
         pass: Pass<S, Req, T, R>,
         held: Held,
         limits: Arc<Limits<T>>,
@@ -175,7 +176,7 @@ where
     ) -> Self {
         Self {
             answer: None,
-            timer: Some(timer),
+            turn: Some(turn),
             held,
             limits,
             waiting: Some((service, request)),
@@ -220,7 +221,7 @@ where
                     limits.shadow(from);
                     let permit = limits.permit(&standing, refuse.settles());
                     let pass = refuse.pass(Some(&standing), permit.as_ref());
-                    Ok((pass, permit, limits.timer(&standing)))
+                    Ok((pass, permit, limits.turn(&standing)))
                 }
                 // These were ruled before the store was asked.
                 Ruling::Allowed | Ruling::Denied | Ruling::NoKey { .. } | Ruling::Later { .. } => {
@@ -228,8 +229,8 @@ where
                 }
             });
             match ruled {
-                Ok((pass, permit, timer)) => {
-                    *this.timer = timer;
+                Ok((pass, permit, turn)) => {
+                    *this.turn = turn;
                     if let Some(permit) = permit {
                         limits.attach(&mut request, permit);
                     }
@@ -240,9 +241,9 @@ where
             }
         }
 
-        if let Some(timer) = this.timer {
-            ready!(Pin::new(timer).poll(cx));
-            *this.timer = None;
+        if let Some(turn) = this.turn {
+            ready!(turn.poll(cx));
+            *this.turn = None;
         }
 
         if let Some((service, _)) = this.waiting {

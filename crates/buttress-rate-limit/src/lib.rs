@@ -31,6 +31,7 @@ mod surroundings;
 mod sync;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub mod telemetry;
+mod turn;
 mod watcher;
 
 pub use buttress_core::ConfigError;

@@ -147,6 +147,10 @@ impl RateLimiter {
         let (decision, quota, revision) = self.acquire(key, now, 1);
         let decision = answer(&quota, decision, 1)?;
         if !decision.delay().is_zero() {
+            let shared = &*self.shared;
+            if let Some(watcher) = &shared.watcher {
+                watcher.queued(&shared.limit, decision.delay());
+            }
             let mut place = Place {
                 limiter: self,
                 quota: (quota, revision),

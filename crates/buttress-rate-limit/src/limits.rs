@@ -2,9 +2,7 @@ mod usual;
 
 use std::sync::Arc;
 
-use buttress_core::{
-    ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View, clock::Sleeping,
-};
+use buttress_core::{ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View};
 
 use self::usual::Usual;
 pub(crate) use self::usual::{Decided, Plain};
@@ -17,6 +15,7 @@ use crate::{
     ruling::{Later, Ruling},
     standing::{Asked, EVERYBODY, Standing, Terms},
     surroundings::Surroundings,
+    turn::Turn,
 };
 
 /// How many policies a layer may have. Their decisions live on the stack.
@@ -112,17 +111,16 @@ impl<T: ?Sized + 'static> Limits<T> {
     }
 
     /// What a request that has to wait for its turn waits for; `None` where it may go.
-    pub(crate) fn timer(&self, standing: &Standing<'_>) -> Option<Sleeping> {
-        let delay = standing.delay();
-        (!delay.is_zero()).then(|| self.timer.sleep(delay))
+    pub(crate) fn turn(&self, standing: &Standing<'_>) -> Option<Turn> {
+        Turn::of(&self.books, &*self.timer, standing)
     }
 
-    /// Holds what was charged for a request that has to wait for its turn, and what it waits for.
+    /// What was charged for a request that has to wait for its turn.
     #[cold]
-    pub(crate) fn wait(&self, standing: &Standing<'_>) -> (Sleeping, Held) {
+    pub(crate) fn held(&self, standing: &Standing<'_>) -> Held {
         let mut held = Held::of(&self.books, standing.asked(), standing.at());
         held.hold();
-        (self.timer.sleep(standing.delay()), held)
+        held
     }
 
     /// The permit of a request that was admitted, where anybody may settle.

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use buttress_core::{View, clock::Sleeping, readiness};
+use buttress_core::{View, readiness};
 use buttress_http::Head;
 use tower_service::Service;
 
@@ -14,6 +14,7 @@ use crate::{
     held::Held,
     limits::{Decided, Limits, Plain},
     ruling::{Later, Ruling},
+    turn::Turn,
 };
 
 /// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).
@@ -48,7 +49,7 @@ enum Step<Pass, Out> {
     Call(Pass, Option<Permit>),
     Refuse(Out),
     Ask(Later, Held),
-    Wait(Pass, Option<Permit>, Sleeping, Held),
+    Wait(Pass, Option<Permit>, Turn, Held),
 }
 
 impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>
@@ -153,11 +154,9 @@ where
             limits.shadow(from);
             let permit = limits.permit(&standing, refuse.settles());
             let pass = refuse.pass(Some(&standing), permit.as_ref());
-            if standing.delay().is_zero() {
-                Step::Call(pass, permit)
-            } else {
-                let (timer, held) = limits.wait(&standing);
-                Step::Wait(pass, permit, timer, held)
+            match limits.turn(&standing) {
+                None => Step::Call(pass, permit),
+                Some(turn) => Step::Wait(pass, permit, turn, limits.held(&standing)),
             }
         }
         Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
@@ -193,13 +192,13 @@ where
             let slow = Slow::asking(answer, held, limits, inner.clone(), request, refuse);
             ResponseFuture::slow(slow)
         }
-        Step::Wait(pass, permit, timer, held) => {
+        Step::Wait(pass, permit, turn, held) => {
             readiness::release(inner);
             if let Some(permit) = permit {
                 limits.attach(&mut request, permit);
             }
             let (limits, refuse) = (Arc::clone(limits), refuse.clone());
-            let slow = Slow::waiting(timer, pass, held, limits, inner.clone(), request, refuse);
+            let slow = Slow::waiting(turn, pass, held, limits, inner.clone(), request, refuse);
             ResponseFuture::slow(slow)
         }
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use buttress_core::{ConfigError, Digest, MissingKey, Observer, Tick};
 
@@ -52,6 +52,18 @@ impl Watcher {
     pub(crate) fn shadowed(&self, limit: &Limit, cost: u64, decision: &Decision) {
         self.observer
             .observe(&Event::shadowed(limit, cost, decision));
+    }
+
+    /// A request that was admitted waits for its turn.
+    pub(crate) fn queued(&self, limit: &Limit, wait: Duration) {
+        let limit = limit.name();
+        self.observer.observe(&Event::Queued { limit, wait });
+    }
+
+    /// It waits no more.
+    pub(crate) fn dequeued(&self, limit: &Limit) {
+        let limit = limit.name();
+        self.observer.observe(&Event::Dequeued { limit });
     }
 
     /// A quota was resolved for a request that the limit's algorithm cannot keep.

@@ -15,8 +15,12 @@ pub(super) struct Place<'a, K: Key + ?Sized> {
 
 impl<K: Key + ?Sized> Drop for Place<'_, K> {
     fn drop(&mut self) {
+        let shared = &*self.limiter.shared;
+        if let Some(watcher) = &shared.watcher {
+            watcher.dequeued(&shared.limit);
+        }
         if let Some(key) = self.key {
-            self.limiter.shared.give_back(self.at, key, self.quota, 1);
+            shared.give_back(self.at, key, self.quota, 1);
         }
     }
 }

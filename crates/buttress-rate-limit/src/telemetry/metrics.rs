@@ -4,7 +4,7 @@ use std::{
 };
 
 use buttress_core::Observer;
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, gauge};
 
 use crate::Event;
 
@@ -21,6 +21,7 @@ pub struct Metrics {
 struct Policy {
     name: String,
     acquired: Counter,
+    queued: Gauge,
     refused: Counter,
     would_refuse: Counter,
     missing_key: Counter,
@@ -40,6 +41,7 @@ impl Policy {
         Self {
             name: name.to_owned(),
             acquired: result("acquired"),
+            queued: gauge!("rate_limiting.queued_requests", "rate_limiting.policy" => name.to_owned()),
             refused: result("refused"),
             would_refuse: result("would_refuse"),
             missing_key: result("missing_key"),
@@ -54,6 +56,8 @@ impl Policy {
     fn count(&self, event: &Event<'_>) {
         match event {
             Event::Admitted { .. } => self.acquired.increment(1),
+            Event::Queued { .. } => self.queued.increment(1.0),
+            Event::Dequeued { .. } => self.queued.decrement(1.0),
             Event::Refused { .. } => self.refused.increment(1),
             Event::WouldRefuse { .. } => self.would_refuse.increment(1),
             // Its request was counted when it was admitted.
@@ -140,6 +144,11 @@ mod tests {
                     DebugValue::Counter(2)
                 ),
                 (
+                    "rate_limiting.queued_requests".to_owned(),
+                    "logins".to_owned(),
+                    DebugValue::Gauge(0.0.into())
+                ),
+                (
                     "rate_limiting.unsupported_quotas".to_owned(),
                     "logins".to_owned(),
                     DebugValue::Counter(0)
@@ -158,5 +167,40 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    /// While they wait they are counted, and no longer: also those who give up.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_are_a_gauge() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        // A snapshot tells what changed since the one before.
+        let changed = || {
+            let all = snapshotter.snapshot().into_vec();
+            let mut gauges = all.into_iter().filter_map(|(_, _, _, value)| match value {
+                DebugValue::Gauge(value) => Some(value.into_inner()),
+                _ => None,
+            });
+            gauges.next()
+        };
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let pace = RateLimiter::per_key("1/s burst 1")
+            .algorithm(crate::Pacing::up_to(std::time::Duration::from_secs(9)))
+            .observer(Metrics::default())
+            .build()
+            .unwrap();
+        assert!(pace.until_ready("api").await.is_ok());
+        let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(pace.until_ready("api"))).collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for waiter in &mut waiters {
+            assert!(waiter.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(changed(), Some(3.0));
+        drop(waiters.pop());
+        assert_eq!(changed(), Some(-1.0));
+        for waiter in waiters {
+            assert!(waiter.await.is_ok());
+        }
+        assert_eq!(changed(), Some(-2.0));
     }
 }

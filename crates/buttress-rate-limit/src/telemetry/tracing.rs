@@ -7,7 +7,7 @@ use crate::{DirectRateLimiter, Event, Quota};
 ///
 /// | event | level |
 /// |---|---|
-/// | a request was admitted | `TRACE` |
+/// | a request was admitted, waits for its turn, waits no more | `TRACE` |
 /// | a request was refused or would have been, or a key came near its limit | `DEBUG`: under attack there are many, and each is somebody's choice |
 /// | a request had no key | `WARN`, at most once a second: it is a mistake in the deployment, such as a missing connect info, until it is an attack |
 /// | the quota that was resolved for a request is not supported | `WARN`, likewise |
@@ -44,6 +44,8 @@ impl Observer<Event<'_>> for Tracing {
             } => {
                 trace!(limit, cost, remaining = decision.remaining(), "admitted");
             }
+            Event::Queued { limit, wait } => trace!(limit, ?wait, "waits for its turn"),
+            Event::Dequeued { limit } => trace!(limit, "waits no more"),
             Event::Refused {
                 limit,
                 cost,

@@ -5,15 +5,15 @@ use std::{
     net::Ipv4Addr,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
-use buttress_http::FieldStyle;
-use buttress_rate_limit::{Pacing, Policy, RateLimitLayer, RateLimiter};
+use buttress_http::{FieldStyle, Head};
+use buttress_rate_limit::{Event, Pacing, Policy, RateLimitLayer, RateLimiter};
 use tokio::time::Instant;
 use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
 
@@ -140,6 +140,45 @@ async fn the_wait_holds_no_readiness_and_takes_it_when_the_turn_comes() {
     assert_eq!(waiting.await.unwrap().status(), 200);
 }
 
+/// Also behind a policy that asks elsewhere first.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_of_until_the_turn_comes_or_is_given_up() {
+    let pace =
+        || Policy::new("pace", "1/s burst 1").algorithm(Pacing::up_to(Duration::from_secs(9)));
+    let looked_up = pace().quota_by_lookup(|_: &Head| async { None });
+    for policy in [pace(), looked_up] {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&heard);
+        let observer = move |event: &Event<'_>| {
+            let line = match event {
+                Event::Queued { limit, wait } => format!("{limit} waits {wait:?}"),
+                Event::Dequeued { limit } => format!("{limit} waits no more"),
+                _ => return,
+            };
+            log.lock().unwrap().push(line);
+        };
+        let layer = http(Policy::new("all", "100/s"))
+            .policy(policy)
+            .observer(observer)
+            .build()
+            .unwrap();
+        let handler = Handler::default();
+        let call = || Box::pin(layer.layer(handler.service()).oneshot(request()));
+        assert_eq!(call().await.unwrap().status(), 200);
+        assert!(heard.lock().unwrap().is_empty(), "it need not wait");
+        let (mut second, mut third) = (call(), call());
+        assert!(poll(second.as_mut()).is_pending());
+        assert!(poll(third.as_mut()).is_pending());
+        drop(third);
+        assert_eq!(
+            *heard.lock().unwrap(),
+            ["pace waits 1s", "pace waits 2s", "pace waits no more"]
+        );
+        assert_eq!(second.await.unwrap().status(), 200);
+        assert_eq!(heard.lock().unwrap().split_off(3), ["pace waits no more"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waited_is_told_how_it_stands() {
     let layer =
@@ -206,6 +245,20 @@ async fn ten_thousand_waiters_are_woken_once_each() {
     );
     for waiter in waiters.into_iter().skip(1) {
         assert!(waiter.await.is_ok());
+    }
+}
+
+/// A turn that was waited for is used: it is not given back when it has come.
+#[tokio::test(start_paused = true)]
+async fn a_handle_keeps_its_pace() {
+    let pace = RateLimiter::per_key("1/s burst 1")
+        .algorithm(Pacing::up_to(Duration::from_secs(9)))
+        .build()
+        .unwrap();
+    let start = now();
+    for second in 0..4 {
+        assert!(pace.until_ready("api").await.is_ok());
+        assert_eq!(start.elapsed(), Duration::from_secs(second));
     }
 }
 
