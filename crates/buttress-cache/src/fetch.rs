@@ -94,17 +94,13 @@ impl Fetch {
     }
 
     fn store<B: Payload, E>(
-        mut self: Box<Self>,
+        self: Box<Self>,
         storing: Storing,
         mut response: Response<B>,
         asking: Asking<B, E>,
     ) -> Next<B, E> {
-        let for_all = storing.is_for_all(&self.shared, &self.asked);
-        self.learn(for_all);
-        if !for_all {
-            // Those who wait already see for themselves.
-            self.lead.close();
-        }
+        // Those who wait already see for themselves.
+        self.learn(storing.is_for_all(&self.shared, &self.asked));
         let status = self.status().status(response.status().as_u16());
         self.shared.mark(&status.stored(true), &mut response);
         let (parts, body) = response.into_parts();

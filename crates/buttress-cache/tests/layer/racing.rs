@@ -1,12 +1,17 @@
 //! What others do between two steps of a request, which a store of the test's own lets happen.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
 };
 
 use buttress_cache::{
-    CacheLayer,
+    Cache, CacheLayer,
     store::{Answer, Entry, Memory, Store, Variants},
 };
 use buttress_core::Digest;
@@ -21,6 +26,8 @@ struct Watched {
     memory: Arc<Memory>,
     is_late: Arc<AtomicBool>,
     updates: Arc<AtomicUsize>,
+    /// Invalidates before the next one is put.
+    overtakes: Arc<Mutex<Option<Cache>>>,
 }
 
 impl Watched {
@@ -29,6 +36,7 @@ impl Watched {
             memory: Arc::new(Memory::of(1 << 20, 1 << 16).unwrap()),
             is_late: Arc::default(),
             updates: Arc::default(),
+            overtakes: Arc::default(),
         }
     }
 }
@@ -42,6 +50,13 @@ impl Store for Watched {
     }
 
     fn put(&self, key: Digest, entry: Arc<Entry>, replaced: &[Arc<Entry>]) -> Answer<bool> {
+        let overtakes = self.overtakes.lock().unwrap().take();
+        if let Some(cache) = overtakes {
+            let uri = "http://example.com/a".parse().unwrap();
+            let invalidated = pin!(cache.invalidate(&uri));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(invalidated.poll(&mut cx).is_ready());
+        }
         self.memory.put(key, entry, replaced)
     }
 
@@ -98,4 +113,17 @@ async fn a_validation_from_before_an_invalidation_changes_nothing() {
         let updates = store.updates.load(Ordering::SeqCst);
         assert_eq!(updates, usize::from(!invalidated));
     }
+}
+
+/// An invalidation between the last look at the epoch and the store: what it overtook is taken back.
+#[tokio::test(start_paused = true)]
+async fn what_is_invalidated_while_it_is_put_is_taken_back() {
+    let store = Watched::new();
+    let mut setup = Setup::with(CacheLayer::shared().store(store.clone()));
+    *store.overtakes.lock().unwrap() = Some(setup.cache.clone());
+    setup.fill("/a", answer(&[FRESH], "from before")).await;
+    assert!(store.overtakes.lock().unwrap().is_none(), "nothing was put");
+    let uri = "http://example.com/a".parse().unwrap();
+    let stored = setup.cache.get(&uri).await.unwrap();
+    assert!(stored.as_slice().is_empty(), "{stored:?}");
 }

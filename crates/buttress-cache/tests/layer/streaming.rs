@@ -1,8 +1,13 @@
 //! What is on its way into the store is on its way to the client first.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use buttress_cache::{CacheLayer, OnDisconnect};
+use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
@@ -229,4 +234,76 @@ async fn an_empty_body_is_stored_and_is_at_its_end() {
     settle().await;
     assert!(answered.body().is_end_stream());
     assert_eq!(setup.hit("/a").await.status, 204);
+}
+
+/// All there at once, but who could have known.
+struct Surprise(Option<Bytes>);
+
+impl http_body::Body for Surprise {
+    type Data = Bytes;
+    type Error = crate::support::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_at_once_without_a_length_is_stored_if_it_fits() {
+    for (length, fits) in [(2 << 10, true), (5 << 10, false)] {
+        let builder = CacheLayer::shared()
+            .capacity(64 << 10)
+            .largest_entry(4 << 10);
+        let mut setup = Setup::with(builder);
+        let asked = setup.get("/a");
+        let body = Surprise(Some(vec![b'x'; length].into()));
+        setup
+            .call()
+            .await
+            .answer(response(200, &[FRESH], body.boxed_unsync()));
+        assert_eq!(crate::support::read(asked).await.body.len(), length);
+        assert_eq!(setup.cache.stats().stored, u64::from(fits));
+        assert_eq!(setup.heard("TooLarge"), usize::from(!fits));
+    }
+}
+
+/// What streams on unstored is nobody else's business: another variant is validated meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_endless_body_does_not_keep_another_variant_from_being_validated() {
+    let builder = CacheLayer::shared()
+        .capacity(64 << 10)
+        .largest_entry(4 << 10);
+    let mut setup = Setup::with(builder);
+    let fields = [
+        ("cache-control", "max-age=60, stale-while-revalidate=600"),
+        ("vary", "accept-language"),
+    ];
+    let of = |language: &str| {
+        crate::support::empty(crate::support::get("/a").header("accept-language", language))
+    };
+    let asked = setup.ask(of("de"));
+    setup.call().await.answer(answer(&fields, "deutsch"));
+    crate::support::read(asked).await;
+    setup.wall.pass(61);
+
+    let asked = setup.ask(of("en"));
+    let (mut origin, response) = streaming(&fields);
+    setup.call().await.answer(response);
+    let mut endless = asked.await.unwrap().unwrap().into_body();
+    for _ in 0..2 {
+        origin.send_data(vec![b'x'; 3 << 10].into()).await.unwrap();
+        piece(&mut endless).await;
+    }
+    assert_eq!(setup.heard("TooLarge"), 1);
+
+    let stale = crate::support::read(setup.ask(of("de"))).await;
+    assert_eq!(stale.body, "deutsch");
+    assert_eq!(setup.calls().await.len(), 1, "it is not validated");
 }
