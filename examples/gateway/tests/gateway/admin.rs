@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    raw::{Raw, RawUpstream},
+    raw::{Raw, RawUpstream, within},
     running::{Program, Running, config_file, look},
 };
 
@@ -176,4 +176,25 @@ async fn it_can_be_left_out() {
         !lines.iter().any(|line| line.contains("operators")),
         "{lines:?}"
     );
+}
+
+#[tokio::test]
+async fn who_leaves_before_there_is_an_answer_is_counted_as_499() {
+    let upstream = RawUpstream::bind().await;
+    let url = format!("http://{}", upstream.address());
+    let program = Program::start(&["--upstream", &url]).await;
+    let mut client = Raw::connect(program.address).await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    drop(client);
+    let counted = "http_server_requests_total{method=\"GET\",status=\"499\"} 1";
+    within(async {
+        while !look(program.admin, "/-/metrics")
+            .await
+            .lines()
+            .any(|line| line == counted)
+        {}
+    })
+    .await;
 }

@@ -21,8 +21,13 @@ impl Logged {
     pub(crate) async fn before(test: &str, upstream: &RawUpstream, more: &str) -> Self {
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.ndjson"));
         let _ = fs::remove_file(&file);
+        let once = if more.contains("retry.attempts") {
+            ""
+        } else {
+            "retry.attempts = 1\n"
+        };
         let text = format!(
-            "retry.attempts = 1\n{more}\n[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
+            "{once}{more}\n[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
             upstream.address(),
             file.display()
         );
@@ -348,4 +353,33 @@ async fn nothing_is_lost_where_files_are_set_aside() {
     let state = gateway.state().await;
     assert_eq!(state["call_log"]["written"], calls);
     assert_eq!(state["call_log"]["dropped"], 0);
+}
+
+#[tokio::test]
+async fn a_record_is_bounded_whatever_is_asked() {
+    let upstream = RawUpstream::bind().await;
+    let logged = Logged::before(
+        "bounded",
+        &upstream,
+        "retry.attempts = 100\nretry.max_backoff = '1ms'\nretry.backoff = '1ms'\nretry.budget_per_second = 1_000\n\
+         circuit_breaker.minimum_calls = 1_000",
+    )
+    .await;
+    // Nobody listens there any more.
+    drop(upstream);
+    let mut client = logged.connect().await;
+    let path = format!("/{}", "%C3%A9".repeat(1_000));
+    client
+        .send(&format!(
+            "GET {path} HTTP/1.1\nHost: a\nConnection: close\n\n"
+        ))
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 502 Bad Gateway");
+    client.rest().await;
+    let [record] = &logged.records(1).await[..] else {
+        panic!("one record");
+    };
+    assert_eq!(record["path"], path[..1_024]);
+    assert_eq!(decisions(record).len(), 64);
 }

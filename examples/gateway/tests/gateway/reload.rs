@@ -182,6 +182,41 @@ async fn a_circuit_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn connections_and_the_budget_for_retries_stay() {
+    let upstream = RawUpstream::bind().await;
+    let text = format!(
+        "retry = {{ budget = 0.5, budget_per_second = 0, backoff = '1ms' }}\n\
+         [[upstreams]]\nurl = 'http://{}'\n",
+        upstream.address()
+    );
+    let broken = "HTTP/1.1 500 Internal Server Error\nContent-Length: 0\n\n";
+    let gateway = Running::from(&text).await;
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(broken).await;
+    // One call earns half of a retry.
+    assert_eq!(
+        client.head().await.first_line(),
+        "HTTP/1.1 500 Internal Server Error"
+    );
+
+    gateway
+        .reload(&format!("timeouts.response = '5s'\n{text}"))
+        .unwrap();
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    // Over the connection from before; and the second half makes it whole.
+    server.head().await;
+    server.send(broken).await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    assert!(upstream.is_left_alone().await);
+}
+
+#[tokio::test]
 async fn what_cannot_change_is_refused() {
     let gateway = Running::from("").await;
     for (text, field) in [
