@@ -17,7 +17,9 @@ fuzz_target!(|text: &str| {
                 .max_keys()
                 .expect("an accepted number of keys");
             config.limits.max_keys = Some(max_keys.min(ROOM));
-            config.limits.per_ip.max_keys = None;
+            if let Some(per_ip) = &mut config.limits.per_ip {
+                per_ip.max_keys = None;
+            }
             Limits::build(&config).expect("an accepted configuration can be built");
         }
         Err(error) => {

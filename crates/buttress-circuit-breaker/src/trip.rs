@@ -29,17 +29,17 @@ enum Kind {
 }
 
 impl Trip {
-    /// By rates over the calls of the last `span`.
+    /// By rates over the calls of the last `span`, as resilience4j's `TIME_BASED` window.
     pub const fn over_time(span: Duration) -> RateTrip {
         RateTrip::over_time(span)
     }
 
-    /// By rates over the last `calls` calls.
+    /// By rates over the last `calls` calls, as resilience4j's `COUNT_BASED` window.
     pub const fn over_calls(calls: u32) -> RateTrip {
         RateTrip::over_calls(calls)
     }
 
-    /// Opens when `failures` calls in a row failed. A success begins the row anew; one failing probe opens
+    /// Opens when `failures` calls in a row failed, as linkerd and Finagle do. A success begins the row anew; one failing probe opens
     /// the circuit again.
     pub const fn consecutive_failures(failures: u32) -> Self {
         Self(Kind::Consecutive(failures))

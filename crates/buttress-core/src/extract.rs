@@ -127,6 +127,7 @@ enum Why {
 impl MissingKey {
     /// `why` completes the sentence "no key: …". It may be shown to the caller, so it holds nothing
     /// secret.
+    #[must_use]
     pub const fn new(why: &'static str) -> Self {
         Self {
             why: Why::Static(why),

@@ -196,7 +196,7 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
-    /// The URI that names it.
+    /// The URI that names it (draft-ietf-httpapi-ratelimit-headers-11 §5).
     #[must_use]
     pub const fn uri(self) -> &'static str {
         match self {
@@ -210,7 +210,7 @@ impl ProblemType {
         }
     }
 
-    /// It, in a few words.
+    /// The type in a few words (RFC 9457 §3.1.3), as the draft registers it.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {

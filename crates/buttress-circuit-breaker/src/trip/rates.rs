@@ -84,7 +84,8 @@ impl RateTrip {
         self
     }
 
-    /// So many calls must be in the window before their rates say anything.
+    /// So many calls must be in the window before their rates say anything (resilience4j's
+    /// `minimumNumberOfCalls`).
     pub const fn minimum_calls(mut self, calls: u32) -> Self {
         self.minimum_calls = Some(calls);
         self

@@ -72,7 +72,7 @@ codes! {
 }
 
 impl GrpcCode {
-    /// The number.
+    /// The number, as it stands in `grpc-status`.
     #[must_use]
     pub const fn as_u32(self) -> u32 {
         self as u32

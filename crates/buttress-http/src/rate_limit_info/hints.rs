@@ -49,7 +49,7 @@ pub enum WaitUnit {
 }
 
 impl BodyHints {
-    /// What one builds a table of one's own with.
+    /// Builds a table: the vendors' rows, and before them those that are added.
     pub fn builder() -> BodyHintsBuilder {
         BodyHintsBuilder {
             own: Own::default(),

@@ -26,7 +26,7 @@ impl LimitInfo {
         self.unit
     }
 
-    /// How much may be had in a window.
+    /// How much may be had in a [window](Self::window), in its [unit](Self::unit).
     #[must_use]
     pub const fn limit(&self) -> Option<u64> {
         self.limit
