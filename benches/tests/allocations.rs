@@ -9,6 +9,7 @@ use std::{
     future::{Future as _, Ready, ready},
     net::SocketAddr,
     pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -22,7 +23,7 @@ use buttress_cache::CacheLayer;
 use buttress_circuit_breaker::{
     CircuitBreaker, CircuitBreakerLayer, CircuitBreakers, Outcome, Trip,
 };
-use buttress_http::{ClientIp, FieldStyle};
+use buttress_http::{ClientIp, FieldStyle, Head};
 use buttress_rate_limit::{
     DirectRateLimiter, FixedWindow, LeakyBucket, Policy, Quota, QuotaBuilder, RateLimitLayer,
     RateLimiter, SlidingLog, SlidingWindow, TokenBucket,
@@ -127,6 +128,39 @@ fn a_layer_without_fields_does_not_allocate() {
     let layer = layer(Quota::per_second(1_000_000), FieldStyle::None);
     let limited = per_request(layer.layer(service()), StatusCode::OK);
     assert_eq!(limited - bare, 0);
+}
+
+/// Nor where the quota comes by request, also while the key goes to and fro between two.
+#[test]
+fn a_quota_by_request_does_not_allocate() {
+    let bare = per_request(service(), StatusCode::OK);
+    let turn = AtomicUsize::new(0);
+    let quotas = [Quota::per_second(1_000_000), Quota::per_minute(1_000_000)];
+    let quotas = quotas.map(|quota| quota.build().unwrap());
+    let by_turns = move |_: &Head| {
+        let nth = turn.fetch_add(1, Ordering::Relaxed);
+        quotas.get(nth % 2).copied()
+    };
+    let policy = Policy::new("per-ip", "10/s").key(ClientIp::peer());
+    let layer = RateLimitLayer::http(policy.quota_by(by_turns))
+        .fields(FieldStyle::None)
+        .build()
+        .unwrap();
+    let limited = per_request(layer.layer(service()), StatusCode::OK);
+    assert_eq!(limited - bare, 0);
+}
+
+/// The lookup's box, that of the slow way, and what lies in them.
+#[test]
+fn a_quota_that_is_looked_up_costs_a_few_allocations() {
+    let bare = per_request(service(), StatusCode::OK);
+    let policy = Policy::new("per-ip", "1000000/s").key(ClientIp::peer());
+    let layer = RateLimitLayer::http(policy.quota_by_lookup(|_: &Head| ready(None)))
+        .fields(FieldStyle::None)
+        .build()
+        .unwrap();
+    let limited = per_request(layer.layer(service()), StatusCode::OK);
+    assert!(limited - bare <= 7, "{} allocations", limited - bare);
 }
 
 /// The table of the header map, its entries, and one value: what varies. The other one is shared.
