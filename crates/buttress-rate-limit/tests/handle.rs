@@ -8,7 +8,10 @@ use std::{
 };
 
 use buttress_core::{Tick, clock::ManualClock};
-use buttress_rate_limit::{DirectRateLimiter, Overflow, Quota, RateLimiter, Verdict};
+use buttress_rate_limit::{
+    Algorithm, DirectRateLimiter, FixedWindow, Gcra, Overflow, Quota, RateLimiter, SlidingWindow,
+    Verdict,
+};
 
 fn clock() -> ManualClock {
     ManualClock::at(Tick::from_nanos(5_000_000_000))
@@ -173,21 +176,42 @@ fn a_flood_neither_grows_it_nor_frees_the_throttled() {
 
 #[test]
 fn what_happens_to_keys_without_room_is_the_users_choice() {
-    for (overflow, expected) in [(Overflow::Admit, 1_000), (Overflow::Refuse, 0)] {
-        let limiter = RateLimiter::per_key("1/h")
-            .max_keys(1)
-            .overflow(overflow)
-            .clock(clock())
-            .build()
-            .unwrap();
-        for n in 0..100_u32 {
-            let _ = limiter.check(&("crowd", n));
+    // In the table without locks, by name and by `dyn`, and in the one with.
+    let algorithms: [fn() -> Box<dyn Algorithm>; 3] = [
+        || Box::new(Gcra),
+        || Box::new(FixedWindow),
+        || Box::new(SlidingWindow::of_sub_windows(3)),
+    ];
+    for algorithm in algorithms {
+        for (overflow, expected) in [(Overflow::Admit, 1_000), (Overflow::Refuse, 0)] {
+            let limiter = RateLimiter::per_key("1/h")
+                .algorithm(algorithm())
+                .max_keys(1)
+                .overflow(overflow)
+                .clock(clock())
+                .build()
+                .unwrap();
+            for n in 0..100_u32 {
+                let _ = limiter.check(&("crowd", n));
+            }
+            let before = limiter.overflowed();
+            assert!(before > 0);
+            let admits = |n: &u32| limiter.check(n).is_ok();
+            assert_eq!(
+                (0..1_000).filter(admits).count(),
+                expected,
+                "{overflow:?}, {:?}",
+                algorithm()
+            );
+            assert_eq!(limiter.overflowed(), before + 1_000);
+            let stranger = 5_000_u32;
+            assert_eq!(limiter.peek(&stranger).is_admitted(), expected > 0);
+            if let Err(refused) = limiter.check(&stranger) {
+                assert_eq!(refused.retry_after(), Some(Duration::from_secs(3_600)));
+            }
+            let never = limiter.check_n(&stranger, 9).unwrap_err();
+            assert_eq!(never.decision().verdict(), Verdict::CostExceedsBurst);
         }
-        assert_eq!(
-            (0..1_000_u32).filter(|n| limiter.check(n).is_ok()).count(),
-            expected,
-            "{overflow:?}"
-        );
     }
 }
 
