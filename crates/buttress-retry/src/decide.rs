@@ -329,7 +329,8 @@ mod tests {
                 ..transient
             },
         ] {
-            decide(&terms(), &at, &Random::seeded(1), never);
+            let decision = decide(&terms(), &at, &Random::seeded(1), never);
+            assert!(matches!(decision, RetryDecision::Stop(_)), "{decision:?}");
         }
     }
 
@@ -383,7 +384,8 @@ mod tests {
             match decide(&terms(), &at, &Random::seeded(seed), || true) {
                 RetryDecision::Retry { after } => {
                     prop_assert!(told <= after && after <= told + (told / 4).max(100 * MS));
-                    prop_assert!(after < left);
+                    // The attempt is left some of the time, too.
+                    prop_assert!(after - told <= (left - told) / 2);
                 }
                 verdict => {
                     prop_assert_eq!(verdict, RetryDecision::Stop(Ended::Deadline));

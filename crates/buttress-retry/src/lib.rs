@@ -14,6 +14,7 @@ mod judgment;
 mod layer;
 mod parks;
 mod policy;
+mod progress;
 mod replay;
 mod report;
 mod retry_body;

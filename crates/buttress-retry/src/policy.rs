@@ -2,10 +2,7 @@ use std::sync::Arc;
 
 use buttress_core::{ConfigError, Digest};
 
-use crate::{
-    Judgment, RetryBuilder, RetryDecision,
-    settings::{Progress, Settings},
-};
+use crate::{Judgment, RetryBuilder, RetryDecision, progress::Progress, settings::Settings};
 
 /// The decisions without a layer: for work that is no service.
 ///

@@ -6,6 +6,7 @@ use crate::{
     Backoff, Budget, Ended, Event, Happening, Judgment, Report, RetryDecision,
     decide::{Gate, Situation, Terms, decide, gate, time_left},
     parks::{Lift, Parks},
+    progress::Progress,
 };
 
 /// What all calls of a policy share.
@@ -24,59 +25,6 @@ pub(crate) struct Settings {
     pub(crate) timer: Arc<dyn Sleep>,
     pub(crate) random: Random,
     pub(crate) observer: Option<Arc<dyn for<'a> Observer<Event<'a>>>>,
-}
-
-/// How far one call has come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Progress {
-    pub(crate) started: Tick,
-    pub(crate) deadline: Option<Tick>,
-    /// Made so far.
-    pub(crate) attempts: u32,
-    /// The last backoff that was drawn.
-    backoff: Option<Duration>,
-    /// Since when the call stands before a parked upstream.
-    parked_since: Option<Tick>,
-    /// When a retry was granted that has not been made yet, on the budget's clock.
-    granted: Option<Tick>,
-    /// Whom a park is about, where that was asked at the start.
-    key: Option<Digest>,
-}
-
-impl Progress {
-    #[inline]
-    pub(crate) fn starting(now: Tick) -> Self {
-        Self {
-            started: now,
-            deadline: None,
-            attempts: 0,
-            backoff: None,
-            parked_since: None,
-            granted: None,
-            key: None,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn within(&mut self, timeout: Option<Duration>) {
-        if let Some(timeout) = timeout {
-            let deadline = self.started.saturating_add(timeout);
-            self.deadline = Some(self.deadline.map_or(deadline, |other| other.min(deadline)));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn about(&mut self, key: Option<Digest>) {
-        self.key = key;
-    }
-
-    pub(crate) fn time_left(&self, now: Tick) -> Option<Duration> {
-        self.deadline.map(|_| time_left(self.deadline, now))
-    }
-
-    pub(crate) fn is_over(&self, now: Tick) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
-    }
 }
 
 /// Why a call may not go.

@@ -13,7 +13,8 @@ use crate::{
     Ended, Flavor, Judgment, Outgoing, RetryDecision,
     error::Failed,
     flavor::{Judged, Told},
-    settings::{After, Progress},
+    progress::Progress,
+    settings::After,
     shared::Shared,
 };
 

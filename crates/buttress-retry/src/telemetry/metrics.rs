@@ -130,12 +130,12 @@ mod tests {
                 name: "billing",
                 happening: Happening::Parked { span },
             });
-            policy.begin().attempted(Judgment::Success);
+            let _ = policy.begin().attempted(Judgment::Success);
             for last in [Judgment::Success, Judgment::TRANSIENT] {
                 let mut call = policy.begin();
                 let retry_after = Some(Duration::from_secs(1));
-                call.attempted(Judgment::Throttled { retry_after });
-                call.attempted(last);
+                let _ = call.attempted(Judgment::Throttled { retry_after });
+                let _ = call.attempted(last);
             }
         });
         let mut counted: Vec<_> = snapshotter

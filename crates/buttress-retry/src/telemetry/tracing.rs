@@ -98,9 +98,9 @@ mod tests {
                 },
             });
             let mut call = policy.begin();
-            call.attempted(Judgment::Throttled { retry_after: None });
-            call.attempted(Judgment::TRANSIENT);
-            policy.begin().attempted(Judgment::Success);
+            let _ = call.attempted(Judgment::Throttled { retry_after: None });
+            let _ = call.attempted(Judgment::TRANSIENT);
+            let _ = policy.begin().attempted(Judgment::Success);
         });
         let seen: Vec<_> = log
             .iter()
