@@ -154,15 +154,15 @@ impl CacheLayerBuilder {
     }
 
     /// The name of this cache in `Cache-Status` (RFC 9211). `Buttress` unless told otherwise.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
         self
     }
 
     /// The scheme of requests whose target does not name one: what clients use, even if a proxy in
     /// between took the TLS off. `http` unless told otherwise.
-    pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
-        self.scheme = scheme.into();
+    pub fn scheme(mut self, scheme: &str) -> Self {
+        self.scheme = scheme.to_owned();
         self
     }
 

@@ -11,7 +11,6 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 #[non_exhaustive]
 pub enum RetryDecision {
     /// Try again after this time.

@@ -55,6 +55,15 @@ impl<E> Error<E> {
         }
     }
 
+    /// For how long the upstream asked not to be called, where that ended it.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Parked { retry_after, .. } => Some(*retry_after),
+            Self::Inner { .. } | Self::TimedOut { .. } | Self::NotReady(_) => None,
+        }
+    }
+
     /// The service's own error, if that is what it is.
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
