@@ -29,6 +29,16 @@ impl MemoryStore {
                 None => {}
             }
         }
+        self.acquire_each(now, charges, out)
+    }
+
+    /// One after the other, whatever becomes of each.
+    fn acquire_each(
+        &self,
+        now: Tick,
+        charges: &[Charge<'_>],
+        out: &mut [Decision],
+    ) -> Result<Acquire, Stale> {
         for (charge, decision) in charges.iter().zip(&mut *out) {
             self.peek(now, charge, decision)?;
         }
@@ -60,8 +70,8 @@ impl MemoryStore {
         Ok(Acquire::Admitted)
     }
 
-    /// As [`acquire_all`](Self::acquire_all), of as many `limits` as are built with these quotas. `None` where one of
-    /// them was changed, where a key is not known, or where others came in between; nothing is charged then.
+    /// As [`acquire_all`](Self::acquire_all), of [`FEW`] limits at most, under the quotas that they were built with. `None`
+    /// where one of these was changed; nothing is charged then.
     ///
     /// Of what is `asked` and `decided` there may be more than limits.
     #[inline]
@@ -81,24 +91,45 @@ impl MemoryStore {
                 cost: *cost,
             })
         });
-        match self.acquire_known::<FEW>(now, wanted, out)? {
-            Ok(acquired) => Some(acquired),
-            Err(outrun) => {
-                let quotas = limits.iter().map(|limit| limit.quotas().first());
-                let charges = limits.iter().zip(asked).zip(quotas);
-                let charges: Vec<_> = charges
-                    .map(|((limit, (key, cost)), quota)| Charge {
-                        limit,
-                        key: (*key).into(),
-                        quota,
-                        revision: Some(0),
-                        cost: *cost,
-                    })
-                    .collect();
-                self.take_back(now, &charges, outrun, 0);
-                None
-            }
+        match self.acquire_known::<FEW>(now, wanted, out) {
+            Some(Ok(acquired)) => Some(acquired),
+            Some(Err(outrun)) => self.acquire_few_otherwise(now, limits, asked, out, outrun),
+            None => self.acquire_few_otherwise(now, limits, asked, out, 0),
         }
+    }
+
+    /// The same, where so many charges were made and are to be taken back.
+    #[cold]
+    #[inline(never)]
+    fn acquire_few_otherwise(
+        &self,
+        now: Tick,
+        limits: &[Arc<Limit>],
+        asked: &[(Fingerprint, u64); FEW],
+        out: &mut [Decision; FEW],
+        outrun: usize,
+    ) -> Option<Acquire> {
+        let charge = |limit, (key, cost): (Fingerprint, u64), quota| Charge {
+            limit,
+            key: key.into(),
+            quota,
+            revision: Some(0),
+            cost,
+        };
+        let first = limits.first()?;
+        let mut unchanged = true;
+        let mut charges = [charge(first, (Fingerprint::NOBODY, 0), first.quotas().first()); FEW];
+        for ((place, limit), asked) in charges.iter_mut().zip(limits).zip(asked) {
+            unchanged &= limit.quotas().unchanged().is_some();
+            *place = charge(limit, *asked, limit.quotas().first());
+        }
+        let charges = charges.get(..limits.len())?;
+        self.take_back(now, charges, outrun, 0);
+        if !unchanged {
+            return None;
+        }
+        let out = out.get_mut(..limits.len())?;
+        self.acquire_each(now, charges, out).ok()
     }
 
     /// The usual case: all keys are known, in tables without locks, and nobody comes in between. Each is looked
