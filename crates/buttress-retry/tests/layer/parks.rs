@@ -233,3 +233,23 @@ async fn all_can_be_let_go_on() {
     assert_eq!(status(&out), 200);
     assert_eq!(upstream.times(), [NOW, 2 * S, 12 * S]);
 }
+
+/// How long one stands before a parked upstream counts from the last attempt, not from the first time that one stood there.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_ends_the_time_before_a_parked_upstream() {
+    let layer = http().max_wait(60 * S).build().unwrap();
+    let slow = tower::service_fn(|_: Inner<Full<Bytes>>| async {
+        tokio::time::sleep(65 * S).await;
+        Ok::<_, &'static str>(too_many("20"))
+    });
+    let before = Upstream::new().answers(too_many("40"));
+    let upstream = Upstream::new().answers(too_many("30"));
+    let patient = async {
+        send(&layer, &before, post("")).await.unwrap();
+        send(&layer, &upstream, get()).await
+    };
+    let (_, out) = tokio::join!(layer.layer(slow).oneshot(post("")), patient);
+    assert_eq!(status(&out), 200);
+    // Held back for 40 s, refused for 30, and held back for 15 by what another call heard meanwhile.
+    assert_eq!(upstream.times(), [40 * S, 85 * S]);
+}
