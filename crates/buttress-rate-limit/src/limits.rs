@@ -211,9 +211,13 @@ impl<T: ?Sized + 'static> Limits<T> {
             let lookup = self.whose.get(asked.ordinal)?.lookup.as_ref()?;
             Some(lookup(from))
         };
-        let mut lookups: Vec<_> = asked.iter().map(lookup).collect();
+        let mut lookups = [const { None }; MAX_POLICIES];
+        for (place, asked) in lookups.iter_mut().zip(asked) {
+            *place = lookup(asked);
+        }
         let (books, mut asked) = (Arc::clone(&self.books), asked.to_vec());
-        let held = Held::of(&self.books, &asked, self.books.now());
+        // Nothing is charged before all are known.
+        let held = Held::of(&self.books, &[], self.books.now());
         let answer = Later::Lookup(Box::pin(async move {
             for (asked, lookup) in asked.iter_mut().zip(&mut lookups) {
                 if let Some(lookup) = lookup

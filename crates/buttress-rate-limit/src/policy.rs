@@ -126,7 +126,7 @@ impl<T: ?Sized> Policy<T> {
     /// Like [`quota_by`](Self::quota_by), for a quota that has to be looked up: in a database, at another
     /// service. `lookup` takes what it needs out of the request, and returns a future of the quota.
     ///
-    /// Such a request takes the slow way: it costs the future's box and a few allocations more (seven in all,
+    /// Such a request takes the slow way: it costs the future's box and a few allocations more (five in all,
     /// with one policy), its readiness is given back while it waits, and nothing is charged before all quotas
     /// are known. A policy has one way or the other: the one that was
     /// given last.
