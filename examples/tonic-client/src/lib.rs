@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use buttress::{
-    ConfigError, RetryLayer,
-    http::GrpcCode,
+    ConfigError, GrpcCode, RetryLayer,
     retry::{Buffered, Http, HyperErrors, ReplayBody, Retry},
 };
 use http::Request;
