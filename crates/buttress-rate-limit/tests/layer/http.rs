@@ -282,6 +282,23 @@ async fn a_refusal_from_further_in_keeps_its_own_fields() {
 }
 
 /// `w` is told in whole seconds, and never as less than it is; `t` with nothing left is the wait for one.
+/// With nothing left, `t` is the wait of this request (`Retry-After`), which costs more than one.
+#[tokio::test]
+async fn the_field_and_retry_after_tell_one_wait() {
+    let layer = http(Policy::new("all", "10/h").cost(|_| 5))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let handler = Handler::default();
+    let request = || from_peer(Ipv4Addr::LOCALHOST);
+    for _ in 0..2 {
+        assert_eq!(send(&layer, &handler, request()).await.status, 200);
+    }
+    let refused = send(&layer, &handler, request()).await;
+    assert_eq!(refused.header("retry-after"), Some("1800"));
+    assert_eq!(refused.header("ratelimit"), Some(r#""all";r=0;t=1800"#));
+}
+
 #[tokio::test]
 async fn what_is_told_is_rounded_up() {
     let layer = http(per_ip("2/3s burst 1")).clock(clock()).build().unwrap();
