@@ -229,6 +229,27 @@ fn a_slow_quotas_use_outlives_a_flood_of_fast_ones() {
     }
 }
 
+/// What was charged to a window that was over when its key was moved is given back to no window of the new quota.
+#[test]
+fn a_late_refund_across_a_move_credits_no_other_window() {
+    let (from, to): (Quota, Quota) = ("4/min".parse().unwrap(), "10/h".parse().unwrap());
+    for kind in [
+        Kind::of(FixedWindow),
+        Kind::of(SlidingWindow::of_sub_windows(4)),
+        Kind::of(SlidingLog::for_counts_up_to(64)),
+    ] {
+        let name = format!("{kind:?}");
+        let key = Moving::of(kind, from);
+        assert!(key.ask(START, &from, 2).is_admitted(), "{name}");
+        let later = START + 120_000_000_000;
+        assert!(key.ask(later - 1, &from, 1).is_admitted(), "{name}");
+        // One of four is three of ten, rounded up.
+        assert_eq!(key.ask(later, &to, 0).remaining(), 7, "{name}");
+        key.settle(START, &from, -2);
+        assert_eq!(key.ask(later, &to, 0).remaining(), 7, "{name}");
+    }
+}
+
 /// The limit's own quota changes for the keys that are under it, also where others are under quotas of their own.
 #[test]
 fn a_live_change_is_for_those_under_the_limits_own() {
