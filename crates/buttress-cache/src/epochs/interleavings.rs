@@ -85,10 +85,14 @@ fn loom_the_end_of_one_fetch_does_not_hide_an_invalidation_from_another() {
         let epoch = bench.epochs.begin(KEY);
         let other = {
             let bench = Arc::clone(&bench);
-            thread::spawn(move || drop(bench.epochs.begin(KEY)))
+            thread::spawn(move || {
+                drop(bench.epochs.begin(KEY));
+                // Were the count begun anew, it would be the first one's.
+                bench.epochs.begin(KEY)
+            })
         };
         bench.epochs.advance(KEY);
-        other.join().unwrap();
+        let _again = other.join().unwrap();
         assert!(epoch.is_over());
     });
 }

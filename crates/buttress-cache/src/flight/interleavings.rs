@@ -13,7 +13,8 @@ use loom::{
 use super::*;
 use crate::flights::{Boarding, Flights, Lead};
 
-const KEY: Digest = Digest::from_u128(1);
+/// Whose upper half is not that of an empty slot in the memory of keys whose answers are not for all.
+const KEY: Digest = Digest::from_u128(1 << 64);
 
 /// Blocks the thread that polls until it is woken. A wake-up that is lost is a deadlock, which loom reports.
 struct Bell(Shared<Notify>);
@@ -42,10 +43,11 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 }
 
 fn lead(flights: &Arc<Flights<u8>>) -> Lead<u8> {
-    match flights.board(KEY) {
-        Boarding::Lead(lead) => lead,
-        Boarding::Follow(_) => panic!("nobody leads"),
-    }
+    let Boarding::Lead(lead) = flights.board(KEY) else {
+        panic!("nobody leads");
+    };
+    assert_eq!(flights.len(), 1, "others cannot take part");
+    lead
 }
 
 /// All that a body has, or where it broke off.
@@ -142,12 +144,30 @@ fn loom_who_comes_as_the_last_one_leaves_does_not_wait_for_ever() {
         };
         drop(seat);
         let flight = Arc::clone(first.flight());
-        wait(|cx| flight.poll_deserted(cx));
         if !flight.give_up() {
             flight.tell(7, 0);
             flight.finish(None);
         }
         drop(first);
+        other.join().unwrap();
+    });
+}
+
+/// Who leaves last wakes the task that waits for all to leave.
+#[test]
+fn loom_the_task_is_told_that_all_have_left() {
+    model(|| {
+        let flights = Arc::new(Flights::new());
+        let first = lead(&flights);
+        let seat = first.seat().unwrap();
+        let other = {
+            let flights = Arc::clone(&flights);
+            thread::spawn(move || drop(flights.board(KEY)))
+        };
+        let leaver = thread::spawn(move || drop(seat));
+        let flight = Arc::clone(first.flight());
+        wait(|cx| flight.poll_deserted(cx));
+        leaver.join().unwrap();
         other.join().unwrap();
     });
 }
