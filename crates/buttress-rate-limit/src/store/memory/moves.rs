@@ -285,3 +285,28 @@ fn a_live_change_is_for_those_under_the_limits_own() {
         assert_eq!(key.ask(START, &gold, 0).remaining(), 30, "{name}");
     }
 }
+
+/// And from then on what they used comes back at its pace, also where they are next asked for under another.
+#[test]
+fn a_live_change_counts_from_its_time_for_who_comes_under_another_quota() {
+    let (own, gold): (Quota, Quota) = ("10/h".parse().unwrap(), "60/min".parse().unwrap());
+    for kind in buckets() {
+        let name = format!("{kind:?}");
+        let key = Moving::of(kind, own);
+        let charge = Charge {
+            revision: Some(0),
+            ..key.charge(&own, 5)
+        };
+        let mut out = [UNDECIDED];
+        let _ = key
+            .store
+            .acquire(Tick::from_nanos(START), &[charge], &mut out);
+        assert!(out[0].is_admitted(), "{name}");
+        key.limit
+            .set_quota_at("20/d".parse().unwrap(), Tick::from_nanos(START))
+            .unwrap();
+        // Of the half that was used an hour gives back a twenty-fourth part, and not all of it.
+        let later = START + 3_600_000_000_000;
+        assert_eq!(key.ask(later, &gold, 0).remaining(), 32, "{name}");
+    }
+}
