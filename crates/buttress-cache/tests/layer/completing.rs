@@ -1,6 +1,6 @@
 //! A part is stored, and all of it is asked for: the origin is asked for the rest.
 
-use buttress_cache::CacheLayer;
+use buttress_cache::{CacheLayer, OnDisconnect};
 use http_body_util::BodyExt as _;
 
 use crate::support::{Setup, collect, empty, get, read, status, streaming};
@@ -180,4 +180,22 @@ async fn a_rest_that_breaks_off_leaves_the_part() {
     assert_eq!(call.header("range"), Some("bytes=5-"));
     call.answer(status(206, &fields, "56789"));
     assert_eq!(read(again).await.body, "0123456789");
+}
+
+/// Whoever leaves says nothing of it either.
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_nobody_waits_for_leaves_the_part() {
+    let mut setup = Setup::with(CacheLayer::shared().on_disconnect(OnDisconnect::Abort));
+    let (asked, call) = part(&mut setup).await;
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    let (_origin, mut response) = streaming(&fields);
+    *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
+    call.answer(response);
+    crate::support::settle().await;
+    asked.abort();
+    crate::support::settle().await;
+    assert_eq!(setup.heard("Deserted"), 1);
+    let uri = "http://example.com/a".parse().unwrap();
+    let stored = setup.cache.get(&uri).await.unwrap();
+    assert_eq!(stored.as_slice().len(), 1);
 }
