@@ -1,10 +1,13 @@
 //! Which answers are repeated, when, and what becomes of them.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use buttress_core::clock::WallClock;
+use buttress_core::{Random, clock::WallClock};
 use buttress_http::{LocalRefusal, RateLimitInfo};
-use buttress_retry::{Ended, Judgment};
+use buttress_retry::{Backoff, Ended, Judgment};
 use http::Response;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -336,4 +339,21 @@ async fn a_wait_of_zero_says_nothing() {
             .unwrap();
         assert_eq!(upstream.times(), times);
     }
+}
+
+/// Each delay is that of before, and a tenth of a second more: what decorrelated jitter goes by.
+struct Longer;
+
+impl Backoff for Longer {
+    fn delay(&self, _: u32, previous: Option<Duration>, _: &Random) -> Duration {
+        previous.unwrap_or_default() + 100 * MS
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backoff_hears_of_the_one_before() {
+    let layer = http().max_attempts(4).backoff(Longer).build().unwrap();
+    let upstream = Upstream::new().says(503).says(503).says(503);
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.times(), [NOW, 100 * MS, 300 * MS, 600 * MS]);
 }

@@ -1,7 +1,10 @@
 //! Requests of any type.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -106,4 +109,26 @@ async fn whom_it_is_about_can_be_said() {
     assert!(send(6).await.is_err());
     layer.unpark(&8);
     assert_eq!(send(6).await, Ok(6));
+}
+
+/// A request that counts its clones.
+struct Counted(Arc<AtomicU32>);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// It is kept for the attempts that there may be, and sent itself with the last one.
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_costs_no_clone() {
+    let clones = Arc::new(AtomicU32::new(0));
+    let request = Counted(Arc::clone(&clones));
+    let busy = service_fn(|_: Counted| std::future::ready(Judged::Err("busy")));
+    let error = layer().build().unwrap().layer(busy).oneshot(request).await;
+    let report = error.unwrap_err().report().unwrap();
+    assert_eq!((report.ended(), report.attempts()), (Ended::Attempts, 3));
+    assert_eq!(clones.load(Ordering::SeqCst), 2);
 }
