@@ -148,19 +148,18 @@ impl Shared {
         if !rfc9111::invalidate(&asked.method, status) {
             return epoch;
         }
-        let Some(target) = asked.target(&self.settings.scheme) else {
-            return epoch;
-        };
-        let mut own = 0;
-        let mut forget = |target: &Target<'_>| {
-            let key = self.key(target, partition);
-            own += u64::from(key == epoch.key());
-            self.later(self.invalidate(key));
-        };
-        forget(&target);
-        for uri in rfc9111::invalidated_uris(&target, headers) {
-            if let Some(target) = Target::of_uri(&uri) {
-                forget(&target);
+        let mut own = 1;
+        self.later(self.invalidate(epoch.key()));
+        // Few answers name further targets, and who is not named need not be compared with anybody.
+        if rfc9111::names_targets(headers)
+            && let Some(target) = asked.target(&self.settings.scheme)
+        {
+            for uri in rfc9111::invalidated_uris(&target, headers) {
+                if let Some(target) = Target::of_uri(&uri) {
+                    let key = self.key(&target, partition);
+                    own += u64::from(key == epoch.key());
+                    self.later(self.invalidate(key));
+                }
             }
         }
         epoch.despite(own)

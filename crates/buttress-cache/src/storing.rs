@@ -11,7 +11,7 @@ use crate::{
     event::NotStored,
     flight::{Attendance, Deserted},
     news::News,
-    rfc9111::{self, Reuse, Store, StoredHead, Times},
+    rfc9111::{self, Refusal, Reuse, Store, StoredHead, Times},
     shared::Shared,
     store::Entry,
 };
@@ -40,9 +40,12 @@ impl Storing {
         if LocalRefusal::of(response).is_some() {
             return Err(NotStored::LocalRefusal);
         }
+        let (status, headers) = (response.status(), response.headers());
+        if rfc9111::forbids_by_method(&asked.method, headers) {
+            return Err(NotStored::Rules(Refusal::Method));
+        }
         let target = asked.target(&shared.settings.scheme);
         let target = target.ok_or(NotStored::NoTarget)?;
-        let (status, headers) = (response.status(), response.headers());
         let head = match rfc9111::store(
             &shared.options,
             &asked.head(),

@@ -14,6 +14,11 @@ pub fn invalidate(method: &Method, status: StatusCode) -> bool {
     !is_safe(method) && (status.is_success() || status.is_redirection())
 }
 
+/// Whether an answer names targets, its own or others.
+pub(crate) fn names_targets(headers: &HeaderMap) -> bool {
+    headers.contains_key(LOCATION) || headers.contains_key(CONTENT_LOCATION)
+}
+
 /// The further URIs that such an answer outdates: those in its Location and Content-Location, if they have the target's
 /// origin. Elsewhere an origin may outdate nothing, or anyone could empty the cache of anyone.
 pub fn invalidated_uris(target: &Target<'_>, headers: &HeaderMap) -> impl Iterator<Item = Uri> {

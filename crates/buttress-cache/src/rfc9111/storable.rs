@@ -106,6 +106,9 @@ fn decide(
     headers: &HeaderMap,
     times: Times,
 ) -> Result<StoredHead, Refusal> {
+    if forbids_by_method(request.method(), headers) {
+        return Err(Refusal::Method);
+    }
     let governing = Governing::read(options, headers);
     let directives = &governing.directives;
     let explicit = governing.is_explicit(options, headers);
@@ -156,6 +159,16 @@ fn decide(
     match never_used && !head.has_validator(times.responded) {
         true => Err(Refusal::Useless),
         false => Ok(head),
+    }
+}
+
+/// Whether the method forbids it, whatever else is said. Nearly every answer to anything but GET is refused for this,
+/// which takes no more than one look.
+pub(crate) fn forbids_by_method(method: &Method, headers: &HeaderMap) -> bool {
+    match *method {
+        Method::GET => false,
+        Method::POST => !headers.contains_key(CONTENT_LOCATION),
+        _ => true,
     }
 }
 
