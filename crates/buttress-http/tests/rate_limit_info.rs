@@ -1,4 +1,4 @@
-//! What is heard of each dialect, draft and trap: `vectors/rate-limit-info.toml`, read by the one corpus.
+//! What is heard of each dialect, draft and trap: `tests/vectors/rate-limit-info.toml`, read by the one corpus.
 
 use std::{collections::HashSet, time::SystemTime};
 
@@ -40,7 +40,8 @@ fn thursday() -> String {
 }
 
 fn vectors() -> Vec<Vector> {
-    let file: File = toml::from_str(include_str!("vectors/rate-limit-info.toml")).unwrap();
+    let file: File =
+        toml::from_str(include_str!("../../../tests/vectors/rate-limit-info.toml")).unwrap();
     file.vector
 }
 
