@@ -2,6 +2,7 @@
 
 mod as_error;
 mod as_response;
+mod prepared;
 mod wire;
 
 use std::{sync::Arc, time::Duration};

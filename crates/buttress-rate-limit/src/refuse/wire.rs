@@ -7,7 +7,10 @@ use buttress_http::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 
-use super::Refusal;
+use super::{
+    Refusal,
+    prepared::{Prepared, Term},
+};
 use crate::{Decision, Limit, Quota, Standing, decision::Verdict};
 
 /// What is the same for all responses of a layer, made once.
@@ -17,6 +20,8 @@ pub(super) struct Wire {
     names: Box<[Box<str>]>,
     /// The fields, for requests whose quotas are the policies' own.
     fields: RateLimitFields,
+    /// And for others.
+    prepared: Prepared,
     /// The usual refusal's body, for each policy alone.
     problems: Box<[Bytes]>,
 }
@@ -96,6 +101,7 @@ impl Wire {
             style,
             names: limits.iter().map(|limit| limit.name().into()).collect(),
             fields: RateLimitFields::build(style, &items)?,
+            prepared: Prepared::default(),
             problems: limits
                 .iter()
                 .map(|limit| over_limit([limit.name()]).to_bytes())
@@ -115,16 +121,21 @@ impl Wire {
                 self.fields.write(headers, &items);
             }
             Kept::Found(found) => {
-                let named = found.iter().filter_map(|(ordinal, quota, told)| {
-                    Some((quota_item(self.names.get(*ordinal)?, quota), told.item()))
-                });
-                let (policies, items): (Vec<_>, Vec<_>) = named.unzip();
-                // The names were found good when the layer was built.
-                if let Ok(fields) = RateLimitFields::build(self.style, &policies) {
-                    fields.write(headers, &items);
-                }
+                let items: Vec<_> = found.iter().map(|(.., told)| told.item()).collect();
+                let terms = found.iter().map(|(place, quota, _)| (*place, *quota));
+                let build = || self.build_found(terms.clone());
+                self.prepared.write(headers, terms.clone(), &items, build);
             }
         }
+    }
+
+    #[cold]
+    fn build_found(&self, terms: impl Iterator<Item = Term>) -> Option<RateLimitFields> {
+        let policies: Option<Vec<_>> = terms
+            .map(|(place, quota)| Some(quota_item(self.names.get(place)?, &quota)))
+            .collect();
+        // The names were found good when the layer was built.
+        RateLimitFields::build(self.style, &policies?).ok()
     }
 
     pub(super) fn http(&self, refusal: &Refusal<'_>) -> Response<Bytes> {
