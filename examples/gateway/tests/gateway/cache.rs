@@ -127,6 +127,29 @@ async fn each_key_has_a_cache_of_its_own() {
 }
 
 #[tokio::test]
+async fn of_two_routes_the_longer_holds_in_whichever_order_they_stand() {
+    let all = "[[cache.routes]]\npath = '/a'\n";
+    let by_key = "[[cache.routes]]\npath = '/a/b'\nby = 'key'\n";
+    for routes in [[all, by_key], [by_key, all]] {
+        let upstream = RawUpstream::bind().await;
+        let more = format!("limits.per_key.quota = '100/h'\n{}", routes.concat());
+        let gateway = before(&upstream, &more).await;
+        let client = asked(&gateway, "/a/x", "").await;
+        answers(&upstream, FRESH).await;
+        read(client).await;
+        let (head, _) = read(asked(&gateway, "/a/x", "").await).await;
+        assert!(head.one("cache-status").contains(";hit"), "{head:?}");
+        // Without a key it is nobody's, however often it is asked for.
+        for _ in 0..2 {
+            let client = asked(&gateway, "/a/b/x", "").await;
+            answers(&upstream, FRESH).await;
+            let (head, _) = read(client).await;
+            assert!(head.all("cache-status").is_empty(), "{head:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_meant_for_one_is_not_shared() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "[[cache.routes]]\npath = '/'").await;
