@@ -43,37 +43,12 @@ impl Observer<Event<'_>> for Tracing {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fmt::Debug,
-        sync::mpsc::{Sender, channel},
-    };
-
     use buttress_core::{Outcome, clock::ManualClock};
-    use tracing::{Level, Subscriber, field::Field};
-    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+    use buttress_logged::logged;
+    use tracing::Level;
 
     use super::*;
     use crate::{CircuitBreakers, Trip};
-
-    /// Sends on the level and the fields of everything.
-    struct Log(Sender<(Level, String)>);
-
-    impl<S: Subscriber> Layer<S> for Log {
-        fn on_event(&self, record: &tracing::Event<'_>, _: Context<'_, S>) {
-            let mut fields = String::new();
-            record.record(&mut |field: &Field, value: &dyn Debug| {
-                fields += &format!("{field}={value:?} ");
-            });
-            self.0.send((*record.metadata().level(), fields)).unwrap();
-        }
-    }
-
-    fn logged(act: impl FnOnce()) -> Vec<(Level, String)> {
-        let (sender, log) = channel();
-        let subscriber = tracing_subscriber::registry().with(Log(sender));
-        tracing::subscriber::with_default(subscriber, act);
-        log.try_iter().collect()
-    }
 
     #[test]
     fn a_trip_is_loud_and_refusals_are_quiet() {

@@ -24,12 +24,12 @@ use crate::{
 /// A limit with room for `n` keys occupies `32 × n` bytes from the start, whatever arrives: two slots of
 /// two words for each. An algorithm whose states are of `w` words makes that `16 × (w + 1) × n`, and up to
 /// a sixtieth more. Where quotas are [resolved for each request](crate::Policy::quota_by) states are four
-/// words longer, and tell their quota. Keys whose quota is full again are the ones that make room for others, so forgetting
-/// loses nothing; when all the slots that a new key could have are taken by keys that still have something
-/// to remember, the limit's [`Overflow`] decides.
+/// words longer, and tell their quota. Keys whose quota is full again are the ones that make room for others,
+/// so forgetting loses nothing; when all the slots that a new key could have are taken by keys that still have
+/// something to remember, the limit's [`Overflow`] decides.
 ///
-/// States of one word are swapped without a lock. Longer ones, and those that tell their quota, stand in up to 128 shards, each behind a lock
-/// that is held for one decision.
+/// States of one word are swapped without a lock. Longer ones, and those that tell their quota, stand in up to
+/// 128 shards, each behind a lock that is held for one decision.
 #[derive(Debug)]
 pub struct MemoryStore {
     tables: Box<[Table]>,
