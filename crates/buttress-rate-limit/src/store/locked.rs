@@ -1,20 +1,16 @@
+mod request;
+mod slots;
+
 use std::fmt;
 
-use buttress_core::Tick;
-
-use super::table::{Fingerprint, tag};
+pub(super) use self::request::{Found, Request};
+use self::slots::{Slots, WAYS, scale, zeros};
+use super::table::Fingerprint;
 use crate::{
-    Algorithm, Decision, Quota,
-    algorithm::moved,
-    limit::{InForce, Tag},
+    Algorithm, Decision,
+    limit::Tag,
     sync::{Mutex, MutexGuard, unpoisoned},
 };
-
-/// Slots in a bucket: their fingerprints lie beside each other.
-const WAYS: usize = 4;
-
-/// Buckets in which a key may stand.
-const CHOICES: usize = 3;
 
 /// Slots per key that the table promises room for.
 const SLOTS_PER_KEY: usize = 2;
@@ -24,9 +20,6 @@ const MOST_SHARDS: usize = 128;
 
 /// Buckets that a shard has at least: in smaller ones, chance would fill one while others stand empty.
 const LEAST_BUCKETS: usize = 64;
-
-/// A fingerprint of 0 marks a slot that was never used.
-const NOBODY: u64 = 0;
 
 /// States of several words by key: of fixed size, in shards behind locks.
 ///
@@ -51,87 +44,6 @@ struct Shared {
 #[repr(align(128))]
 struct Shard(Mutex<Slots>);
 
-struct Slots {
-    owners: Box<[u64]>,
-    states: Box<[u64]>,
-    words: usize,
-}
-
-/// One limit's way of deciding, at one time.
-pub(super) struct Request<'a, A: ?Sized> {
-    pub(super) algorithm: &'a A,
-    pub(super) quota: &'a Quota,
-    /// Whether it is one of the limit's own quotas, which are these.
-    pub(super) own: bool,
-    /// Whether its states tell their quotas.
-    pub(super) by_request: bool,
-    pub(super) quotas: &'a InForce,
-    /// Which of them is in force.
-    pub(super) revision: u64,
-    pub(super) now: Tick,
-    pub(super) cost: u64,
-}
-
-/// What became of a [`Request`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found<T> {
-    /// It was decided on the state of its key.
-    Known(T),
-    /// The key is unknown, and all the slots in which it could stand are taken by others.
-    Full,
-    /// The state was written under a later quota.
-    Stale,
-}
-
-/// The state was written under a later quota than the one that is asked for.
-struct Later;
-
-impl<A: Algorithm + ?Sized> Request<'_, A> {
-    #[inline]
-    pub(super) fn check(&self, state: &[u64]) -> Decision {
-        self.algorithm.check(self.quota, state, self.now, self.cost)
-    }
-
-    /// Decides on the state of a key, which is one of this quota from then on.
-    #[inline]
-    fn move_and_check(&self, state: &mut [u64]) -> Decision {
-        if self.by_request {
-            moved(self.algorithm, state, self.quota, self.now);
-        }
-        self.check(state)
-    }
-
-    #[inline]
-    pub(super) fn charge(&self, state: &mut [u64], by: i64) {
-        self.algorithm.charge(self.quota, state, self.now, by);
-    }
-
-    /// What its states are tagged with.
-    fn tag(&self) -> Tag {
-        self.revision as Tag
-    }
-
-    /// Makes a state of another tag one of this.
-    fn carry_over(&self, state: &mut [u64], written: Tag) -> Result<(), Later> {
-        let quotas = self.quotas;
-        let earlier = if written == self.tag() {
-            true
-        } else if self.own || self.by_request {
-            quotas.carry_over(self.algorithm, state, written, self.revision)
-        } else {
-            // Other quotas than the limit's own do not change.
-            quotas.is_until(written, self.revision)
-        };
-        if earlier { Ok(()) } else { Err(Later) }
-    }
-
-    fn can_forget(&self, state: &mut [u64], written: Tag) -> Option<Tick> {
-        self.carry_over(state, written).ok()?;
-        let since = self.algorithm.forget_at(self.quota, state);
-        (since <= self.now).then_some(since)
-    }
-}
-
 impl LockedTable {
     /// A table with room for `keys` keys of `words` words each; `None` where there is not so much memory.
     pub(super) fn with_room_for(keys: usize, words: usize) -> Option<Self> {
@@ -143,14 +55,7 @@ impl LockedTable {
             .checked_mul(words.checked_add(1)?)?
             .checked_mul(shards)?;
         Vec::<u64>::new().try_reserve_exact(all).ok()?;
-        let shard = || {
-            Shard(Mutex::new(Slots {
-                owners: zeros(slots),
-                // No overflow: a part of `all`.
-                states: zeros(slots * words),
-                words,
-            }))
-        };
+        let shard = || Shard(Mutex::new(Slots::new(slots, words)));
         Some(Self {
             shards: (0..shards).map(|_| shard()).collect(),
             slots_per_shard: slots,
@@ -192,7 +97,7 @@ impl LockedTable {
     ) -> Found<Decision> {
         self.with(key, request, |slots, known| {
             if let Some(slot) = known {
-                return Some(charge_if_admitted(slots.state(slot)?, request, by));
+                return Some(request.charge_if_admitted(slots.state(slot)?, by));
             }
             let decision = request.check(&self.unseen);
             if decision.is_admitted() && by > 0 {
@@ -268,7 +173,7 @@ impl LockedTable {
         request: &Request<'_, A>,
         by: i64,
     ) -> Option<Decision> {
-        self.with_shared(request, |state| charge_if_admitted(state, request, by))
+        self.with_shared(request, |state| request.charge_if_admitted(state, by))
     }
 
     /// How that bucket stands.
@@ -297,121 +202,6 @@ impl LockedTable {
         let nth = scale(key.bits().rotate_left(14), self.shards.len());
         self.shards.get(nth).map(|shard| unpoisoned(shard.0.lock()))
     }
-}
-
-#[inline]
-fn charge_if_admitted<A: Algorithm + ?Sized>(
-    state: &mut [u64],
-    request: &Request<'_, A>,
-    by: i64,
-) -> Decision {
-    let decision = request.move_and_check(state);
-    if decision.is_admitted() && by > 0 {
-        request.charge(state, by);
-    }
-    decision
-}
-
-impl Slots {
-    /// The slot of a key, and the tag of its state.
-    fn find(&self, key: Fingerprint) -> Option<(usize, Tag)> {
-        (0..CHOICES)
-            .flat_map(|choice| self.bucket(key, choice))
-            .find_map(|slot| Some((slot, key.tag_of(*self.owners.get(slot)?)?)))
-    }
-
-    #[cold]
-    fn carry_over<A: Algorithm + ?Sized>(
-        &mut self,
-        slot: usize,
-        key: Fingerprint,
-        request: &Request<'_, A>,
-        written: Tag,
-    ) -> Result<(), Later> {
-        if let Some(state) = self.state(slot) {
-            request.carry_over(state, written)?;
-        }
-        self.own(slot, key.tagged(request.tag()));
-        Ok(())
-    }
-
-    /// Gives `key` a slot, if there is one, and charges it.
-    #[cold]
-    fn insert<A: Algorithm + ?Sized>(
-        &mut self,
-        key: Fingerprint,
-        request: &Request<'_, A>,
-        by: i64,
-    ) -> Option<()> {
-        let slot = self.vacancy(key, request)?;
-        // Nobody's until it is charged, should the algorithm panic.
-        self.own(slot, NOBODY);
-        let state = self.state(slot)?;
-        state.fill(0);
-        request.charge(state, by);
-        self.own(slot, key.tagged(request.tag()));
-        Some(())
-    }
-
-    /// The best slot for a new key: one that was never used or, of those that can be forgotten, the one
-    /// that could have been for the longest time.
-    #[cold]
-    fn vacancy<A: Algorithm + ?Sized>(
-        &mut self,
-        key: Fingerprint,
-        request: &Request<'_, A>,
-    ) -> Option<usize> {
-        let mut best = None;
-        for choice in 0..CHOICES {
-            for slot in self.bucket(key, choice) {
-                let owner = *self.owners.get(slot)?;
-                if owner == NOBODY {
-                    return Some(slot);
-                }
-                // As it would be carried over, which is left to its owner's next request.
-                let since = if tag(owner) == request.tag() {
-                    request.can_forget(self.state(slot)?, tag(owner))
-                } else {
-                    let mut state = self.state(slot)?.to_vec();
-                    request.can_forget(&mut state, tag(owner))
-                };
-                if let Some(since) = since
-                    && best.is_none_or(|(earliest, _)| since < earliest)
-                {
-                    best = Some((since, slot));
-                }
-            }
-        }
-        best.map(|(_, slot)| slot)
-    }
-
-    /// The slots of the bucket that is `key`'s n-th choice.
-    fn bucket(&self, key: Fingerprint, choice: usize) -> std::ops::Range<usize> {
-        let bits = key.bits().rotate_left(choice as u32 * 21);
-        let first = scale(bits, self.owners.len() / WAYS) * WAYS;
-        first..first + WAYS
-    }
-
-    fn own(&mut self, slot: usize, owner: u64) {
-        if let Some(place) = self.owners.get_mut(slot) {
-            *place = owner;
-        }
-    }
-
-    fn state(&mut self, slot: usize) -> Option<&mut [u64]> {
-        let first = slot * self.words;
-        self.states.get_mut(first..first + self.words)
-    }
-}
-
-/// Scales the bits of a hash onto `0..len`.
-fn scale(bits: u64, len: usize) -> usize {
-    ((u128::from(bits) * len as u128) >> 64) as usize
-}
-
-/// Asked of the system as zeros, which costs nothing until they are written.
-fn zeros(len: usize) -> Box<[u64]> {
-    vec![0; len].into()
 }
 
 impl fmt::Debug for LockedTable {

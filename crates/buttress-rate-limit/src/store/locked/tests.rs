@@ -1,10 +1,10 @@
 use std::{collections::HashMap, thread};
 
-use buttress_core::{Digest, DigestKey};
+use buttress_core::{Digest, DigestKey, Tick};
 use proptest::prelude::*;
 
 use super::*;
-use crate::SlidingLog;
+use crate::{Quota, SlidingLog, limit::InForce};
 
 const LOG: SlidingLog = SlidingLog::for_counts_up_to(3);
 

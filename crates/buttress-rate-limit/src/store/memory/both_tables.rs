@@ -5,7 +5,7 @@ use loom::thread;
 use std::slice;
 
 use super::*;
-use crate::SlidingLog;
+use crate::{Overflow, Quota, SlidingLog, algorithm::Kind, limiter::UNDECIDED};
 
 const NOW: Tick = Tick::from_nanos(1_000_000_000);
 const KEY: Digest = Digest::from_u128(1 << 64);

@@ -10,7 +10,10 @@ use buttress_core::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::{LeakyBucket, Pacing, SlidingLog, SlidingWindow, TokenBucket};
+use crate::{
+    FixedWindow, Gcra, LeakyBucket, Overflow, Pacing, Quota, SlidingLog, SlidingWindow,
+    TokenBucket, algorithm::Kind, limiter::UNDECIDED,
+};
 
 const START: Tick = Tick::from_nanos(1_000_000_000_000);
 

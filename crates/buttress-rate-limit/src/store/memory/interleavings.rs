@@ -9,7 +9,9 @@ use buttress_core::{
 use loom::thread;
 
 use super::*;
-use crate::limits::FEW;
+use crate::{
+    Overflow, Quota, algorithm::Kind, limiter::UNDECIDED, limits::FEW, store::Fingerprint,
+};
 
 const NOW: Tick = Tick::from_nanos(1_000_000_000);
 

@@ -3,8 +3,11 @@ use std::{sync::Arc, thread};
 use buttress_core::{DigestKey, clock::AnyClock};
 use proptest::prelude::*;
 
-use super::*;
-use crate::{FixedWindow, SlidingLog, SlidingWindow};
+use super::{course::Course, *};
+use crate::{
+    FixedWindow, Gcra, Overflow, Quota, SlidingLog, SlidingWindow, algorithm::Kind,
+    algorithm::OneWord, limiter::UNDECIDED,
+};
 
 const NOW: Tick = Tick::from_nanos(1_000_000_000);
 

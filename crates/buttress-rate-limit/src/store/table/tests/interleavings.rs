@@ -10,6 +10,7 @@ use loom::{
 use buttress_core::Digest;
 
 use super::super::*;
+use crate::sync::Ordering;
 
 /// All in the one bucket of a table for one key.
 const A: Digest = Digest::from_u128(1 << 64);

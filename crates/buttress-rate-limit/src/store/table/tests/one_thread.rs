@@ -4,6 +4,14 @@ use buttress_core::{Digest, DigestKey};
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::sync::Ordering;
+
+impl Table {
+    /// The state of a key in a table of one era.
+    fn known(&self, key: Digest) -> u64 {
+        self.get(key, &Always).unwrap()
+    }
+}
 
 fn put(table: &Table, key: Digest, now: u64, state: u64) -> Updated {
     table.update(key, Tick::from_nanos(now), &Always, |_| Some(state))

@@ -1,0 +1,92 @@
+use buttress_core::Tick;
+
+use crate::{
+    Algorithm, Decision, Quota,
+    algorithm::moved,
+    limit::{InForce, Tag},
+};
+
+/// One limit's way of deciding, at one time.
+pub(in crate::store) struct Request<'a, A: ?Sized> {
+    pub(in crate::store) algorithm: &'a A,
+    pub(in crate::store) quota: &'a Quota,
+    /// Whether it is one of the limit's own quotas, which are these.
+    pub(in crate::store) own: bool,
+    /// Whether its states tell their quotas.
+    pub(in crate::store) by_request: bool,
+    pub(in crate::store) quotas: &'a InForce,
+    /// Which of them is in force.
+    pub(in crate::store) revision: u64,
+    pub(in crate::store) now: Tick,
+    pub(in crate::store) cost: u64,
+}
+
+/// What became of a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Found<T> {
+    /// It was decided on the state of its key.
+    Known(T),
+    /// The key is unknown, and all the slots in which it could stand are taken by others.
+    Full,
+    /// The state was written under a later quota.
+    Stale,
+}
+
+/// The state was written under a later quota than the one that is asked for.
+pub(super) struct Later;
+
+impl<A: Algorithm + ?Sized> Request<'_, A> {
+    #[inline]
+    pub(super) fn check(&self, state: &[u64]) -> Decision {
+        self.algorithm.check(self.quota, state, self.now, self.cost)
+    }
+
+    /// Decides on the state of a key, which is one of this quota from then on.
+    #[inline]
+    pub(super) fn move_and_check(&self, state: &mut [u64]) -> Decision {
+        if self.by_request {
+            moved(self.algorithm, state, self.quota, self.now);
+        }
+        self.check(state)
+    }
+
+    #[inline]
+    pub(super) fn charge(&self, state: &mut [u64], by: i64) {
+        self.algorithm.charge(self.quota, state, self.now, by);
+    }
+
+    /// The same, and charges it.
+    #[inline]
+    pub(super) fn charge_if_admitted(&self, state: &mut [u64], by: i64) -> Decision {
+        let decision = self.move_and_check(state);
+        if decision.is_admitted() && by > 0 {
+            self.charge(state, by);
+        }
+        decision
+    }
+
+    /// What its states are tagged with.
+    pub(super) fn tag(&self) -> Tag {
+        self.revision as Tag
+    }
+
+    /// Makes a state of another tag one of this.
+    pub(super) fn carry_over(&self, state: &mut [u64], written: Tag) -> Result<(), Later> {
+        let quotas = self.quotas;
+        let earlier = if written == self.tag() {
+            true
+        } else if self.own || self.by_request {
+            quotas.carry_over(self.algorithm, state, written, self.revision)
+        } else {
+            // Other quotas than the limit's own do not change.
+            quotas.is_until(written, self.revision)
+        };
+        if earlier { Ok(()) } else { Err(Later) }
+    }
+
+    pub(super) fn can_forget(&self, state: &mut [u64], written: Tag) -> Option<Tick> {
+        self.carry_over(state, written).ok()?;
+        let since = self.algorithm.forget_at(self.quota, state);
+        (since <= self.now).then_some(since)
+    }
+}

@@ -1,0 +1,234 @@
+//! One charge of a request.
+
+use buttress_core::Tick;
+
+use super::{
+    MemoryStore, Place, SHARED, Stale, ask::Ask, course::Course, signed, unplaced::unplaced,
+};
+use crate::{
+    Algorithm, Decision, FixedWindow, Limit, Quota,
+    algorithm::{Gcra, Kind, OneWord, Word},
+    limit::Tag,
+    limiter::UNDECIDED,
+    store::{
+        Acquire, Charge,
+        locked::Found,
+        table::{Fingerprint, Updated},
+    },
+};
+
+impl MemoryStore {
+    /// As [`Store::acquire`], but leaves it to the caller to read quotas again that were changed.
+    #[inline]
+    pub(crate) fn try_acquire(
+        &self,
+        now: Tick,
+        charges: &[Charge<'_>],
+        out: &mut [Decision],
+    ) -> Result<Acquire, Stale> {
+        if let ([charge], [decision]) = (charges, &mut *out) {
+            self.acquire_charge(now, charge, decision)?;
+            return Ok(if decision.is_admitted() {
+                Acquire::Admitted
+            } else {
+                Acquire::Refused { by: 0 }
+            });
+        }
+        self.acquire_all(now, charges, out)
+    }
+
+    #[inline]
+    pub(super) fn acquire_charge(
+        &self,
+        now: Tick,
+        charge: &Charge<'_>,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        let terms = (charge.quota, charge.revision);
+        self.acquire_one(
+            now,
+            charge.limit,
+            charge.key.into(),
+            terms,
+            charge.cost,
+            out,
+        )
+    }
+
+    /// As [`acquire_one`](Self::acquire_one) does, to be inlined: the usual algorithm, a key that is known, and nobody
+    /// who comes in between; all else is left to that one. Of the decision, no more is made then than is looked at.
+    #[inline(always)]
+    pub(crate) fn acquire_usual(
+        &self,
+        now: Tick,
+        limit: &Limit,
+        key: Fingerprint,
+        (quota, revision): (&Quota, Option<u64>),
+        cost: u64,
+    ) -> Result<Decision, Stale> {
+        if let (Kind::Gcra, Some(revision)) = (limit.kind(), revision)
+            && let Some(table) = self.table(limit)
+            && let Some(slot) = table.look(key, revision as Tag)
+        {
+            let (decision, next) = Gcra.step(quota, slot.seen, now, cost);
+            if next.is_none_or(|next| slot.swap(next)) {
+                return Ok(decision);
+            }
+        }
+        let mut decision = UNDECIDED;
+        self.acquire_one(now, limit, key, (quota, revision), cost, &mut decision)?;
+        Ok(decision)
+    }
+
+    /// Decides on one charge and makes it. Of the key it is given no more than it reads, so that no more
+    /// of it needs to be computed; and `out`, because a decision that is returned is copied before all of it
+    /// has reached the cache, for which a processor waits.
+    ///
+    /// [`Stale`] only where the quota is one of the limit's own: `revision` is given.
+    #[inline(never)]
+    pub(crate) fn acquire_one(
+        &self,
+        now: Tick,
+        limit: &Limit,
+        key: Fingerprint,
+        (quota, revision): (&Quota, Option<u64>),
+        cost: u64,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        let ask = Ask {
+            now,
+            limit,
+            key,
+            quota,
+            revision,
+            cost,
+        };
+        match limit.kind() {
+            Kind::Gcra => self.acquire_by(&Gcra, ask, out),
+            Kind::TokenBucket(bucket) => self.acquire_by_word(bucket, ask, out),
+            Kind::LeakyBucket(bucket) => self.acquire_by_word(bucket, ask, out),
+            Kind::FixedWindow => self.acquire_by_word(&FixedWindow, ask, out),
+            Kind::Pacing(pacing) => self.acquire_by_word(pacing, ask, out),
+            Kind::Word(algorithm) => self.acquire_by_word(&**algorithm, ask, out),
+            Kind::SlidingWindow(window) => self.acquire_by_words(window, ask, out),
+            Kind::SlidingLog(log) => self.acquire_by_words(log, ask, out),
+            Kind::Words(algorithm) => self.acquire_by_words(&**algorithm, ask, out),
+            Kind::ByRequest(algorithm) => self.acquire_by_words(&**algorithm, ask, out),
+        }
+    }
+
+    #[inline(never)]
+    fn acquire_by_word<A: Algorithm + ?Sized>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        self.acquire_by(&Word(algorithm), ask, out)
+    }
+
+    #[inline(never)]
+    fn acquire_by_words<A: Algorithm + ?Sized>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        let Some(table) = self.locked(ask.limit) else {
+            return Ok(Place::Own);
+        };
+        let by = signed(ask.cost);
+        loop {
+            let request = ask.request(algorithm);
+            match table.acquire(ask.key, &request, by) {
+                Found::Known(decision) => {
+                    *out = decision;
+                    return Ok(Place::Own);
+                }
+                Found::Full => {
+                    ask.limit.count_overflow();
+                    let unseen = || table.check_unseen(&request);
+                    if let Some(decision) = unplaced(ask.limit, ask.quota, unseen) {
+                        *out = decision;
+                        return Ok(Place::Own);
+                    }
+                    if let Some(decision) = table.acquire_shared(&request, by) {
+                        *out = decision;
+                        return Ok(Place::Shared);
+                    }
+                }
+                Found::Stale => {}
+            }
+            ask.again()?;
+        }
+    }
+
+    #[inline(always)]
+    fn acquire_by<A: OneWord>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        let mut updated = Updated::Full;
+        if let Some(table) = self.table(ask.limit) {
+            let course = Course::of(algorithm, ask.limit, ask.quota, ask.revision);
+            updated = table.update(ask.key, ask.now, &course, |state| {
+                let next;
+                (*out, next) = algorithm.step(ask.quota, state, ask.now, ask.cost);
+                next
+            });
+        }
+        match updated {
+            Updated::Done => Ok(Place::Own),
+            updated => self.acquire_otherwise(algorithm, ask, updated, out),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_otherwise<A: OneWord>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+        updated: Updated,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
+        if updated == Updated::Full
+            && let Some((decision, place)) = self.overflow(algorithm, &ask)
+        {
+            *out = decision;
+            return Ok(place);
+        }
+        ask.again()?;
+        // What was resolved for a request is asked anew, and as often as the quota is changed.
+        let terms = (ask.quota, None);
+        self.acquire_one(ask.now, ask.limit, ask.key, terms, ask.cost, out)
+    }
+
+    /// There is no place for the key. `None` where the quota has to be read again.
+    #[cold]
+    fn overflow<A: OneWord>(&self, algorithm: &A, ask: &Ask<'_>) -> Option<(Decision, Place)> {
+        let Ask {
+            now,
+            limit,
+            quota,
+            cost,
+            ..
+        } = *ask;
+        limit.count_overflow();
+        if let Some(decision) = unplaced(limit, quota, || algorithm.check(quota, 0, now, cost)) {
+            return Some((decision, Place::Own));
+        }
+        let course = Course::of(algorithm, limit, quota, ask.revision);
+        let mut decision = UNDECIDED;
+        let updated = self
+            .shared_bucket(limit)?
+            .update(SHARED, now, &course, |state| {
+                let next;
+                (decision, next) = algorithm.step(quota, state, now, cost);
+                next
+            });
+        (updated == Updated::Done).then_some((decision, Place::Shared))
+    }
+}
