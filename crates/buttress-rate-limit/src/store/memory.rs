@@ -23,14 +23,14 @@ use crate::{
 /// a sixtieth more. Where quotas are [resolved for each request](crate::Policy::quota_by) states are four
 /// words longer, and tell their quota. Keys whose quota is full again are the ones that make room for others,
 /// so forgetting loses nothing; when all the slots that a new key could have are taken by keys that still have
-/// something to remember, the limit's [`Overflow`] decides.
+/// something to remember, the limit's [`Overflow`](crate::Overflow) decides.
 ///
 /// States of one word are swapped without a lock. Longer ones, and those that tell their quota, stand in up to
 /// 128 shards, each behind a lock that is held for one decision.
 #[derive(Debug)]
 pub struct MemoryStore {
     tables: Box<[Table]>,
-    /// For each limit the one bucket that all keys without a place share, see [`Overflow::Share`].
+    /// For each limit the one bucket that all keys without a place share, see [`Overflow::Share`](crate::Overflow::Share).
     shared: Box<[Table]>,
     /// For the limits whose states are longer; with such a bucket of their own.
     locked: Box<[Option<LockedTable>]>,
