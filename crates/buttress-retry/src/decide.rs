@@ -360,6 +360,14 @@ mod tests {
             panic!("refused")
         };
         assert!((4 * S..=5 * S).contains(&wait));
+        // As long as may be waited, standing there included.
+        for (parked, waited) in [(60 * S, Duration::ZERO), (59 * S, S)] {
+            let gate = gate(parked, waited, Duration::MAX);
+            assert!(
+                matches!(gate, Gate::Wait(wait) if wait >= parked),
+                "{gate:?}"
+            );
+        }
         assert_eq!(gate(4 * S, S, 4 * S), Gate::Refuse);
         assert_eq!(gate(60 * S, S, Duration::MAX), Gate::Refuse);
         assert_eq!(gate(61 * S, Duration::ZERO, Duration::MAX), Gate::Refuse);

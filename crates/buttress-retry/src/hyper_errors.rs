@@ -175,6 +175,53 @@ mod tests {
         );
     }
 
+    /// A client of HTTP/2, and a server that has done no more than to greet it.
+    async fn greeted() -> (h2::client::SendRequest<Bytes>, DuplexStream) {
+        use tokio::io::AsyncWriteExt as _;
+
+        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let (near, mut far) = tokio::io::duplex(64 * 1_024);
+        let (client, connection) = h2::client::handshake(near).await.unwrap();
+        far.write_all(&SETTINGS).await.unwrap();
+        tokio::spawn(connection);
+        (client.ready().await.unwrap(), far)
+    }
+
+    /// GOAWAY names the last stream that was looked at: here none was (RFC 9113 §6.8).
+    #[tokio::test]
+    async fn who_went_away_did_not_process_it_unless_something_broke() {
+        use tokio::io::AsyncWriteExt as _;
+
+        for (reason, judgment) in [
+            (Reason::NO_ERROR, Judgment::UNPROCESSED),
+            (Reason::PROTOCOL_ERROR, Judgment::TRANSIENT),
+            (Reason::ENHANCE_YOUR_CALM, Judgment::TRANSIENT),
+        ] {
+            let (mut client, mut far) = greeted().await;
+            let request = Request::get("http://example.com/").body(()).unwrap();
+            let (answer, _) = client.send_request(request, true).unwrap();
+            let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
+            frame.extend([0; 4]);
+            frame.extend(u32::from(reason).to_be_bytes());
+            far.write_all(&frame).await.unwrap();
+            let error = answer.await.unwrap_err();
+            assert!(error.is_go_away() && error.is_remote(), "{error:?}");
+            assert_eq!(HyperErrors.classify_error(&error), judgment, "{reason:?}");
+        }
+    }
+
+    /// The same word, and it is ours: the server may have done all of it.
+    #[tokio::test]
+    async fn a_stream_that_we_refused_ourselves_may_have_been_processed() {
+        let (mut client, _far) = greeted().await;
+        let request = Request::post("http://example.com/").body(()).unwrap();
+        let (answer, mut stream) = client.send_request(request, false).unwrap();
+        stream.send_reset(Reason::REFUSED_STREAM);
+        let error = answer.await.unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM));
+        assert_eq!(HyperErrors.classify_error(&error), Judgment::TRANSIENT);
+    }
+
     /// "Connection closed before message completed": the server may have done all of it.
     #[tokio::test]
     async fn an_answer_that_did_not_come_is_no_proof() {

@@ -1,6 +1,14 @@
 //! Sending bodies again.
 
-use std::{convert::Infallible, pin::pin};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
 
 use buttress_retry::{Buffered, Cloned, Ended, Replay, ReplayBody, ReplayError};
 use bytes::Bytes;
@@ -232,6 +240,42 @@ async fn with_cloned_the_service_takes_the_same_request() {
         response.into_body().collect().await.unwrap().to_bytes(),
         "a thing"
     );
+}
+
+/// A body that counts its clones.
+#[derive(Debug, Default)]
+struct Counted(Arc<AtomicU32>);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// It is kept for the attempts that there may be, and sent itself with the last one.
+#[tokio::test(start_paused = true)]
+async fn with_cloned_the_last_attempt_costs_no_clone() {
+    let body = Counted::default();
+    let clones = Arc::clone(&body.0);
+    let upstream = Upstream::new().says(503).says(503).says(503);
+    let layer = http().replay(Cloned).build().unwrap();
+    let request = put("").map(|_| body);
+    let out = layer.layer(upstream).oneshot(request).await;
+    assert_eq!(ended(&out), Some((Ended::Attempts, 3)));
+    assert_eq!(clones.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
