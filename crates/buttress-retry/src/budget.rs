@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Counts([AtomicU32; 4]);
+    struct Counts([AtomicU32; 5]);
 
     impl BudgetRule for Arc<Counts> {
         fn called(&self) {
@@ -263,6 +263,9 @@ mod tests {
         fn try_retry(&self) -> bool {
             self.0[3].fetch_add(1, Ordering::SeqCst) == 0
         }
+        fn refund(&self) {
+            self.0[4].fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     #[test]
@@ -276,9 +279,10 @@ mod tests {
         budget.failed();
         assert!(budget.try_retry());
         assert!(!clone.try_retry());
+        clone.refund(Tick::ZERO);
         assert_eq!(
             counts.0.each_ref().map(|n| n.load(Ordering::SeqCst)),
-            [2, 1, 1, 2]
+            [2, 1, 1, 2, 1]
         );
     }
 

@@ -4,8 +4,12 @@ use buttress_core::{ConfigError, Tick};
 
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
-/// Parts of the window, each counted by itself: what is a window old is forgotten by tenths.
-const PARTS: usize = if cfg!(loom) { 2 } else { 10 };
+/// The window is divided into so many parts, each counted by itself.
+const PARTS_OF_WINDOW: usize = if cfg!(loom) { 1 } else { 10 };
+
+/// Those of a window, and the one that has begun: a part is forgotten when all of it is a window old. Were it forgotten
+/// when that begins, what was granted at its end would count for nine tenths of a window, and two floors fit into one.
+const PARTS: usize = PARTS_OF_WINDOW + 1;
 
 /// The unit in which a ratio is exact.
 const PARTS_OF_ONE: u64 = 10_000;
@@ -60,7 +64,7 @@ impl Ratio {
             // At most 100,000.
             ratio: parts.round() as u64,
             floor: u64::try_from(floor).unwrap_or(u64::MAX),
-            part: (nanos / PARTS as u64).max(1),
+            part: (nanos / PARTS_OF_WINDOW as u64).max(1),
             calls: std::array::from_fn(|_| Calls(AtomicU64::new(0))),
             retries: Mutex::new(Retries([(0, 0); PARTS])),
         })
@@ -136,7 +140,7 @@ impl Calls {
         }
     }
 
-    /// How many there were, if they are of the window that ends with `part`.
+    /// How many there were, if they are of the window that ends in `part`.
     fn within(&self, part: u32) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
         let age = part.wrapping_sub((word >> 32) as u32);
@@ -223,25 +227,36 @@ mod tests {
     fn the_floor_is_there_without_calls() {
         let budget = ratio(0.2, 3);
         assert_eq!((0..100).filter(|_| budget.try_retry(at(0))).count(), 30);
-        assert!(!budget.try_retry(at(9_999)), "spent for the whole window");
+        assert!(!budget.try_retry(at(10_999)), "spent for the whole window");
         assert_eq!(
-            (0..100).filter(|_| budget.try_retry(at(10_000))).count(),
+            (0..100).filter(|_| budget.try_retry(at(11_000))).count(),
             30
         );
+    }
+
+    /// Were a part forgotten before all of it is a window old, two floors would fit into one window.
+    #[test]
+    fn no_window_has_two_floors() {
+        let budget = ratio(0.0, 1);
+        let grant = |at| (0..100).filter(|_| budget.try_retry(at)).count();
+        assert_eq!(grant(at(999)), 10);
+        assert_eq!(grant(at(10_000)), 0, "after nine seconds");
+        assert_eq!(grant(at(10_998)), 0);
+        assert_eq!(grant(at(11_000)), 10);
     }
 
     #[test]
     fn calls_and_retries_are_forgotten() {
         let budget = ratio(0.5, 0);
         (0..10).for_each(|_| budget.called(at(500)));
-        assert!(budget.try_retry(at(9_999)));
+        assert!(budget.try_retry(at(10_999)));
         assert!(
-            !budget.try_retry(at(10_000)),
+            !budget.try_retry(at(11_000)),
             "the first second's calls are forgotten"
         );
-        (0..10).for_each(|_| budget.called(at(11_000)));
-        // One retry of the ninth second is still remembered.
-        assert_eq!((0..10).filter(|_| budget.try_retry(at(11_000))).count(), 4);
+        (0..10).for_each(|_| budget.called(at(12_000)));
+        // One retry of the tenth second is still remembered.
+        assert_eq!((0..10).filter(|_| budget.try_retry(at(12_000))).count(), 4);
         // Long idle, and past the number of a part that comes round again.
         assert!(!budget.try_retry(at(3_600_000)));
     }
@@ -254,11 +269,11 @@ mod tests {
         budget.refund(at(999));
         assert_eq!(grant(at(5_000)), 1);
         // The window is over, and another part stands in the place of the first one.
-        assert_eq!(grant(at(10_000)), 9);
+        assert_eq!(grant(at(11_000)), 9);
         budget.refund(at(0));
-        assert_eq!(grant(at(10_000)), 0);
-        budget.refund(at(20_000));
-        assert_eq!(grant(at(10_000)), 0);
+        assert_eq!(grant(at(11_000)), 0);
+        budget.refund(at(22_000));
+        assert_eq!(grant(at(11_000)), 0);
     }
 
     /// A thread that was kept waiting for a window counts nothing, and breaks nothing.
@@ -266,7 +281,7 @@ mod tests {
     fn a_late_thread_does_no_harm() {
         let budget = ratio(1.0, 0);
         budget.called(at(20_000));
-        budget.called(at(10_000));
+        budget.called(at(9_000));
         assert!(budget.try_retry(at(20_000)));
         assert!(!budget.try_retry(at(20_000)));
     }
@@ -304,12 +319,14 @@ mod tests {
                 }
                 for _ in 0..tried {
                     let since = |times: &[u64], from: u64| times.iter().filter(|t| **t >= from).count() as u64;
-                    let oldest = (now / 1_000).saturating_sub(9) * 1_000;
+                    let oldest = (now / 1_000).saturating_sub(10) * 1_000;
                     let allowed = u64::from(floor) * 10 * 10_000 + since(&calls, oldest) * parts;
                     let expected = (since(&retries, oldest) + 1) * 10_000 <= allowed;
                     prop_assert_eq!(budget.try_retry(at(now)), expected);
                     if expected {
                         retries.push(now);
+                        let in_a_window = since(&retries, (now + 1).saturating_sub(10_000));
+                        prop_assert!(in_a_window * 10_000 <= allowed);
                     }
                 }
             }
@@ -333,7 +350,7 @@ mod interleavings {
     #[test]
     fn loom_no_retry_is_granted_twice() {
         loom::model(|| {
-            let ratio = Ratio::checked(0.5, 0, Duration::from_secs(2)).unwrap();
+            let ratio = Ratio::checked(0.5, 0, Duration::from_secs(1)).unwrap();
             let ratio = Arc::new(ratio);
             ratio.called(at(0));
             ratio.called(at(0));
@@ -348,7 +365,7 @@ mod interleavings {
     #[test]
     fn loom_calls_are_counted() {
         loom::model(|| {
-            let ratio = Ratio::checked(0.5, 0, Duration::from_secs(2)).unwrap();
+            let ratio = Ratio::checked(0.5, 0, Duration::from_secs(1)).unwrap();
             let ratio = Arc::new(ratio);
             ratio.called(at(0));
             let other = Arc::clone(&ratio);
