@@ -40,10 +40,6 @@ pub trait Outgoing<Req>: sealed::Sealed {
     #[doc(hidden)]
     fn prepare(&self, call: &Self::Call, attempt: &mut Self::Attempt, told: Told);
 
-    /// Whether doing it twice is known to be harmless.
-    #[doc(hidden)]
-    fn is_safe(&self, call: &Self::Call, judgment: Judgment) -> bool;
-
     #[doc(hidden)]
     fn can_repeat(&self, call: &Self::Call) -> bool;
 
@@ -83,6 +79,15 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
     /// Whether a response is no word of the upstream, but a refusal of this side.
     #[doc(hidden)]
     fn is_refused_here(response: &Self::Response) -> bool;
+
+    /// Whether doing it twice, after this answer, is known to be harmless.
+    #[doc(hidden)]
+    fn is_safe(
+        &self,
+        call: &Self::Call,
+        answer: &Result<Self::Response, Failed<E>>,
+        judgment: Judgment,
+    ) -> bool;
 
     /// Looks into a response whose head does not tell, for no longer than is left.
     #[doc(hidden)]

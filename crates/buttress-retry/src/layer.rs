@@ -29,6 +29,10 @@ impl RetryLayer {
     /// For gRPC alone: calls are repeated after these codes. They are your word that it does no harm, as the
     /// `retryableStatusCodes` of gRPC's own policies are; nothing in a call would tell.
     ///
+    /// What comes without a code counts as the one that gRPC has for it: a connection that broke, and 429, 502, 503 and 504
+    /// of a proxy, as `UNAVAILABLE`, and an attempt that takes [too long](RetryBuilder::attempt_timeout) as
+    /// `DEADLINE_EXCEEDED`. What was not processed is repeated whatever the codes are.
+    ///
     /// ```
     /// use buttress_http::GrpcCode;
     /// use buttress_retry::RetryLayer;

@@ -58,8 +58,8 @@ use crate::{Attempt, Buffered, Judgment, Replay, Report, RetryBody, error::Faile
 /// # What may be repeated
 ///
 /// What was not processed, whatever it is. Else GET, HEAD, OPTIONS, TRACE, PUT and DELETE (RFC 9110 §9.2.2), what has an
-/// `Idempotency-Key`, what the [user says](crate::RetryBuilder::repeatable), and gRPC calls of
-/// [`RetryLayer::grpc`](crate::RetryLayer::grpc).
+/// `Idempotency-Key`, what the [user says](crate::RetryBuilder::repeatable), and calls of
+/// [`RetryLayer::grpc`](crate::RetryLayer::grpc), after the codes that were named there.
 pub struct Http<P = Buffered, C = AnyError> {
     options: Options,
     replay: P,
@@ -157,10 +157,6 @@ where
         }
     }
 
-    fn is_safe(&self, call: &Self::Call, judgment: Judgment) -> bool {
-        self.options.is_safe(call.head(), call.protocol, judgment)
-    }
-
     fn can_repeat(&self, call: &Self::Call) -> bool {
         self.replay.can_repeat(&call.kept)
     }
@@ -220,6 +216,15 @@ where
 
     fn is_refused_here(response: &Self::Response) -> bool {
         LocalRefusal::of(response).is_some()
+    }
+
+    fn is_safe(
+        &self,
+        call: &Self::Call,
+        answer: &Result<Self::Response, Failed<E>>,
+        judgment: Judgment,
+    ) -> bool {
+        self.options.is_safe(call.head(), judgment) || self.options.is_named(answer, judgment)
     }
 
     fn look(

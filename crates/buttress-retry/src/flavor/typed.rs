@@ -112,10 +112,6 @@ where
     #[inline]
     fn prepare(&self, _kept: &P::Kept, _attempt: &mut P::Attempt, _told: Told) {}
 
-    fn is_safe(&self, _kept: &P::Kept, _judgment: Judgment) -> bool {
-        true
-    }
-
     fn can_repeat(&self, kept: &P::Kept) -> bool {
         self.replay.can_repeat(kept)
     }
@@ -158,6 +154,10 @@ where
 
     fn is_refused_here(_response: &Rsp) -> bool {
         false
+    }
+
+    fn is_safe(&self, _kept: &P::Kept, _: &Result<Rsp, Failed<E>>, _: Judgment) -> bool {
+        true
     }
 
     /// Never asked for: the classifier has seen the whole response.

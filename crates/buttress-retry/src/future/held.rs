@@ -112,7 +112,8 @@ where
         if !answer.as_ref().is_ok_and(F::is_refused_here) {
             settings.heard(judgment);
         }
-        let may = (flavor.is_safe(call, judgment), flavor.can_repeat(call));
+        let is_safe = flavor.is_safe(call, &answer, judgment);
+        let may = (is_safe, flavor.can_repeat(call));
         let after = settings.after(&mut self.progress, judgment, may, || flavor.key(call));
         let wait = match after.decision {
             RetryDecision::Stop(ended) => return Some(self.finish(answer, ended)),

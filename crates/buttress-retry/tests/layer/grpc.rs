@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use buttress_http::{GrpcCode, GrpcRefusal};
-use buttress_retry::{Ended, Http, LayerFor, RetryBuilder, RetryLayer};
+use buttress_retry::{Budget, Ended, Http, Judgment, LayerFor, Report, RetryBuilder, RetryLayer};
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
+use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{
     Frames, MS, S, Upstream, answer, call, ended, http, send, status, steady, with,
@@ -96,6 +97,20 @@ async fn pushback_may_forbid_it() {
     }
 }
 
+/// It counts as a failure, too, as proposal A6 has it.
+#[tokio::test(start_paused = true)]
+async fn a_pushback_that_forbids_it_counts_whatever_the_code_is() {
+    let budget = Budget::throttling(2, 1.0).unwrap();
+    let layer = grpc().budget(budget.clone()).build().unwrap();
+    let upstream = Upstream::new().answers(with(only(13), "grpc-retry-pushback-ms", "-1"));
+    let out = send(&layer, &upstream, call("")).await;
+    assert_eq!(ended(&out), Some((Ended::GaveUp, 1)));
+    assert!(
+        !budget.try_retry(),
+        "one of two tokens is not more than half"
+    );
+}
+
 /// A bare answer of a proxy is understood as HTTP's.
 #[tokio::test(start_paused = true)]
 async fn a_proxys_answer_is_http() {
@@ -121,6 +136,48 @@ async fn http_repeats_calls_only_on_ones_word() {
         ended(&send(&layer, &upstream, call("")).await),
         Some((Ended::Success, 2))
     );
+}
+
+/// A word for some codes is none for others: what comes without one is repeated as what gRPC calls it.
+#[tokio::test(start_paused = true)]
+async fn what_has_no_code_is_repeated_by_that_which_grpc_has_for_it() {
+    use GrpcCode::{Aborted, DeadlineExceeded, ResourceExhausted, Unavailable, Unknown};
+    let breaks = || Upstream::new().fails();
+    let hangs = || Upstream::new().hangs();
+    let says = |status| Upstream::new().says(status);
+    for (code, upstream, repeated) in [
+        (Unavailable, breaks(), true),
+        (ResourceExhausted, breaks(), false),
+        (Unavailable, says(502), true),
+        (Unavailable, says(503), true),
+        (Unavailable, says(504), true),
+        (ResourceExhausted, says(503), false),
+        (Unavailable, says(500), false),
+        (Unknown, says(500), true),
+        (Unavailable, says(429), true),
+        (ResourceExhausted, says(429), true),
+        (Aborted, says(429), false),
+        (Unavailable, hangs(), false),
+        (DeadlineExceeded, hangs(), true),
+    ] {
+        let layer = steady(RetryLayer::grpc([code])).attempt_timeout(S);
+        let out = send(&layer.build().unwrap(), &upstream, call("")).await;
+        assert_eq!(upstream.calls() == 2, repeated, "{code}: {out:?}");
+        if !repeated && let Ok(response) = &out {
+            let report = response.extensions().get::<Report>().unwrap();
+            assert_eq!(report.ended(), Ended::NotSafe, "{code}");
+        }
+    }
+
+    // What was not processed is repeated whatever the codes are.
+    let layer = steady(RetryLayer::grpc([Aborted]))
+        .classify_error(|_: &&'static str| Judgment::UNPROCESSED)
+        .build()
+        .unwrap();
+    let upstream = breaks();
+    let service = layer.layer(upstream.clone());
+    service.oneshot(call("")).await.unwrap();
+    assert_eq!(upstream.calls(), 2);
 }
 
 /// Headers without a status commit the call, whatever the trailers will say.

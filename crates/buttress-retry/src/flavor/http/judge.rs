@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, Response, StatusCode};
 use http_body::Body;
 
 use super::{Options, Seek};
-use crate::{Judgment, flavor::Judged};
+use crate::{Judgment, error::Failed, flavor::Judged};
 
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
@@ -89,19 +89,36 @@ impl Options {
     /// What gRPC's status means, in a Trailers-Only response's headers or in trailers, if it is there.
     pub(super) fn status_of(&self, status: StatusCode, headers: &HeaderMap) -> Option<Judgment> {
         let code = grpc_status(headers)?;
+        if code == GrpcCode::Ok {
+            return Some(Judgment::Success);
+        }
+        let info = self.info(status, headers);
+        let retry_after = info.retry_after();
         Some(match code {
-            GrpcCode::Ok => Judgment::Success,
+            // Also where the code would not be repeated: proposal A6 counts it as a failure.
+            _ if info.should_retry() == Some(false) => Judgment::GiveUp,
             code if !self.codes.has(code) => Judgment::NotRetryable,
-            code => {
-                let info = self.info(status, headers);
-                let retry_after = info.retry_after();
-                match (info.should_retry(), code) {
-                    (Some(false), _) => Judgment::GiveUp,
-                    (_, GrpcCode::ResourceExhausted) => Judgment::Throttled { retry_after },
-                    _ => Judgment::Transient { retry_after },
-                }
-            }
+            GrpcCode::ResourceExhausted => Judgment::Throttled { retry_after },
+            _ => Judgment::Transient { retry_after },
         })
+    }
+
+    /// Whether one of the codes, by which a user vouches for calls of gRPC, is what gRPC would call this answer.
+    pub(super) fn is_named<B: Body, E>(
+        &self,
+        answer: &Result<Response<B>, Failed<E>>,
+        judgment: Judgment,
+    ) -> bool {
+        let code = match answer {
+            Err(Failed::Inner(_)) => GrpcCode::Unavailable,
+            Err(Failed::TimedOut | Failed::Parked(_)) => GrpcCode::DeadlineExceeded,
+            // It had a code itself, or else the user's classifier knows it.
+            Ok(response) if response.status() == StatusCode::OK => return self.grpc_only,
+            Ok(response) => code_of(response.status()),
+        };
+        let throttled = matches!(judgment, Judgment::Throttled { .. });
+        self.grpc_only
+            && (self.codes.has(code) || throttled && self.codes.has(GrpcCode::ResourceExhausted))
     }
 
     fn awaits_trailers(&self, head: &Head) -> bool {
@@ -155,6 +172,18 @@ pub(super) fn of_info(info: &RateLimitInfo, status: StatusCode) -> Judgment {
     } else {
         // The upstream did its work, be the answer a welcome one or not.
         Judgment::Success
+    }
+}
+
+/// What gRPC makes of a status that comes without one of its own, as far as it may be repeated ("HTTP to gRPC Status
+/// Code Mapping").
+const fn code_of(status: StatusCode) -> GrpcCode {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => GrpcCode::Unavailable,
+        _ => GrpcCode::Unknown,
     }
 }
 

@@ -111,10 +111,9 @@ impl Options {
         }
     }
 
-    pub(super) fn is_safe(&self, head: &Head, protocol: Protocol, judgment: Judgment) -> bool {
+    pub(super) fn is_safe(&self, head: &Head, judgment: Judgment) -> bool {
         is_idempotent(head.method())
             || has_key(head)
-            || (self.grpc_only && protocol == Protocol::Grpc)
             || (self.repeat_throttled && matches!(judgment, Judgment::Throttled { .. }))
             || self
                 .repeatable
