@@ -164,6 +164,20 @@ pub trait Algorithm: Any + fmt::Debug + Send + Sync {
     /// present.
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64);
 
+    /// Decides, and charges what is admitted: [`check`](Self::check) and [`charge`](Self::charge) one after the
+    /// other, in one step. A refusal leaves the state as it is.
+    ///
+    /// The default makes the two. An algorithm that knows from deciding what it would charge saves by its own what they
+    /// both reckon; the decision and the state must be those of the two.
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let decision = self.check(quota, state, now, cost);
+        if decision.is_admitted() && cost > 0 {
+            self.charge(quota, state, now, signed(cost));
+        }
+        decision
+    }
+
     /// From when on the state can be forgotten without loss.
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick;
 
@@ -216,14 +230,9 @@ pub(crate) trait OneWord {
     fn charge(&self, quota: &Quota, state: u64, now: Tick, cost: i64) -> u64;
     fn forget_at(&self, quota: &Quota, state: u64) -> Tick;
 
-    /// Decides; the next state comes with it where the request is admitted and costs anything.
-    #[inline]
-    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
-        let decision = self.check(quota, state, now, cost);
-        let next = (decision.is_admitted() && cost > 0)
-            .then(|| self.charge(quota, state, now, signed(cost)));
-        (decision, next)
-    }
+    /// [Takes](Algorithm::take); the next state comes with the decision where the request is admitted and costs
+    /// anything.
+    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>);
 }
 
 /// An algorithm whose states are of one word.
@@ -245,6 +254,14 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
     #[inline]
     fn forget_at(&self, quota: &Quota, state: u64) -> Tick {
         self.0.forget_at(quota, &[state])
+    }
+
+    #[inline]
+    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+        let mut words = [state];
+        let decision = self.0.take(quota, &mut words, now, cost);
+        let charged = decision.is_admitted() && cost > 0;
+        (decision, charged.then_some(words[0]))
     }
 }
 

@@ -85,11 +85,17 @@ impl Decision {
     /// The same, but not before its turn: whoever admits it waits for `delay` first. What was refused
     /// stays as it is.
     pub fn delayed(self, delay: Duration) -> Self {
+        self.delayed_by_nanos(nanos(delay))
+    }
+
+    /// The same, by nanoseconds: no more than a span of ticks.
+    #[inline]
+    pub(crate) fn delayed_by_nanos(self, delay: u64) -> Self {
         if !self.is_admitted() {
             return self;
         }
         Self {
-            answer: ADMITTED + nanos(delay),
+            answer: ADMITTED + delay.min(NEVER),
             ..self
         }
     }

@@ -35,6 +35,10 @@ macro_rules! by_pointer {
                 (**self).charge(quota, state, now, cost);
             }
 
+            fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+                (**self).take(quota, state, now, cost)
+            }
+
             fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
                 (**self).forget_at(quota, state)
             }

@@ -3,7 +3,7 @@ use std::num::NonZeroU64;
 use buttress_core::Tick;
 
 use super::{Algorithm, Kind};
-use crate::{Decision, Quota, limit::in_proportion};
+use crate::{Decision, Quota, limit::in_proportion, store::signed};
 
 /// How many words longer a state is that tells its quota.
 const TERMS: usize = 4;
@@ -119,6 +119,19 @@ impl Algorithm for ByRequest {
             self.inner().charge(quota, words, now, cost);
             write(terms, quota, now);
         }
+    }
+
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        if let Some((words, terms)) = split(state)
+            && is_of(terms, quota)
+        {
+            return self.inner().take(quota, words, now, cost);
+        }
+        let decision = self.check(quota, state, now, cost);
+        if decision.is_admitted() && cost > 0 {
+            self.charge(quota, state, now, signed(cost));
+        }
+        decision
     }
 
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {

@@ -90,6 +90,36 @@ impl<'a> Window<'a> {
         }
     }
 
+    #[inline]
+    fn decide(&self, now: Tick, cost: u64) -> Decision {
+        let (count, unit) = (self.quota.count(), unit(self.quota));
+        let to_end = self.end().saturating_sub(now.as_nanos());
+        // As much is left as there are whole units below one more than the count. Neither overflows: twice the
+        // count is less than a window.
+        let one = unit.get();
+        let end = one.saturating_mul(count).saturating_add(one);
+        let used = self.rounded();
+        let then_used = used.saturating_add(one.saturating_mul(cost));
+
+        let (verdict, then_used, retry_after) = if cost > count {
+            (Verdict::CostExceedsBurst, used, 0)
+        } else if then_used < end || cost == 0 {
+            (Verdict::Admitted, then_used, 0)
+        } else {
+            (Verdict::Refused, used, to_end)
+        };
+        let spare = (end - 1).saturating_sub(then_used);
+        Decision::reckoned_in(
+            unit,
+            verdict,
+            spare,
+            retry_after,
+            if spare < one { to_end } else { 0 },
+            if then_used < one { 0 } else { to_end },
+        )
+    }
+
+    #[inline]
     fn state(&self) -> u64 {
         let period = self.quota.period_nanos().get();
         // Never the next window's: what is used of this one stays below its length.
@@ -97,6 +127,7 @@ impl<'a> Window<'a> {
         self.start.saturating_add(within)
     }
 
+    #[inline]
     fn end(&self) -> u64 {
         self.start.saturating_add(self.quota.period_nanos().get())
     }
@@ -129,32 +160,23 @@ impl Algorithm for FixedWindow {
     #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let state = state.first().copied().unwrap_or(0);
-        let window = Window::current(quota, state, now);
-        let to_end = window.end().saturating_sub(now.as_nanos());
-        let unit = unit(quota);
-        // As much is left as there are whole units below one more than the count. Neither overflows: twice the
-        // count is less than a window.
-        let one = unit.get();
-        let end = one.saturating_mul(quota.count()).saturating_add(one);
-        let used = window.rounded();
-        let then_used = used.saturating_add(one.saturating_mul(cost));
+        Window::current(quota, state, now).decide(now, cost)
+    }
 
-        let (verdict, then_used, retry_after) = if cost > quota.count() {
-            (Verdict::CostExceedsBurst, used, 0)
-        } else if then_used < end || cost == 0 {
-            (Verdict::Admitted, then_used, 0)
-        } else {
-            (Verdict::Refused, used, to_end)
-        };
-        let spare = (end - 1).saturating_sub(then_used);
-        Decision::reckoned_in(
-            unit,
-            verdict,
-            spare,
-            retry_after,
-            if spare < one { to_end } else { 0 },
-            if then_used < one { 0 } else { to_end },
-        )
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let mut window = Window::current(quota, state.first().copied().unwrap_or(0), now);
+        let decision = window.decide(now, cost);
+        if let Some(word) = state.first_mut()
+            && decision.is_admitted()
+            && cost > 0
+        {
+            // Within the count, so what bounds a debt has no say: it is what `charge` writes.
+            let then = unit(quota).get().saturating_mul(cost);
+            window.within = window.within.saturating_add(then);
+            *word = window.state();
+        }
+        decision
     }
 
     #[inline]

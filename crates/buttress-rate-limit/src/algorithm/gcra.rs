@@ -130,6 +130,16 @@ impl Algorithm for Gcra {
         }
     }
 
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let seen = state.first().copied().unwrap_or(0);
+        let (decision, next) = self.step(quota, seen, now, cost);
+        if let (Some(word), Some(next)) = (state.first_mut(), next) {
+            *word = next;
+        }
+        decision
+    }
+
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
         OneWord::forget_at(self, quota, state.first().copied().unwrap_or(0))
     }

@@ -86,8 +86,9 @@ impl Kind {
         }
     }
 
+    /// The same, of any but GCRA.
     #[inline(never)]
-    fn step_by_word(
+    pub(crate) fn step_by_word(
         &self,
         quota: &Quota,
         state: u64,

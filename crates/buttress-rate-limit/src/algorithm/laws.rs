@@ -124,6 +124,11 @@ impl Key<'_> {
             .charge(&self.quota, &mut self.state, at(now), cost);
     }
 
+    fn take(&mut self, now: u64, cost: u64) -> Decision {
+        self.algorithm
+            .take(&self.quota, &mut self.state, at(now), cost)
+    }
+
     /// Decides, and charges what was admitted.
     fn request(&mut self, now: u64, cost: u64) -> Decision {
         let decision = self.check(now, cost);

@@ -64,6 +64,15 @@ impl LeakyBucket {
     pub(super) fn is_gcra(&self) -> bool {
         self.form == Form::Meter
     }
+
+    /// For how many nanoseconds a request waits that finds the bucket in this state.
+    #[inline]
+    fn delay(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> u64 {
+        if self.form == Form::Meter || cost == 0 {
+            return 0;
+        }
+        Gcra::used(quota, state.first().copied().unwrap_or(0), now)
+    }
 }
 
 impl Algorithm for LeakyBucket {
@@ -74,16 +83,18 @@ impl Algorithm for LeakyBucket {
     #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let decision = Algorithm::check(&Gcra, quota, state, now, cost);
-        if self.form == Form::Meter || cost == 0 {
-            return decision;
-        }
-        let before = Gcra::used(quota, state.first().copied().unwrap_or(0), now);
-        decision.delayed(Duration::from_nanos(before))
+        decision.delayed_by_nanos(self.delay(quota, state, now, cost))
     }
 
     #[inline]
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
         Algorithm::charge(&Gcra, quota, state, now, cost);
+    }
+
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let delay = self.delay(quota, state, now, cost);
+        Gcra.take(quota, state, now, cost).delayed_by_nanos(delay)
     }
 
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {

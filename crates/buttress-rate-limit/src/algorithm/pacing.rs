@@ -39,15 +39,18 @@ impl Pacing {
         Self { longest_wait }
     }
 
+    #[inline]
     fn longest_nanos(self) -> u64 {
         Tick::from_duration(self.longest_wait.min(LONGEST)).as_nanos()
     }
 
     /// The furthest that a state may be ahead of now: a full burst, all that may wait, and a burst of debt.
+    #[inline]
     fn most_used(self, quota: &Quota) -> u64 {
         quota.refill_nanos() * 2 + self.longest_nanos()
     }
 
+    #[inline]
     fn used(self, quota: &Quota, state: u64, now: Tick) -> u64 {
         let ahead = Gcra::ahead(state, now);
         if ahead > self.most_used(quota) + SKEW {
@@ -63,6 +66,7 @@ impl Algorithm for Pacing {
         1
     }
 
+    #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let (interval, full) = (quota.interval_nanos(), quota.refill_nanos());
         let used = self.used(quota, state.first().copied().unwrap_or(0), now);
@@ -76,11 +80,25 @@ impl Algorithm for Pacing {
             Decision::by_time(Verdict::Admitted, full, used, interval, 0)
         } else if wait <= self.longest_nanos() {
             Decision::by_time(Verdict::Admitted, full, then_used, interval, 0)
-                .delayed(Duration::from_nanos(wait))
+                .delayed_by_nanos(wait)
         } else {
             let retry_after = wait - self.longest_nanos();
             Decision::by_time(Verdict::Refused, full, used, interval, retry_after)
         }
+    }
+
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let decision = self.check(quota, state, now, cost);
+        if let Some(word) = state.first_mut()
+            && decision.is_admitted()
+            && cost > 0
+        {
+            // What is used then is within the burst and what may wait, so what bounds a debt has no say: it is what
+            // `charge` writes.
+            *word = now.as_nanos() + decision.reset_after_nanos();
+        }
+        decision
     }
 
     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {

@@ -80,7 +80,7 @@ impl Algorithm for TokenBucket {
             Refill::Continuous => Algorithm::check(&Gcra, quota, state, now, cost),
             Refill::AtIntervals => {
                 let state = state.first().copied().unwrap_or(0);
-                AtIntervals::seen_at(quota, now).check(state, cost)
+                AtIntervals::seen_at(quota, now).decide(state, cost).0
             }
         }
     }
@@ -93,6 +93,22 @@ impl Algorithm for TokenBucket {
                 *word = AtIntervals::seen_at(quota, now).charge(*word, cost);
             }
             (Refill::AtIntervals, None) => {}
+        }
+    }
+
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        match (self.refill, state.first_mut()) {
+            (Refill::AtIntervals, Some(word)) => {
+                let bucket = AtIntervals::seen_at(quota, now);
+                let (decision, then_used) = bucket.decide(*word, cost);
+                if decision.is_admitted() && cost > 0 {
+                    // Within the burst, so what bounds a debt has no say: it is what `charge` writes.
+                    *word = bucket.state_of(then_used);
+                }
+                decision
+            }
+            _ => Gcra.take(quota, state, now, cost),
         }
     }
 
@@ -116,7 +132,7 @@ impl Algorithm for TokenBucket {
                 let used = AtIntervals::seen_at(from, at).used(*word);
                 let used = carry::scaled(used, from.refill_nanos(), to.refill_nanos());
                 let to = AtIntervals::seen_at(to, at);
-                *word = 1 + to.since + used.min(to.most_used());
+                *word = to.state_of(used.min(to.most_used()));
             }
             (Refill::AtIntervals, _) => {}
         }
@@ -152,6 +168,7 @@ impl<'a> AtIntervals<'a> {
     }
 
     /// How much is out of the bucket, as the time in which it comes back.
+    #[inline]
     fn used(&self, state: u64) -> u64 {
         let full_at = state.saturating_sub(1);
         // What lies further ahead than charging leads was written at another time, or under another quota.
@@ -162,11 +179,13 @@ impl<'a> AtIntervals<'a> {
     }
 
     /// A full burst, and as much debt.
+    #[inline]
     fn most_used(&self) -> u64 {
         self.quota.refill_nanos() * 2
     }
 
     /// Nanoseconds until as much as `missing` was put back.
+    #[inline]
     fn wait_for(&self, missing: u64) -> u64 {
         let step = step(self.quota);
         let refilled = match missing {
@@ -177,8 +196,9 @@ impl<'a> AtIntervals<'a> {
         refilled.saturating_sub(self.now - self.since)
     }
 
+    /// Decides, and tells how much is out of the bucket then.
     #[inline]
-    fn check(&self, state: u64, cost: u64) -> Decision {
+    fn decide(&self, state: u64, cost: u64) -> (Decision, u64) {
         let (interval, full) = (self.quota.interval_nanos().get(), self.quota.refill_nanos());
         let used = self.used(state);
         let (verdict, then_used, lacking) = if cost > self.quota.burst() {
@@ -192,14 +212,22 @@ impl<'a> AtIntervals<'a> {
                 (Verdict::Refused, used, then_used - full)
             }
         };
-        Decision::reckoned_in(
+        let decision = Decision::reckoned_in(
             self.quota.interval_nanos(),
             verdict,
             full.saturating_sub(then_used),
             self.wait_for(lacking),
             self.wait_for(then_used.saturating_add(interval).saturating_sub(full)),
             self.wait_for(then_used),
-        )
+        );
+        (decision, then_used)
+    }
+
+    /// The state of a bucket out of which so much is.
+    #[inline]
+    fn state_of(&self, used: u64) -> u64 {
+        // Below 2⁶⁴: a tick, two refill times of 2⁶¹ each, and a minute.
+        1 + self.since + used
     }
 
     #[inline]
@@ -212,8 +240,7 @@ impl<'a> AtIntervals<'a> {
         if cost > 0 {
             let used = self.used(state);
             let most = self.most_used().max(used);
-            // Below 2⁶⁴: a tick, two refill times of 2⁶¹ each, and a minute.
-            1 + self.since + used.saturating_add(price).min(most)
+            self.state_of(used.saturating_add(price).min(most))
         } else {
             state.min(state.saturating_sub(price).max(1 + self.since))
         }

@@ -41,6 +41,45 @@ proptest! {
         }
     }
 
+    /// To take is to decide and to charge, to the bit, whatever the state: in debt, after the clock stepped back, and
+    /// carried over from another quota.
+    #[test]
+    fn taking_is_deciding_and_charging(
+        quota in quotas(), other in quotas(), start in 0..SECOND * 4_000, arrivals in arrivals(),
+        by in prop_oneof![-40..80_i64, any::<i64>()], back in 0..SECOND * 4_000,
+        cost in prop_oneof![0..45_u64, any::<u64>()],
+    ) {
+        run(&quota, start, &arrivals, |lawful, key, now, _, _| {
+            let earlier = now.saturating_sub(back);
+            let settled = |by| {
+                let mut key = Key { state: key.state.clone(), ..*key };
+                key.charge(now, by);
+                key
+            };
+            let mut states = vec![(settled(0), now), (settled(by), now), (settled(0), earlier), (settled(by), earlier)];
+            if let Some(mut carried) = lawful.key(&other) {
+                carried.state.clone_from(&key.state);
+                let (from, to) = (&key.quota, &carried.quota);
+                key.algorithm.carry_over(from, to, &mut carried.state, at(now));
+                states.push((carried, now));
+            }
+            for (key, now) in states {
+                for cost in [0, 1, cost] {
+                    let mut taken = Key { state: key.state.clone(), ..key };
+                    let mut charged = Key { state: key.state.clone(), ..key };
+                    // What costs nothing is not charged.
+                    let decided = match cost {
+                        0 => charged.check(now, cost),
+                        _ => charged.request(now, cost),
+                    };
+                    prop_assert_eq!(taken.take(now, cost), decided, "{:?}", key.algorithm);
+                    prop_assert_eq!(taken.state, charged.state, "{:?}", key.algorithm);
+                }
+            }
+            Ok(())
+        })?;
+    }
+
     #[test]
     fn refused_until_exactly_retry_after(quota in quotas(), start in 0..SECOND * 4_000, arrivals in arrivals()) {
         run(&quota, start, &arrivals, |_, key, now, cost, decision| {

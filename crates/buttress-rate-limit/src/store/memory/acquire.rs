@@ -55,8 +55,9 @@ impl MemoryStore {
         )
     }
 
-    /// As [`acquire_one`](Self::acquire_one) does, to be inlined: the usual algorithm, a key that is known, and nobody
-    /// who comes in between; all else is left to that one. Of the decision, no more is made then than is looked at.
+    /// As [`acquire_one`](Self::acquire_one) does, to be inlined: an algorithm of one word, a key that is known, and
+    /// nobody who comes in between; all else is left to that one. Of the usual algorithm's decision no more is made then
+    /// than is looked at, for which it has an arm to itself.
     #[inline(always)]
     pub(crate) fn acquire_usual(
         &self,
@@ -66,13 +67,21 @@ impl MemoryStore {
         (quota, revision): (&Quota, Option<u64>),
         cost: u64,
     ) -> Result<Decision, Stale> {
-        if let (Kind::Gcra, Some(revision)) = (limit.kind(), revision)
+        if let Some(revision) = revision
+            && !limit.kind().is_long()
             && let Some(table) = self.table(limit)
             && let Some(slot) = table.look(key, revision as Tag)
         {
-            let (decision, next) = Gcra.step(quota, slot.seen, now, cost);
-            if next.is_none_or(|next| slot.swap(next)) {
-                return Ok(decision);
+            if let Kind::Gcra = limit.kind() {
+                let (decision, next) = Gcra.step(quota, slot.seen, now, cost);
+                if next.is_none_or(|next| slot.swap(next)) {
+                    return Ok(decision);
+                }
+            } else {
+                let (decision, next) = limit.kind().step_by_word(quota, slot.seen, now, cost);
+                if next.is_none_or(|next| slot.swap(next)) {
+                    return Ok(decision);
+                }
             }
         }
         let mut decision = UNDECIDED;
