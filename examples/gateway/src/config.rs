@@ -10,6 +10,7 @@
 //!
 //! `gateway.toml` beside this crate's manifest shows every key with its default.
 
+mod address;
 mod admin;
 mod cache;
 mod call_log;
@@ -59,10 +60,11 @@ pub(crate) use self::{
 /// Everything that can be configured. The default is that of a gateway without a file, which has layers to be looked at;
 /// a file has those that stand in it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
+    #[serde(deserialize_with = "address::address")]
     pub listen: SocketAddr,
     /// The upstream, if there is one only; see [`upstreams`](Self::upstreams()).
     pub upstream: Option<UpstreamUrl>,
@@ -130,6 +132,10 @@ impl Config {
         if self.upstream.is_some() && !self.upstreams.is_empty() {
             let reason = "is given beside `upstreams`, expected one of them";
             return Err(Violation::new("upstream", reason));
+        }
+        if self.admin.enabled && self.admin.listen == self.listen && self.listen.port() != 0 {
+            let reason = "is `listen`, expected another address: there is no password before it";
+            return Err(Violation::new("admin.listen", reason));
         }
         upstreams::check(&self.upstreams)?;
         self.cache.check(self.limits.per_key.is_some())?;

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Unasked,
     /// The client's own body ended in an error.
     BadBody,
+    /// The request says no host, or more than one.
+    BadHost,
     /// What was asked for cannot be forwarded.
     BadTarget,
     /// The upstream speaks HTTP/2 alone, and tunnels are of HTTP/1.1.
@@ -42,7 +44,10 @@ impl Failure {
 
     /// Whether the upstream can do nothing about it.
     pub(crate) const fn is_the_clients(self) -> bool {
-        matches!(self, Self::BadBody | Self::BadTarget | Self::NoTunnel)
+        matches!(
+            self,
+            Self::BadBody | Self::BadHost | Self::BadTarget | Self::NoTunnel
+        )
     }
 
     /// In a word, for the record of the call.
@@ -54,6 +59,7 @@ impl Failure {
             Self::Late => "late",
             Self::Unasked => "switched_protocols",
             Self::BadBody => "client_broke_off",
+            Self::BadHost => "bad_host",
             Self::BadTarget => "bad_target",
             Self::NoTunnel => "no_tunnel",
         }
@@ -78,7 +84,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
-            Self::BadBody | Self::BadTarget => StatusCode::BAD_REQUEST,
+            Self::BadBody | Self::BadHost | Self::BadTarget => StatusCode::BAD_REQUEST,
             Self::NoTunnel => StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -89,7 +95,7 @@ impl Failure {
                 GrpcCode::Unavailable
             }
             Self::Late => GrpcCode::DeadlineExceeded,
-            Self::BadBody | Self::BadTarget => GrpcCode::InvalidArgument,
+            Self::BadBody | Self::BadHost | Self::BadTarget => GrpcCode::InvalidArgument,
             Self::NoTunnel => GrpcCode::Unimplemented,
         }
     }
@@ -101,6 +107,7 @@ impl Failure {
             Self::Unsent | Self::BrokenOff | Self::Unasked => "upstream_failed",
             Self::Late => "upstream_timeout",
             Self::BadBody => "body_incomplete",
+            Self::BadHost => "host_invalid",
             Self::BadTarget => "target_invalid",
             Self::NoTunnel => "tunnel_unsupported",
         }
@@ -114,6 +121,7 @@ impl Failure {
             Self::Late => "the upstream took too long to answer",
             Self::Unasked => "the upstream switched protocols unasked",
             Self::BadBody => "the request's body ended before its end",
+            Self::BadHost => "the request must name one host",
             Self::BadTarget => "the request's target cannot be forwarded",
             Self::NoTunnel => "the upstream makes no tunnels",
         }

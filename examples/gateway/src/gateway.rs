@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, io, net::SocketAddr, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use tokio::{net::TcpListener, time};
 use tokio_util::task::AbortOnDropHandle;
@@ -55,8 +55,10 @@ impl Gateway {
         } else {
             None
         };
-        let calls = config.call_log.as_ref().map(CallLog::open).transpose();
-        let telemetry = Telemetry::with(calls.map_err(StartError::CallLog)?);
+        let calls = config.call_log.as_ref().map(|config| {
+            CallLog::open(config).map_err(|error| StartError::CallLog(config.path.clone(), error))
+        });
+        let telemetry = Telemetry::with(calls.transpose()?);
         let upstreams = configured.into_iter().map(|upstream| upstream.url);
         let upstreams = upstreams.chain(demo_url.clone()).collect();
         let demo_config = demo_url.map(Into::into);
@@ -150,7 +152,7 @@ pub enum StartError {
     /// The built-in upstream found no port.
     Demo(io::Error),
     /// The call log cannot be opened.
-    CallLog(io::Error),
+    CallLog(PathBuf, io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -159,7 +161,9 @@ impl fmt::Display for StartError {
             Self::Config(violation) => violation.fmt(f),
             Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Demo(error) => write!(f, "cannot start the built-in upstream: {error}"),
-            Self::CallLog(error) => write!(f, "cannot open the call log: {error}"),
+            Self::CallLog(path, error) => {
+                write!(f, "cannot open the call log {}: {error}", path.display())
+            }
         }
     }
 }
@@ -168,7 +172,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Config(violation) => Some(violation),
-            Self::Bind(_, error) | Self::Demo(error) | Self::CallLog(error) => Some(error),
+            Self::Bind(_, error) | Self::Demo(error) | Self::CallLog(_, error) => Some(error),
         }
     }
 }

@@ -62,6 +62,13 @@ impl Keys {
         let secret = DigestKey::random();
         let mut tiers = HashMap::new();
         for (name, tier) in &config.tiers {
+            if name.is_empty() || name.contains(char::is_control) {
+                let field = format!("limits.per_key.tiers.{name}");
+                return Err(Violation::new(
+                    field,
+                    "expected a name of visible characters",
+                ));
+            }
             let shared = Arc::new(Tier {
                 name: name.as_str().into(),
                 quota: tier.quota,

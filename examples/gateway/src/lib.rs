@@ -37,6 +37,7 @@ mod failure;
 mod forwarded;
 mod gateway;
 mod hop_by_hop;
+mod host;
 mod keys;
 mod path;
 mod proxy;

@@ -8,6 +8,7 @@
 
 mod access;
 mod api_key;
+mod logged;
 mod noted;
 mod per_key;
 mod routes;
@@ -23,7 +24,7 @@ use buttress_rate_limit::{
 };
 
 pub(crate) use self::api_key::ApiKey;
-use self::{noted::Noted, routes::Routes, shadows::Shadows};
+use self::{logged::Logged, noted::Noted, routes::Routes, shadows::Shadows};
 use crate::{
     config::{Config, LimitsConfig, PerIpConfig, Violation, reason},
     keys::Keys,
@@ -65,8 +66,7 @@ impl Limits {
         let shadows = Arc::new(Shadows::of(limits).map_err(|error| violation(&error))?);
         let fields = limits.fields()?.style();
         let built = |layer: Builder| {
-            // A request without a key is a mistake in the deployment, of which the log tells.
-            let telemetry = (Tracing::default(), Metrics::default());
+            let telemetry = (Logged(Tracing::default()), Metrics::default());
             layer
                 .observer((telemetry, (Noted, Arc::clone(&shadows))))
                 .near_limit([])

@@ -22,6 +22,7 @@ use crate::{
     cache::Caches,
     call::{Call, Told},
     config::{Config, RetryConfig, UpstreamConfig, Violation},
+    host,
     keys::{CheckKeys, Keys},
     limits::{ApiKey, Limits},
     path::Prefix,
@@ -184,7 +185,11 @@ impl Stack {
         let mut service = self.service.clone();
         // What is in flight goes through the layers that it met.
         drop(self);
-        let response = call.run(service.call(request)).await?;
+        let response = if host::is_said(&request) {
+            call.run(service.call(request)).await?
+        } else {
+            call.with(host::refuse)
+        };
         let response = caller.hears(response).await;
         call.answered(response.status());
         Ok(response.map(|body| Told::to(call, body)))

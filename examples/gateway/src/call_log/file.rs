@@ -46,6 +46,16 @@ impl Rotated {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.file.flush()?;
+        // If it is not there it has been set aside before, and could not be opened anew since: to set the others aside
+        // once more for each line would lose all of them.
+        if self.path.try_exists()? {
+            self.set_aside()?;
+        }
+        (self.file, self.bytes) = open(&self.path)?;
+        Ok(())
+    }
+
+    fn set_aside(&self) -> io::Result<()> {
         if self.files > 1 {
             for older in (1..self.files).rev() {
                 let newer = match older {
@@ -60,7 +70,6 @@ impl Rotated {
         } else {
             fs::remove_file(&self.path)?;
         }
-        (self.file, self.bytes) = open(&self.path)?;
         Ok(())
     }
 

@@ -61,6 +61,33 @@ fn one_file_begins_anew() {
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
 }
 
+/// The folder is gone for a time, as where a disk is mounted late: nothing can be opened, and nothing is lost.
+#[test]
+fn what_is_set_aside_stays_while_nothing_can_be_opened() {
+    for files in [1, 3] {
+        let folder = Folder::of("vanished");
+        let (logs, elsewhere) = (folder.0.join("logs"), folder.0.join("elsewhere"));
+        fs::create_dir(&logs).unwrap();
+        let mut file = Rotated::open(&logs.join("log"), 10, files).unwrap();
+        for line in ["one two\n", "three four\n"] {
+            file.write(line.as_bytes()).unwrap();
+        }
+        fs::rename(&logs, &elsewhere).unwrap();
+        for _ in 0..5 {
+            file.write(b"lost, and said so\n").unwrap_err();
+        }
+        // Without its last file, as where it was set aside and could not be opened anew.
+        fs::remove_file(elsewhere.join("log")).unwrap();
+        fs::rename(&elsewhere, &logs).unwrap();
+        file.write(b"five\n").unwrap();
+        file.flush().unwrap();
+        assert_eq!(folder.read("logs/log"), "five\n");
+        if files > 1 {
+            assert_eq!(folder.read("logs/log.1"), "one two\n");
+        }
+    }
+}
+
 #[tokio::test]
 async fn nobody_waits_where_the_queue_is_full() {
     let (queue, mut calls) = mpsc::channel(2);

@@ -13,15 +13,13 @@ pub(super) fn write_all(mut calls: mpsc::Receiver<Message>, mut file: Rotated, c
         let result = match message {
             Message::Call(record) => {
                 line.clear();
-                let written = record
-                    .write_to(&mut line)
-                    .and_then(|()| file.write(&line))
-                    .and_then(|()| flush_if_idle(&calls, &mut file));
+                let written = record.write_to(&mut line).and_then(|()| file.write(&line));
                 match written {
                     Ok(()) => counts.wrote(1),
                     Err(_) => counts.lost(1),
                 }
-                written
+                // What cannot be flushed waits in the buffer until it can.
+                written.and_then(|()| flush_if_idle(&calls, &mut file))
             }
             Message::Flush(written) => {
                 let result = say_what_is_missing(&mut file, counts).and_then(|()| file.flush());

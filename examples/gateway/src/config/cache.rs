@@ -9,7 +9,7 @@ use crate::path::Prefix;
 
 /// What is answered from a cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct CacheConfig {
     /// Where; nowhere else.
@@ -18,7 +18,7 @@ pub struct CacheConfig {
 
 /// A cache for the paths at and below one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct CacheRouteConfig {
     /// The first segments of the path; of several that fit, the longest holds.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 
 /// A file with a line of JSON for each call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct CallLogConfig {
     /// The file. Older ones have a number behind their names, `.1` the youngest of them.

@@ -9,7 +9,7 @@ use super::{Violation, reason, timeouts};
 
 /// When an upstream is no longer called, and for how long. Each has a circuit of its own.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct CircuitBreakerConfig {
     /// The calls of so long a time count.

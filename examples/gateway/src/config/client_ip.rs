@@ -7,7 +7,7 @@ use super::{Network, Violation, reason};
 
 /// Whose request it is: where the client's address stands, and whose word about it is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct ClientIpConfig {
     /// Where it stands.

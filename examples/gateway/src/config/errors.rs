@@ -6,7 +6,7 @@ use crate::path::Prefix;
 /// How the gateway's own errors read. A gRPC caller is always answered in gRPC, and everybody else in
 /// problem+json (RFC 9457), but for these.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct ErrorsConfig {
     /// At and below these paths a caller with `Authorization: Bearer` speaks `OpenAI`'s protocol.

@@ -17,7 +17,7 @@ use super::{Network, Violation};
 
 /// What is limited: each client at the door, and further in what costs an upstream something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct LimitsConfig {
     /// Clients that no limit holds for.

@@ -8,7 +8,7 @@ use super::{Violation, reason, timeouts};
 
 /// How often, when and where to a request is sent again whose attempt failed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct RetryConfig {
     /// How often it is sent at most, the first time included; 1 to 100.

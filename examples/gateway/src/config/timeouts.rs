@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 
 /// How long things may take; each a number with its unit: `"30s"`, `"500ms"`, `"1m 30s"`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct Timeouts {
     /// How long an upstream may let a request wait for its answer's headers, once the last of the request

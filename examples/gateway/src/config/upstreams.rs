@@ -6,7 +6,7 @@ use super::{UpstreamUrl, Violation, timeouts};
 
 /// One of the upstreams, which stand in order of preference.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with a `url`")]
 #[non_exhaustive]
 pub struct UpstreamConfig {
     /// Where it is.

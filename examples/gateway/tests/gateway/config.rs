@@ -45,14 +45,21 @@ const WRONG: &[(&str, &str)] = &[
         "gateway.toml:1: a\\nb\\u{1b}: unknown field `a\\nb\\u{1b}`",
     ),
     // Values of the wrong type.
-    ("listen = 8080", "gateway.toml:1: listen: "),
+    (
+        "listen = 8080",
+        "gateway.toml:1: listen: invalid type: integer `8080`, expected an address and a port such as",
+    ),
+    (
+        "upstreams = ['http://a']",
+        "gateway.toml:1: upstreams[0]: invalid type: string \"http://a\", expected a table with a `url`",
+    ),
     (
         "upstream = 1",
         "gateway.toml:1: upstream: invalid type: integer",
     ),
     (
         "limits = 1",
-        "gateway.toml:1: limits: invalid type: integer",
+        "gateway.toml:1: limits: invalid type: integer `1`, expected a table",
     ),
     (
         "[limits.per_ip]\nquota = 5",
@@ -104,7 +111,10 @@ const WRONG: &[(&str, &str)] = &[
         "gateway.toml:4: limits.routes[1]: missing field `path`",
     ),
     // Values that cannot be meant.
-    ("listen = 'localhost:80'", "gateway.toml:1: listen: "),
+    (
+        "listen = 'localhost:80'",
+        "gateway.toml:1: listen: `localhost:80` given, expected an address and a port such as",
+    ),
     (
         "upstream = 'ftp://a'",
         "gateway.toml:1: upstream: `ftp://a` given: expected `http://` or `https://`",
@@ -337,7 +347,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "admin.listen = 'localhost'",
-        "gateway.toml:1: admin.listen: ",
+        "gateway.toml:1: admin.listen: `localhost` given, expected an address and a port such as",
     ),
     (
         "[call_log]\nfiles = 3",
@@ -355,7 +365,15 @@ const WRONG: &[(&str, &str)] = &[
         "[call_log]\npath = 'a'\nqueue = 0",
         "gateway.toml:3: call_log.queue: `0` given, expected 1 to",
     ),
+    (
+        "[limits.per_key]\nquota = '1/s'\n[limits.per_key.tiers.'']\nquota = '1/s'\nkeys = []",
+        "gateway.toml:3: limits.per_key.tiers.: expected a name",
+    ),
     // Values that contradict each other.
+    (
+        "listen = '127.0.0.1:80'\n[admin]\nlisten = '127.0.0.1:80'",
+        "gateway.toml:3: admin.listen: is `listen`, expected another address",
+    ),
     (
         "upstream = 'http://a'\n[[upstreams]]\nurl = 'http://b'",
         "gateway.toml:1: upstream: is given beside `upstreams`",

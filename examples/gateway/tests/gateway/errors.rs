@@ -99,3 +99,26 @@ async fn a_key_that_is_missing_is_unauthenticated_in_grpc() {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["grpc-status"], "16");
 }
+
+/// RFC 9112 §3.2: of two hosts one is read here, and perhaps the other further in.
+#[tokio::test]
+async fn a_request_that_does_not_say_one_host_goes_nowhere() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    for hosts in ["", "Host: a\nHost: b\n", "Host: a b\n"] {
+        let mut client = gateway.connect().await;
+        client
+            .send(&format!("GET / HTTP/1.1\n{hosts}Connection: close\n\n"))
+            .await;
+        let head = client.head().await;
+        assert_eq!(head.first_line(), "HTTP/1.1 400 Bad Request", "{hosts:?}");
+        assert_eq!(head.one("content-type"), "application/problem+json");
+        assert!(client.rest().await.contains("one host"));
+    }
+    assert!(upstream.is_left_alone().await);
+
+    // HTTP/1.0 need not say any.
+    let mut client = gateway.connect().await;
+    client.send("GET / HTTP/1.0\n\n").await;
+    upstream.accept().await.head().await;
+}

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 /// What all clients together may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct GlobalConfig {
     /// How much.

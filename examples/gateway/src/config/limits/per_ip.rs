@@ -6,7 +6,7 @@ use crate::config::reason;
 
 /// What each client may ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct PerIpConfig {
     /// How much, as `"100/min burst 20"`; see [`quota`](Self::quota()).

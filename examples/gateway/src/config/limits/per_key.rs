@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, de};
 
 /// What each API key may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct PerKeyConfig {
     /// Where the key stands.
@@ -67,7 +67,7 @@ pub enum UnknownKey {
 
 /// API keys that have a quota of their own, each.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct TierConfig {
     /// How much, for each of the keys.

@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 /// What may be asked of the paths at and below one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct RouteConfig {
     /// The first segments of the path, as `/v1/completions`; of several that fit, the longest holds.

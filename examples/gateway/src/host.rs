@@ -1,0 +1,71 @@
+//! Whether a request says whose it is: one host, and one that can be (RFC 9112 §3.2).
+//!
+//! A request of HTTP/1.1 without `Host`, with two of them or with none that could be, MUST be refused: of two, one is
+//! read here and perhaps the other further in.
+
+use axum::{body::Body, extract::Request, response::Response};
+use http::{HeaderValue, Version, header::HOST, uri::Authority};
+
+use crate::{
+    call::{Call, Decision},
+    failure::Failure,
+};
+
+/// Whether the request may go on.
+pub(crate) fn is_said(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // HTTP/1.0 need not say it, and HTTP/2 says it in `:authority`.
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(host), None) => could_be(host),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// The answer to a request that may not.
+pub(crate) fn refuse() -> Response<Body> {
+    Call::note(|| Decision::of("host", "refused"));
+    Failure::BadHost.into_response()
+}
+
+/// Empty is what a request for a URI without a host has to say.
+fn could_be(host: &HeaderValue) -> bool {
+    host.is_empty()
+        || Authority::try_from(host.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(version: Version, hosts: &[&'static str]) -> bool {
+        let mut request = Request::new(Body::empty());
+        *request.version_mut() = version;
+        for host in hosts {
+            request
+                .headers_mut()
+                .append(HOST, HeaderValue::from_static(host));
+        }
+        is_said(&request)
+    }
+
+    #[test]
+    fn http_1_1_says_one_host() {
+        for host in ["a.example", "a.example:8080", "[::1]:80", "192.0.2.1", ""] {
+            assert!(with(Version::HTTP_11, &[host]), "{host:?}");
+        }
+        for host in ["a b", "a/b", "a.example, b.example", "a@b", "a:b:c"] {
+            assert!(!with(Version::HTTP_11, &[host]), "{host:?}");
+        }
+        assert!(!with(Version::HTTP_11, &[]));
+        assert!(!with(Version::HTTP_11, &["a", "a"]));
+    }
+
+    #[test]
+    fn other_versions_may_leave_it_out() {
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            assert!(with(version, &[]));
+            assert!(!with(version, &["a", "b"]));
+        }
+    }
+}
