@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use buttress_core::Tick;
+use buttress_core::{Tick, readiness};
 use tower_service::Service;
 
 use super::{Attempt, Held, Out, alarm::Alarm};
@@ -52,7 +52,7 @@ where
     Sleeping(Alarm, Option<Lift>),
     /// Before a parked upstream, or not.
     Passing(Tick),
-    /// Until the deadline, if there is one; and the time, where it has just been read.
+    /// Until the deadline, if there is one; and the time, where one has just passed.
     Readying(Option<Tick>, Option<Alarm>),
     /// It will not be called: the upstream is parked for so long.
     Refused(Duration),
@@ -133,21 +133,16 @@ where
                     }
                     Stage::Passing(held.shared.settings.now())
                 }
-                Stage::Passing(now) => {
-                    let Held {
-                        shared,
-                        call,
-                        progress,
-                        ..
-                    } = &mut *held;
-                    let key = || shared.flavor.key(call);
-                    match shared.settings.hold(progress, *now, key) {
-                        None => Stage::Readying(Some(*now), progress.deadline.map(Alarm::at)),
-                        Some(hold) => Stage::of(hold),
+                Stage::Passing(now) => match held.hold(*now) {
+                    None => {
+                        let alarm = held.progress.deadline.map(Alarm::at);
+                        Stage::Readying(Some(*now), alarm)
                     }
-                }
-                Stage::Readying(read, alarm) => {
-                    let now = read.take().unwrap_or_else(|| held.shared.settings.now());
+                    Some(hold) => Stage::of(hold),
+                },
+                Stage::Readying(passed, alarm) => {
+                    let passed = passed.take();
+                    let now = passed.unwrap_or_else(|| held.shared.settings.now());
                     let readied = if held.progress.is_over(now) {
                         None
                     } else if let Poll::Ready(readied) = held.service.poll_ready(cx) {
@@ -158,6 +153,15 @@ where
                     } else {
                         return Poll::Pending;
                     };
+                    // It may have been parked while one stood in line for the service.
+                    if passed.is_none()
+                        && matches!(readied, Some(Ok(())))
+                        && let Some(hold) = held.hold(now)
+                    {
+                        readiness::release(&mut held.service);
+                        self.stage = Stage::of(hold);
+                        continue;
+                    }
                     self.stage = Stage::Over;
                     return match (readied, self.next.take()) {
                         (Some(Ok(())), Some(attempt)) => Poll::Ready(Turn::Call(attempt, now)),

@@ -14,7 +14,7 @@ use crate::{
     error::Failed,
     flavor::{Judged, Told},
     progress::Progress,
-    settings::After,
+    settings::{After, Hold},
     shared::Shared,
 };
 
@@ -152,6 +152,18 @@ where
         };
         stage.set(Stage::between(between));
         None
+    }
+
+    /// Whether the next attempt may not go: its upstream is parked.
+    pub(super) fn hold(&mut self, now: Tick) -> Option<Hold> {
+        let Self {
+            shared,
+            call,
+            progress,
+            ..
+        } = self;
+        let key = || shared.flavor.key(call);
+        shared.settings.hold(progress, now, key)
     }
 
     /// Until the deadline; for ever where there is none.

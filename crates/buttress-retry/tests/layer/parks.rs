@@ -253,3 +253,54 @@ async fn an_attempt_ends_the_time_before_a_parked_upstream() {
     // Held back for 40 s, refused for 30, and held back for 15 by what another call heard meanwhile.
     assert_eq!(upstream.times(), [40 * S, 85 * S]);
 }
+
+/// Those who stand in line for the service between two attempts passed before it was parked: they go back.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_service_hears_of_it_too() {
+    for backoff in [NOW, 100 * MS] {
+        let layer = http().backoff(backoff).build().unwrap();
+        let permits = tower::limit::GlobalConcurrencyLimitLayer::new(1);
+        let upstream = Upstream::new().says(503);
+        let failing = tower::service_fn(|request: Inner<Full<Bytes>>| {
+            let answer = upstream.clone().oneshot(request);
+            async {
+                tokio::time::sleep(50 * MS).await;
+                answer.await
+            }
+        });
+        let throttled = tower::service_fn(|_: Inner<Full<Bytes>>| async {
+            tokio::time::sleep(950 * MS).await;
+            Ok::<_, &'static str>(too_many("5"))
+        });
+        // It is in line while the first one is asked, and has its turn before the retry.
+        let (out, _) = tokio::join!(
+            layer.layer(permits.layer(failing)).oneshot(get()),
+            layer.layer(permits.layer(throttled)).oneshot(post("")),
+        );
+        assert_eq!(status(&out), 200);
+        assert_eq!(upstream.times(), [50 * MS, 6_050 * MS], "{backoff:?}");
+    }
+}
+
+/// And whoever is held back then holds no permit.
+#[tokio::test(start_paused = true)]
+async fn who_is_held_back_in_line_makes_way() {
+    let layer = http().build().unwrap();
+    let permits = tower::limit::GlobalConcurrencyLimitLayer::new(1);
+    let failing = layer.layer(permits.layer(Upstream::new().says(503)));
+    let throttled = tower::service_fn(|_: Inner<Full<Bytes>>| async {
+        tokio::time::sleep(S).await;
+        Ok::<_, &'static str>(too_many("5"))
+    });
+    let throttled = layer.layer(permits.layer(throttled));
+    let elsewhere = Upstream::new();
+    let other = layer.layer(permits.layer(elsewhere.clone()));
+    let meanwhile = async {
+        tokio::time::sleep(50 * MS).await;
+        throttled.oneshot(post("")).await.unwrap();
+        other.oneshot(to("https://other.example/")).await
+    };
+    let (out, other) = tokio::join!(failing.oneshot(get()), meanwhile);
+    assert_eq!((status(&out), status(&other)), (200, 200));
+    assert_eq!(elsewhere.times(), [1_050 * MS]);
+}
