@@ -307,6 +307,26 @@ mod tests {
         assert!(60 * S <= after && after <= 75 * S, "{after:?}");
     }
 
+    /// Of a wait of a few milliseconds a quarter is nothing that a crowd could be spread over.
+    #[test]
+    fn a_short_wait_is_spread_all_the_same() {
+        let told = Judgment::Throttled {
+            retry_after: Some(4 * MS),
+        };
+        let random = Random::seeded(1);
+        let waits = (0..100).map(|_| {
+            let decision = decide(&terms(), &after(told), &random, || true);
+            let RetryDecision::Retry { after } = decision else {
+                panic!("{decision:?}")
+            };
+            after
+        });
+        let (soon, late): (Vec<_>, _) = waits.partition(|wait| *wait <= 54 * MS);
+        assert!(soon.iter().all(|wait| *wait >= 4 * MS));
+        assert!(late.iter().all(|wait| *wait <= 104 * MS));
+        assert!((30..=70).contains(&soon.len()), "{} of 100", soon.len());
+    }
+
     /// What is not retried for another reason costs nothing.
     #[test]
     fn the_budget_is_asked_last() {

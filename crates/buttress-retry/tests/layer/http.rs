@@ -222,6 +222,20 @@ async fn looking_is_bounded() {
     );
 }
 
+/// As there may be a million of them.
+#[tokio::test(start_paused = true)]
+async fn small_frames_are_not_looked_at_for_nothing() {
+    let layer = http().max_attempts(1).build().unwrap();
+    let drops = (0..200).fold(Frames::default(), |frames, _| frames.data("x"));
+    let upstream = Upstream::new().answers(json("").map(|_| drops.hangs()));
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(
+        crate::support::report(&out).unwrap().elapsed(),
+        NOW,
+        "it waits for more of them"
+    );
+}
+
 /// T5 of the traps: what is kept while sleeping pins its connection.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_response_is_read_or_dropped_before_the_wait() {
@@ -269,6 +283,11 @@ async fn a_local_refusal_is_repeated_when_its_time_is_over() {
     assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
     assert_eq!(upstream.times(), [NOW, 100 * MS]);
 
+    // Somebody refuses by sending callers elsewhere.
+    let upstream = Upstream::new().answers(refused(307, Some(3 * S)));
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.times(), [NOW, 3 * S]);
+
     // Denied.
     let upstream = Upstream::new().answers(refused(403, None));
     assert_eq!(status(&send(&layer, &upstream, get()).await), 403);
@@ -292,6 +311,19 @@ async fn who_knows_better_is_asked_first() {
     let upstream = Upstream::new().says(500);
     assert_eq!(ended(&send(&layer, &upstream, to("/")).await), None);
     assert_eq!(upstream.calls(), 1);
+}
+
+/// It knows the upstream, of which a refusal of this side says nothing.
+#[tokio::test(start_paused = true)]
+async fn who_knows_better_is_not_asked_about_refusals_of_this_side() {
+    let layer = http().classify(|_, _| Some(Judgment::NotRetryable));
+    let mut refused = answer(503);
+    LocalRefusal::new(Some(3 * S)).mark(&mut refused);
+    let upstream = Upstream::new().answers(refused);
+    send(&layer.build().unwrap(), &upstream, get())
+        .await
+        .unwrap();
+    assert_eq!(upstream.times(), [NOW, 3 * S]);
 }
 
 /// A closure that has a wait for each retry is asked for no other.

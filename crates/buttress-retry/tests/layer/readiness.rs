@@ -222,3 +222,25 @@ async fn the_deadline_ends_the_wait_for_readiness() {
     assert_eq!(report(&out).unwrap().elapsed(), 2 * S);
     assert_eq!(upstream.calls(), 1);
 }
+
+/// Also where it begins at once, with the end of the attempt before.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_the_wait_for_readiness_without_a_backoff() {
+    let layer = http().backoff(NOW).total_timeout(2 * S).build().unwrap();
+    let permits = tower::limit::GlobalConcurrencyLimitLayer::new(1);
+    let failing = tower::service_fn(|_: Inner<Full<bytes::Bytes>>| async {
+        tokio::time::sleep(50 * MS).await;
+        Ok::<_, &'static str>(crate::support::answer(503))
+    });
+    let call = layer.layer(permits.layer(failing)).oneshot(get());
+    // It is in line while the first attempt is made, and keeps the only permit from then on.
+    let hogging = permits.layer(Upstream::new().hangs());
+    let hogging = async { tokio::time::timeout(10 * S, hogging.oneshot(get())).await };
+    let (out, _) = tokio::join!(tokio::time::timeout(3 * S, call), hogging);
+    let out = out.expect("it waits past its deadline");
+    assert_eq!(
+        (status(&out), ended(&out)),
+        (504, Some((Ended::Deadline, 1)))
+    );
+    assert_eq!(report(&out).unwrap().elapsed(), 2 * S);
+}

@@ -98,3 +98,54 @@ impl<B: Body> fmt::Debug for Discarding<B> {
         f.debug_struct("Discarding").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use buttress_core::clock::TokioClock;
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    fn discarding<B: Body<Data = Bytes>>(limits: DiscardLimits, body: B) -> Option<Discarding<B>> {
+        let timer: Arc<dyn Sleep> = Arc::new(TokioClock::default());
+        let response = Response::new(RetryBody::inner(body));
+        limits.of(response, &timer, || Duration::MAX)
+    }
+
+    #[tokio::test]
+    async fn what_is_known_to_be_too_long_is_not_begun() {
+        let of_length = |length| {
+            let body = Full::new(Bytes::from(vec![b'x'; length]));
+            discarding(DiscardLimits::default(), body)
+        };
+        assert!(of_length(0).is_none(), "there is nothing to read");
+        assert!(of_length(16 * 1_024).is_some());
+        assert!(of_length(16 * 1_024 + 1).is_none());
+        let none = DiscardLimits {
+            bytes: 0,
+            ..DiscardLimits::default()
+        };
+        assert!(
+            discarding(
+                none,
+                StreamBody::new(tokio_stream::iter([Ok::<_, ()>(Frame::data(Bytes::new()))]))
+            )
+            .is_none()
+        );
+    }
+
+    /// As there may be a million of them.
+    #[tokio::test]
+    async fn small_frames_are_not_read_for_nothing() {
+        let mut read = 0;
+        let frames = (0..1_000).map(|_| {
+            read += 1;
+            Ok::<_, ()>(Frame::data(Bytes::from_static(b"x")))
+        });
+        let body = StreamBody::new(tokio_stream::iter(frames));
+        let discarding = discarding(DiscardLimits::default(), body);
+        discarding.expect("it may be short").await;
+        assert_eq!(read, 257);
+    }
+}
