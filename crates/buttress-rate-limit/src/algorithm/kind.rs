@@ -4,9 +4,10 @@ use buttress_core::Tick;
 
 use super::{
     Algorithm, FixedWindow, Gcra, LeakyBucket, OneWord as _, Pacing, SlidingLog, SlidingWindow,
-    TokenBucket, Word, by_pointer, by_request::ByRequest,
+    TokenBucket, Word, by_pointer,
+    by_request::{ByRequest, moved},
 };
-use crate::{Decision, Quota};
+use crate::{Decision, Quota, store::signed};
 
 /// Which algorithm a limit uses: the built-in ones of one word without dynamic dispatch.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +102,40 @@ impl Kind {
             Self::FixedWindow => Word(&FixedWindow).step(quota, state, now, cost),
             Self::Pacing(pacing) => Word(pacing).step(quota, state, now, cost),
             kind => Word(kind.algorithm()).step(quota, state, now, cost),
+        }
+    }
+
+    /// Decides on a state of several words, in a table in memory.
+    #[inline]
+    pub(crate) fn check_words(
+        &self,
+        quota: &Quota,
+        state: &mut [u64],
+        now: Tick,
+        cost: u64,
+    ) -> Decision {
+        match self {
+            Self::SlidingWindow(window) => window.check(quota, state, now, cost),
+            Self::SlidingLog(log) => log.check(quota, state, now, cost),
+            Self::ByRequest(algorithm) => {
+                moved(&**algorithm, state, quota, now);
+                algorithm.check(quota, state, now, cost)
+            }
+            kind => kind.algorithm().check(quota, state, now, cost),
+        }
+    }
+
+    /// Charges such a state.
+    #[inline]
+    pub(crate) fn charge_words(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) {
+        if cost == 0 {
+            return;
+        }
+        let cost = signed(cost);
+        match self {
+            Self::SlidingWindow(window) => window.charge(quota, state, now, cost),
+            Self::SlidingLog(log) => log.charge(quota, state, now, cost),
+            kind => kind.in_memory().charge(quota, state, now, cost),
         }
     }
 

@@ -25,7 +25,9 @@ const LEAST_BUCKETS: usize = 64;
 ///
 /// A slot is found, and given to another key, by the rules of the [table of one
 /// word](super::table::Table): a new key looks at the same number of slots, and of those that can be
-/// forgotten it takes the one that could have been for the longest time. A lock is held for one decision.
+/// forgotten it takes the one that could have been for the longest time. A lock is held for one decision or, with
+/// [those of other tables](LockedTable::hold), for all that are made of one request. Who holds one waits for no lock but
+/// that of a table of a later limit, and that of the limit's past quotas, who holds which waits for none.
 pub(super) struct LockedTable {
     shards: Box<[Shard]>,
     slots_per_shard: usize,
@@ -43,6 +45,19 @@ struct Shared {
 /// Two cache lines, of which processors fetch the one with the other.
 #[repr(align(128))]
 struct Shard(Mutex<Slots>);
+
+/// A state that nobody else reads or changes meanwhile.
+pub(super) struct Held<'a> {
+    slots: MutexGuard<'a, Slots>,
+    slot: usize,
+}
+
+impl Held<'_> {
+    #[inline]
+    pub(super) fn words(&mut self) -> &mut [u64] {
+        self.slots.state(self.slot).unwrap_or_default()
+    }
+}
 
 impl LockedTable {
     /// A table with room for `keys` keys of `words` words each; `None` where there is not so much memory.
@@ -73,6 +88,14 @@ impl LockedTable {
         let slot = size_of::<u64>() + size_of_val(&*self.unseen);
         self.shards.len() * (size_of::<Shard>() + self.slots_per_shard * slot)
             + 2 * size_of_val(&*self.unseen)
+    }
+
+    /// The state of a key that is known, if it is one of this tag, and the lock of its shard.
+    #[inline]
+    pub(super) fn hold(&self, key: Fingerprint, tag: Tag) -> Option<Held<'_>> {
+        let slots = self.shard(key)?;
+        let (slot, written) = slots.find(key)?;
+        (written == tag).then_some(Held { slots, slot })
     }
 
     /// How `key` stands.

@@ -2,6 +2,7 @@ mod acquire;
 mod all_or_nothing;
 mod ask;
 mod course;
+mod known;
 mod peek;
 mod settle;
 mod unplaced;
@@ -26,7 +27,7 @@ use crate::{
 /// something to remember, the limit's [`Overflow`](crate::Overflow) decides.
 ///
 /// States of one word are swapped without a lock. Longer ones, and those that tell their quota, stand in up to
-/// 128 shards, each behind a lock that is held for one decision.
+/// 128 shards, each behind a lock that is held while one request is decided, with those of its other limits.
 #[derive(Debug)]
 pub struct MemoryStore {
     tables: Box<[Table]>,
@@ -34,6 +35,8 @@ pub struct MemoryStore {
     shared: Box<[Table]>,
     /// For the limits whose states are longer; with such a bucket of their own.
     locked: Box<[Option<LockedTable>]>,
+    /// Whether there is any such limit.
+    has_locks: bool,
 }
 
 /// The key of the bucket that others share, in a table of its own.
@@ -128,6 +131,7 @@ impl MemoryStore {
             Ok(Some(table))
         };
         Ok(Self {
+            has_locks: limits.iter().any(|limit| limit.kind().is_long()),
             tables: limits.iter().map(own).collect::<Result<_, _>>()?,
             shared: limits.iter().map(|_| table(1)).collect::<Result<_, _>>()?,
             locked: limits.iter().map(locked).collect::<Result<_, _>>()?,

@@ -8,9 +8,9 @@ use std::fmt;
 
 use buttress_core::Tick;
 
-pub(super) use self::fingerprint::tag;
+pub(super) use self::{bucket::Slot, fingerprint::tag};
 use self::{
-    bucket::{Bucket, Slot, WAYS},
+    bucket::{Bucket, WAYS},
     turnover::{Inserted, Known},
 };
 pub(crate) use self::{

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use buttress_core::Tick;
 
-use super::{MemoryStore, Place, Stale, signed};
+use super::{MemoryStore, Place, Stale, known::Wanted, signed};
 use crate::{
-    Decision, Limit, Quota,
-    limit::Tag,
+    Decision, Limit,
     limits::{FEW, MAX_POLICIES},
     store::{Acquire, Charge, Fingerprint},
 };
@@ -25,7 +24,7 @@ impl MemoryStore {
         if charges.len() <= MAX_POLICIES {
             match self.acquire_known::<MAX_POLICIES>(now, wanted, out) {
                 Some(Ok(acquired)) => return Ok(acquired),
-                Some(Err(outrun)) => self.take_back(now, charges, outrun, 0),
+                Some(Err(made)) => self.take_back(now, charges, made, 0),
                 None => {}
             }
         }
@@ -46,23 +45,24 @@ impl MemoryStore {
             self.stand_as_before(now, charges, out)?;
             return Ok(Acquire::Refused { by });
         }
-        // A bit for each charge that was made to the shared bucket.
-        let mut shared = 0_u64;
+        // A bit for each charge that was made, and for each that was made to the shared bucket.
+        let (mut made, mut shared) = (0_u64, 0_u64);
         for (index, (charge, decision)) in charges.iter().zip(&mut *out).enumerate() {
             let place = match self.acquire_charge(now, charge, decision) {
                 Ok(place) => place,
                 Err(stale) => {
-                    self.take_back(now, charges, index, shared);
+                    self.take_back(now, charges, made, shared);
                     return Err(stale);
                 }
             };
             if !decision.is_admitted() {
-                self.take_back(now, charges, index, shared);
+                self.take_back(now, charges, made, shared);
                 self.stand_as_before(now, charges, out)?;
                 return Ok(Acquire::Refused {
                     by: u8::try_from(index).unwrap_or(u8::MAX),
                 });
             }
+            made |= bit(index);
             if place == Place::Shared {
                 shared |= bit(index);
             }
@@ -93,12 +93,12 @@ impl MemoryStore {
         });
         match self.acquire_known::<FEW>(now, wanted, out) {
             Some(Ok(acquired)) => Some(acquired),
-            Some(Err(outrun)) => self.acquire_few_otherwise(now, limits, asked, out, outrun),
+            Some(Err(made)) => self.acquire_few_otherwise(now, limits, asked, out, made),
             None => self.acquire_few_otherwise(now, limits, asked, out, 0),
         }
     }
 
-    /// The same, where so many charges were made and are to be taken back.
+    /// The same, where these charges were made, a bit for each, and are to be taken back.
     #[cold]
     #[inline(never)]
     fn acquire_few_otherwise(
@@ -107,7 +107,7 @@ impl MemoryStore {
         limits: &[Arc<Limit>],
         asked: &[(Fingerprint, u64); FEW],
         out: &mut [Decision; FEW],
-        outrun: usize,
+        made: u64,
     ) -> Option<Acquire> {
         let charge = |limit, (key, cost): (Fingerprint, u64), quota| Charge {
             limit,
@@ -124,61 +124,12 @@ impl MemoryStore {
             *place = charge(limit, *asked, limit.quotas().first());
         }
         let charges = charges.get(..limits.len())?;
-        self.take_back(now, charges, outrun, 0);
+        self.take_back(now, charges, made, 0);
         if !unchanged {
             return None;
         }
         let out = out.get_mut(..limits.len())?;
         self.acquire_each(now, charges, out).ok()
-    }
-
-    /// The usual case: all keys are known, in tables without locks, and nobody comes in between. Each is looked
-    /// up once. `None` where it is another one; nothing is charged then. Where somebody came in between, how many
-    /// charges were made, which are to be taken back.
-    #[inline(always)]
-    fn acquire_known<'a, const N: usize>(
-        &self,
-        now: Tick,
-        wanted: impl Iterator<Item = Option<Wanted<'a>>> + Clone,
-        out: &mut [Decision],
-    ) -> Option<Result<Acquire, usize>> {
-        let mut moves = [const { None }; N];
-        let mut refused = false;
-        let mut count = 0;
-        for ((wanted, decision), place) in wanted.clone().zip(&mut *out).zip(&mut moves) {
-            let wanted = wanted?;
-            let kind = wanted.limit.kind();
-            if kind.is_long() {
-                return None;
-            }
-            let slot = self.table(wanted.limit)?.look(wanted.key, wanted.tag)?;
-            let next;
-            (*decision, next) = kind.step(wanted.quota, slot.seen, now, wanted.cost);
-            refused |= !decision.is_admitted();
-            let next = next.unwrap_or(slot.seen);
-            *place = Some((slot, next));
-            count += 1;
-        }
-        if refused {
-            let out = out.get_mut(..count)?;
-            let by = binding(out)?;
-            let stood = wanted.zip(out).zip(&moves);
-            for ((wanted, decision), place) in stood {
-                if let (true, Some((slot, _)), Some(wanted)) =
-                    (decision.is_admitted(), place, wanted)
-                {
-                    let kind = wanted.limit.kind();
-                    (*decision, _) = kind.step(wanted.quota, slot.seen, now, 0);
-                }
-            }
-            return Some(Ok(Acquire::Refused { by }));
-        }
-        for (index, (slot, next)) in moves.iter().flatten().enumerate() {
-            if *next != slot.seen && !slot.swap(*next) {
-                return Some(Err(index));
-            }
-        }
-        Some(Ok(Acquire::Admitted))
     }
 
     /// One limit refused, so those that would have admitted were not charged: tells how they stand.
@@ -196,48 +147,25 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Takes the charges before the one at `index` back from where they were made.
+    /// Takes the charges that were made back from where they were: a bit for each, and for each that was made to the
+    /// shared bucket.
     #[cold]
-    fn take_back(&self, now: Tick, charges: &[Charge<'_>], index: usize, shared: u64) {
-        for (earlier, charge) in charges.iter().enumerate().take(index) {
-            let place = if shared & bit(earlier) == 0 {
-                Place::Own
-            } else {
-                Place::Shared
+    fn take_back(&self, now: Tick, charges: &[Charge<'_>], made: u64, shared: u64) {
+        for (index, charge) in charges.iter().enumerate() {
+            if made & bit(index) == 0 {
+                continue;
+            }
+            let place = match shared & bit(index) {
+                0 => Place::Own,
+                _ => Place::Shared,
             };
             self.settle_at(now, charge, Some(place), -signed(charge.cost));
         }
     }
 }
 
-/// One charge, on its way to the table.
-struct Wanted<'a> {
-    limit: &'a Limit,
-    key: Fingerprint,
-    quota: &'a Quota,
-    /// That of the quota.
-    tag: Tag,
-    cost: u64,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(charge: &Charge<'a>) -> Self {
-        let Charge {
-            limit, quota, cost, ..
-        } = *charge;
-        let revision = charge.revision.unwrap_or_else(|| limit.quotas().revision());
-        Self {
-            limit,
-            key: charge.key.into(),
-            quota,
-            tag: revision as Tag,
-            cost,
-        }
-    }
-}
-
 /// The bit of the charge at `index`; a layer has far fewer of them than there are bits.
-fn bit(index: usize) -> u64 {
+pub(super) fn bit(index: usize) -> u64 {
     u32::try_from(index)
         .ok()
         .and_then(|index| 1_u64.checked_shl(index))
@@ -245,7 +173,7 @@ fn bit(index: usize) -> u64 {
 }
 
 /// Of those that refuse, the one with the longest wait; one that refuses for good outweighs all.
-fn binding(decisions: &[Decision]) -> Option<u8> {
+pub(super) fn binding(decisions: &[Decision]) -> Option<u8> {
     decisions
         .iter()
         .enumerate()

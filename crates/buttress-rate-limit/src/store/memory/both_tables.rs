@@ -10,8 +10,11 @@ use crate::{Overflow, Quota, SlidingLog, algorithm::Kind, limiter::UNDECIDED};
 const NOW: Tick = Tick::from_nanos(1_000_000_000);
 const KEY: Digest = Digest::from_u128(1 << 64);
 
-fn limits(counts: [u64; 2]) -> Vec<Arc<Limit>> {
-    let kinds = [Kind::Gcra, Kind::of(SlidingLog::for_counts_up_to(4))];
+fn log() -> Kind {
+    Kind::of(SlidingLog::for_counts_up_to(4))
+}
+
+fn limits<const N: usize>(kinds: [Kind; N], counts: [u64; N]) -> Vec<Arc<Limit>> {
     let build = |((ordinal, kind), count): ((u8, Kind), u64)| {
         let quota = Quota::per_hour(count).build().unwrap();
         Limit::build(
@@ -42,7 +45,7 @@ fn charges(limits: &[Arc<Limit>], cost: u64) -> Vec<Charge<'_>> {
 }
 
 fn acquire(store: &MemoryStore, limits: &[Arc<Limit>]) -> u64 {
-    let mut out = [UNDECIDED; 2];
+    let mut out = vec![UNDECIDED; limits.len()];
     let acquired = store.acquire(NOW, &charges(limits, 1), &mut out);
     u64::from(matches!(acquired, Acquire::Admitted))
 }
@@ -52,7 +55,7 @@ fn conserved(counts: [u64; 2], refund: bool) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder.check(move || {
-        let limits = limits(counts);
+        let limits = limits([Kind::Gcra, log()], counts);
         let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
         let mut used = acquire(&store, &limits);
         let other = {
@@ -90,4 +93,61 @@ fn loom_giving_back_beside_a_charge() {
     conserved([4, 4], true);
     conserved([4, 1], true);
     conserved([1, 4], true);
+}
+
+/// Two states behind locks with one between them that is swapped, asked for in one order by one thread and in the
+/// other by another, while that one is charged by itself: nobody waits for ever, and all or none are charged.
+#[test]
+fn loom_several_locks_in_either_order() {
+    for counts in [[4, 4, 4], [4, 2, 4], [4, 4, 2]] {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(move || {
+            let limits = limits([log(), Kind::Gcra, log()], counts);
+            let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+            let mut used = acquire(&store, &limits);
+            let other = {
+                let (store, limits) = (Arc::clone(&store), limits.clone());
+                thread::spawn(move || {
+                    let backwards: Vec<_> = limits.iter().rev().cloned().collect();
+                    acquire(&store, &backwards)
+                })
+            };
+            used += acquire(&store, &limits);
+            used += other.join().unwrap();
+            for (charge, count) in charges(&limits, 0).iter().zip(counts) {
+                let mut standing = UNDECIDED;
+                store.peek(NOW, charge, &mut standing).unwrap();
+                assert_eq!(standing.remaining(), count - used);
+            }
+        });
+    }
+}
+
+/// The swapped one is charged by itself meanwhile: who is outrun there lets go of the locks, takes back what was charged,
+/// and asks again.
+#[test]
+fn loom_who_is_outrun_lets_go() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(move || {
+        let limits = limits([log(), Kind::Gcra, Kind::FixedWindow], [4, 3, 3]);
+        let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+        let before = acquire(&store, &limits);
+        let other = {
+            let (store, limits) = (Arc::clone(&store), limits.clone());
+            thread::spawn(move || {
+                for limit in limits.iter().skip(1) {
+                    store.settle(NOW, &charges(slice::from_ref(limit), 1)[0], 1);
+                }
+            })
+        };
+        let used = before + acquire(&store, &limits);
+        other.join().unwrap();
+        for (charge, left) in charges(&limits, 0).iter().zip([4, 2, 2]) {
+            let mut standing = UNDECIDED;
+            store.peek(NOW, charge, &mut standing).unwrap();
+            assert_eq!(standing.remaining(), left - used);
+        }
+    });
 }

@@ -145,6 +145,43 @@ fn keys_without_a_place_pass_or_wait_where_the_user_says_so() {
     assert_eq!(out[0].retry_after(), Some(limits[0].quota().interval()));
 }
 
+/// Each key is known: what is decided on under all locks at once is told and charged as it is one by one.
+#[test]
+fn a_refusal_by_one_of_several_locked_states_charges_none() {
+    for counts in [[9, 1, 9, 9], [9, 9, 9, 1], [1, 9, 9, 9]] {
+        let limits = mixed(Overflow::Share, counts);
+        let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+        let charges = charges(&limits, 1);
+        assert!(acquire(&store, &charges).0);
+        let left = counts.map(|count| count - 1);
+        let (admitted, out) = acquire(&store, &charges);
+        assert!(!admitted);
+        assert_eq!(remaining(&store, &charges), left);
+        assert_eq!(
+            out.iter().map(Decision::remaining).collect::<Vec<_>>(),
+            left
+        );
+        let admits: Vec<_> = out.iter().map(Decision::is_admitted).collect();
+        assert_eq!(admits, counts.map(|count| count > 1));
+    }
+}
+
+/// A store of somebody's own may ask so. Whoever has locked a state does not wait for it a second time.
+#[test]
+fn a_limit_may_be_charged_twice_by_one_request() {
+    let limits = mixed(Overflow::Share, [9; 4]);
+    let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+    let once = charges(&limits, 1);
+    assert!(acquire(&store, &once).0);
+    let twice: Vec<_> = once.iter().rev().chain(&once).copied().collect();
+    for left in [6, 4, 2, 0] {
+        assert!(acquire(&store, &twice).0);
+        assert_eq!(remaining(&store, &once), [left; 4]);
+    }
+    assert!(!acquire(&store, &twice).0);
+    assert_eq!(remaining(&store, &once), [0; 4]);
+}
+
 /// How the bucket of a limit of one word stands that keys without a place share.
 fn remaining_of_shared(store: &MemoryStore, limit: &Limit) -> u64 {
     let course = Course::of(&Gcra, limit, limit.quotas().first(), Some(0));

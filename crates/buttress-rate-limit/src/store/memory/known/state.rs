@@ -1,0 +1,124 @@
+use buttress_core::Tick;
+
+use super::{MemoryStore, Wanted};
+use crate::{
+    Decision,
+    store::{locked::Held, table::Slot},
+};
+
+/// The state of a key, as it was decided on.
+pub(super) trait State<'a>: Sized {
+    /// Decides; `None` where its key is not known by this quota, or where its state is of another kind.
+    fn decide(
+        store: &'a MemoryStore,
+        now: Tick,
+        wanted: Wanted<'a>,
+        out: &mut Decision,
+    ) -> Option<Self>;
+
+    /// How it stands.
+    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision;
+
+    /// Charges it, if it is one that is swapped; `false` where somebody else has changed it.
+    fn swap(&self) -> bool;
+
+    /// Whether it is.
+    fn is_swapped(&self) -> bool;
+
+    /// Charges it, if it is another.
+    fn charge(&mut self, now: Tick);
+}
+
+/// One word, which is swapped for the next if it is still what was seen.
+pub(super) struct Swapped<'a> {
+    slot: Slot<'a>,
+    next: u64,
+}
+
+/// One of these; or several words behind a lock, and what is to be charged to them.
+pub(super) enum Any<'a> {
+    Swapped(Swapped<'a>),
+    Held(Held<'a>, Wanted<'a>),
+}
+
+impl<'a> State<'a> for Swapped<'a> {
+    #[inline(always)]
+    fn decide(
+        store: &'a MemoryStore,
+        now: Tick,
+        wanted: Wanted<'a>,
+        out: &mut Decision,
+    ) -> Option<Self> {
+        let slot = store.table(wanted.limit)?.look(wanted.key, wanted.tag)?;
+        let kind = wanted.limit.kind();
+        let next;
+        (*out, next) = kind.step(wanted.quota, slot.seen, now, wanted.cost);
+        let next = next.unwrap_or(slot.seen);
+        Some(Self { slot, next })
+    }
+
+    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision {
+        let kind = wanted.limit.kind();
+        kind.step(wanted.quota, self.slot.seen, now, wanted.cost).0
+    }
+
+    #[inline(always)]
+    fn swap(&self) -> bool {
+        self.next == self.slot.seen || self.slot.swap(self.next)
+    }
+
+    fn is_swapped(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn charge(&mut self, _: Tick) {}
+}
+
+impl<'a> State<'a> for Any<'a> {
+    #[inline(always)]
+    fn decide(
+        store: &'a MemoryStore,
+        now: Tick,
+        wanted: Wanted<'a>,
+        out: &mut Decision,
+    ) -> Option<Self> {
+        let kind = wanted.limit.kind();
+        if !kind.is_long() {
+            return Swapped::decide(store, now, wanted, out).map(Self::Swapped);
+        }
+        let mut held = store.locked(wanted.limit)?.hold(wanted.key, wanted.tag)?;
+        *out = kind.check_words(wanted.quota, held.words(), now, wanted.cost);
+        Some(Self::Held(held, wanted))
+    }
+
+    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision {
+        match self {
+            Self::Swapped(swapped) => swapped.check(now, wanted),
+            Self::Held(held, _) => {
+                let kind = wanted.limit.kind();
+                kind.check_words(wanted.quota, held.words(), now, wanted.cost)
+            }
+        }
+    }
+
+    #[inline]
+    fn swap(&self) -> bool {
+        match self {
+            Self::Swapped(swapped) => swapped.swap(),
+            Self::Held(..) => true,
+        }
+    }
+
+    fn is_swapped(&self) -> bool {
+        matches!(self, Self::Swapped(_))
+    }
+
+    #[inline]
+    fn charge(&mut self, now: Tick) {
+        if let Self::Held(held, wanted) = self {
+            let kind = wanted.limit.kind();
+            kind.charge_words(wanted.quota, held.words(), now, wanted.cost);
+        }
+    }
+}
