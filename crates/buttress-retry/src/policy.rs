@@ -73,6 +73,8 @@ impl RetryBuilder<Alone> {
 }
 
 /// One call of a [`RetryPolicy`], over all of its attempts.
+///
+/// A retry that was granted is charged to the budget, made or not: only you know which it was.
 #[derive(Clone, Debug)]
 pub struct Call {
     settings: Arc<Settings>,

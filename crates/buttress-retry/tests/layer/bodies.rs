@@ -13,7 +13,7 @@ use std::{
 use buttress_retry::{Buffered, Cloned, Ended, Replay, ReplayBody, ReplayError};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody, channel::Channel};
 use tokio_stream::StreamExt as _;
 use tower::{Layer as _, ServiceExt as _};
@@ -166,12 +166,17 @@ async fn what_was_half_read_is_read_on() {
     assert!(second.trailers().is_some());
     assert_eq!(second.to_bytes(), "one two");
 
-    let third = replay.again(&mut kept).unwrap();
+    let mut third = replay.again(&mut kept).unwrap();
     assert_eq!(third.size_hint().exact(), Some(7));
-    assert!(!third.is_end_stream());
-    let third = third.collect().await.unwrap();
-    assert!(third.trailers().is_some());
-    assert_eq!(third.to_bytes(), "one two");
+    for data in ["one ", "two"] {
+        assert!(!third.is_end_stream());
+        let frame = third.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), data);
+    }
+    assert!(!third.is_end_stream(), "hyper would send no trailers");
+    let frame = third.frame().await.unwrap().unwrap();
+    assert!(frame.is_trailers() && third.is_end_stream());
+    assert!(third.frame().await.is_none());
 }
 
 /// An attempt that is dropped in the middle, as a timeout does, leaves the rest to the next one.
@@ -219,6 +224,49 @@ async fn small_frames_are_not_free() {
     let (first, kept) = Buffered::default().keep(StreamBody::new(tokio_stream::iter(empty)));
     first.collect().await.unwrap();
     assert!(Buffered::default().can_repeat(&kept));
+}
+
+/// A body that says how long it is.
+struct OfLength(u64, Frames);
+
+impl Body for OfLength {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        Pin::new(&mut self.1).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+/// Memory is for what can be sent again.
+#[tokio::test]
+async fn what_will_not_be_sent_again_is_not_kept() {
+    async fn next<B>(body: &mut ReplayBody<B>) -> Bytes
+    where
+        B: Body<Data = Bytes, Error = &'static str>,
+    {
+        body.frame().await.unwrap().unwrap().into_data().unwrap()
+    }
+
+    let replay = Buffered::up_to(3_000);
+    let chunk = || vec![b'x'; 2_000];
+    let long = || Frames::default().data(chunk()).data(chunk());
+    let (mut body, _kept) = replay.keep(long());
+    let one = next(&mut body).await;
+    assert!(!one.is_unique(), "it is remembered");
+    let other = next(&mut body).await;
+    assert!(one.is_unique() && other.is_unique(), "it outgrew the cap");
+
+    // Known from the start, it is not remembered in the first place.
+    let (mut body, _kept) = replay.keep(OfLength(4_000, long()));
+    assert!(next(&mut body).await.is_unique());
 }
 
 #[tokio::test(start_paused = true)]
