@@ -13,7 +13,10 @@ use std::{
 use axum::http::{Request, Response, StatusCode};
 use buttress::{
     CacheLayer, CircuitBreakerLayer, Clock as _, Head, LocalRefusal, Policy, RateLimitLayer,
-    RetryLayer, Tick, Trip, View as _, circuit_breaker::State, clock::TokioClock, keys::Authority,
+    RetryLayer, Tick, Trip, View as _,
+    circuit_breaker::{Event, Happening, State},
+    clock::TokioClock,
+    keys::Authority,
     rate_limit::Pacing,
 };
 use bytes::Bytes;
@@ -210,17 +213,31 @@ async fn an_open_circuit_is_waited_for() {
     );
 }
 
-/// The pace outside of the circuit breaker: what the pace refuses says nothing of the upstream, and parks
-/// nobody. D7 of the traps.
+/// The pace outside of the circuit breaker: what the pace refuses says nothing of the upstream, whose circuit does not
+/// even hear of it, and parks nobody. D7 of the traps.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_our_own_opens_no_circuit_and_parks_nobody() {
+    let heard = Arc::new(AtomicUsize::new(0));
+    let breaker = || {
+        let heard = Arc::clone(&heard);
+        let count = move |event: &Event<'_>| {
+            if matches!(event.happening, Happening::Call { .. }) {
+                heard.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let trip = Trip::consecutive_failures(1);
+        let breaker = CircuitBreakerLayer::http(trip).observer(count);
+        breaker.build().unwrap()
+    };
+    let impatient = || paced(Pacing::up_to(Duration::ZERO));
+
     let upstream = Upstream::default();
-    let (retry, breaker) = (retry(), breaker());
-    let circuit = breaker.breaker();
+    let (retry, right) = (retry(), breaker());
+    let circuit = right.breaker();
     let service = ServiceBuilder::new()
         .layer(retry.clone())
-        .layer(paced(Pacing::up_to(Duration::ZERO)))
-        .layer(breaker)
+        .layer(impatient())
+        .layer(right)
         .service(upstream.answering(|_| answer(200)));
     let (first, second) = (
         status(service.clone(), request()),
@@ -236,6 +253,15 @@ async fn a_refusal_of_our_own_opens_no_circuit_and_parks_nobody() {
     assert_eq!(watched, (1, None));
     assert_eq!(circuit.state(), State::Closed);
     assert!(upstream.gaps()[0] >= SECOND);
+    assert_eq!(heard.swap(0, Ordering::SeqCst), 2);
+
+    let wrong = ServiceBuilder::new()
+        .layer(breaker())
+        .layer(impatient())
+        .service(Upstream::default().answering(|_| answer(200)));
+    assert_eq!(status(wrong.clone(), request()).await, 200);
+    assert_eq!(status(wrong, request()).await, 429);
+    assert_eq!(heard.load(Ordering::SeqCst), 2, "of one that was not sent");
 }
 
 /// It is the mark that does it: without it the same refusal is the upstream's word.
