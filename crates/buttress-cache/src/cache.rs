@@ -4,8 +4,7 @@ use buttress_core::{Digest, Key};
 use http::Uri;
 
 use crate::{
-    Stats,
-    keeping::finish,
+    Event, Stats,
     rfc9111::Target,
     shared::Shared,
     store::{StoreError, Variants},
@@ -26,16 +25,24 @@ impl Cache {
         }
     }
 
-    /// Forgets what is stored for `uri`, all variants of it, and what is on its way into the store.
+    /// Forgets what is stored for `uri`, all variants of it, and what is on its way into the store. Tells whether
+    /// anything was stored.
     ///
     /// The URI must be absolute, with the scheme that clients use: a relative one names nothing. Of a cache
-    /// that is [partitioned](crate::CacheLayerBuilder::partition_by), see [`partition`](Self::partition). A
-    /// store that cannot be asked is told to the observer ([`Event::StoreFailed`](crate::Event::StoreFailed)),
-    /// as where an unsafe request invalidates.
-    pub async fn invalidate(&self, uri: &Uri) {
-        if let Some(key) = self.key(uri) {
-            finish(self.shared.invalidate(key)).await;
+    /// that is [partitioned](crate::CacheLayerBuilder::partition_by), see [`partition`](Self::partition).
+    ///
+    /// # Errors
+    ///
+    /// Where the store could not be asked: what it has may be there still. What was on its way is forgotten all the same.
+    pub async fn invalidate(&self, uri: &Uri) -> Result<bool, StoreError> {
+        let Some(key) = self.key(uri) else {
+            return Ok(false);
+        };
+        let was_there = self.shared.outdate(key).wait().await?;
+        if was_there {
+            self.shared.tell(&Event::Invalidated);
         }
+        Ok(was_there)
     }
 
     /// A handle on the part that belongs to `key`, where the cache is

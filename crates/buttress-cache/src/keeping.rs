@@ -118,14 +118,19 @@ impl Shared {
     }
 
     /// Forgets what is stored under `key`, and what is on its way there: it is not stored, and whoever asks
-    /// from now on does not wait for it.
-    #[must_use]
-    pub(crate) fn invalidate(self: &Arc<Self>, key: Digest) -> Rest {
+    /// from now on does not wait for it. Answers whether anything was stored.
+    pub(crate) fn outdate(&self, key: Digest) -> Answer<bool> {
         self.epochs.advance(key);
         for with_credentials in [false, true] {
             self.flights.close(flight_key(key, with_credentials));
         }
-        let gone = self.store.invalidate(key);
+        self.store.invalidate(key)
+    }
+
+    /// As [`outdate`](Self::outdate), where nobody waits for the answer.
+    #[must_use]
+    pub(crate) fn invalidate(self: &Arc<Self>, key: Digest) -> Rest {
+        let gone = self.outdate(key);
         self.then(gone, |shared, was_there| {
             if was_there {
                 shared.tell(&Event::Invalidated);

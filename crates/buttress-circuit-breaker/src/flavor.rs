@@ -17,15 +17,15 @@ use crate::{OwnedPermit, Refused};
 
 /// Understands the answers of a service, and speaks in its place where a call is refused.
 ///
-/// `T` is what is read of the request `Req`; `Rsp` and `E` are the inner service's. [`Http`], [`Typed`] and
-/// [`OrCall`] come with the layer.
+/// `T` is what is read of the request `Req`; `Rsp` and `E` are the inner service's. These are [`Http`], [`Typed`] and
+/// [`OrCall`], and no others: what can be chosen is a method of the builder.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not understand a service that takes `{Req}` and answers `Result<{Rsp}, {E}>`",
     label = "`CircuitBreakerLayer::http` needs a service that answers with an `http::Response<_>`",
     note = "for services of other protocols use `CircuitBreakerLayer::typed`, whose refusals are errors",
     note = "a fallback service must take the same request and answer with the same response and error"
 )]
-pub trait Flavor<T: ?Sized, Req, Rsp, E>: Clone {
+pub trait Flavor<T: ?Sized, Req, Rsp, E>: Clone + sealed::Sealed {
     /// The response of the guarded service.
     type Response;
     /// The error of the guarded service.
@@ -80,4 +80,12 @@ impl<Rsp, E> fmt::Debug for Instead<Rsp, E> {
             Self::Later(_) => "Later(..)",
         })
     }
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::Http {}
+    impl<C> Sealed for super::Typed<C> {}
+    impl<F, S> Sealed for super::OrCall<F, S> {}
 }

@@ -18,14 +18,14 @@ use crate::{Decision, Limit, Permit, Refused, Standing};
 
 /// Turns refusals into what the caller of a service understands.
 ///
-/// `T` is what was read of the request, `Rsp` and `E` are the inner service's. [`AsResponse`] and
-/// [`AsError`] are the two that come with the layer.
+/// `T` is what was read of the request, `Rsp` and `E` are the inner service's. These are [`AsResponse`] and
+/// [`AsError`], and no others: what can be chosen is a method of the builder.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot refuse requests to a service that answers `Result<{Rsp}, {E}>`",
     label = "`RateLimitLayer::http` needs a service that answers with an `http::Response<_>`",
     note = "for services of other protocols use `RateLimitLayer::typed`, whose refusals are errors"
 )]
-pub trait Refuse<T: ?Sized, Rsp, E>: Clone {
+pub trait Refuse<T: ?Sized, Rsp, E>: Clone + sealed::Sealed {
     /// The response of the limited service.
     type Response;
     /// The error of the limited service.
@@ -186,4 +186,11 @@ impl<'a> Refusal<'a> {
     fn limit(&self) -> Option<&'a Arc<Limit>> {
         self.limits.get(self.by)
     }
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::AsResponse {}
+    impl Sealed for super::AsError {}
 }

@@ -19,6 +19,21 @@
 #![doc = include_str!("../doc/front_page.rs")]
 //! ```
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `axum` | the peer's address from axum's `ConnectInfo`, the matched route and the original URI; [`Permit`](rate_limit::Permit) as an extractor |
+//! | `tonic` | the peer's address from tonic's `TcpConnectInfo` |
+//! | `hyper` | `retry::HyperErrors`: which errors of hyper, hyper-util and h2 prove that nothing was processed |
+//! | `metrics`, `tracing` | observers that count, and that log: `telemetry` in the module of each layer |
+//! | `quanta` | `clock::QuantaClock`, which reads the processor's time stamp counter: a check takes about half of its time |
+//! | `rt` | [`TokioExecutor`]: background work on the current runtime of tokio; the cache has it in any case |
+//! | `serde` | [`Quota`] as text in configuration files |
+//! | `governor` | `rate_limit::store::Governor`: a `governor::RateLimiter` of your own in the layer |
+//!
+//! None of them changes what is there without it.
+//!
 //! # Stacking
 //!
 //! The outermost first. What each row costs if it stands elsewhere is its reason to stand there.
@@ -41,6 +56,8 @@
 //! | timeout per attempt, connector | |
 //!
 //! The [guide] goes on from here: which layer, which algorithm, what numbers, and moving from another crate.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(all(
     feature = "cache",

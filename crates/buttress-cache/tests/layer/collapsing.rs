@@ -283,7 +283,7 @@ async fn who_goes_on_alone_looks_into_the_store_once_more() {
     let _hangs = setup.call().await;
     settle().await;
     let uri = "http://example.com/a".parse().unwrap();
-    setup.cache.invalidate(&uri).await;
+    setup.cache.invalidate(&uri).await.unwrap();
     setup.fill("/a", answer(&[FRESH], "there")).await;
     tokio::time::sleep(wait + Duration::from_millis(1)).await;
     setup.origin_is_left_alone().await;
@@ -323,7 +323,7 @@ async fn a_change_ends_the_fetches_of_those_with_credentials_as_well() {
     let _asked = setup.ask(mine());
     let _before = setup.call().await;
     let uri = "http://example.com/a".parse().unwrap();
-    setup.cache.invalidate(&uri).await;
+    setup.cache.invalidate(&uri).await.unwrap();
     let _asked = setup.ask(mine());
     assert_eq!(setup.calls().await.len(), 1);
 }

@@ -22,7 +22,8 @@ async fn tells_what_is_stored_and_forgets_it() {
     let weight = stored.weight() as u64;
     assert!(stats.usage.bytes >= 2 * weight - 2 && stats.usage.bytes <= 2 * weight + 2);
 
-    setup.cache.invalidate(&uri("/a")).await;
+    assert!(setup.cache.invalidate(&uri("/a")).await.unwrap());
+    assert!(!setup.cache.invalidate(&uri("/a")).await.unwrap(), "twice");
     assert!(
         setup
             .cache
@@ -49,7 +50,7 @@ async fn what_is_on_its_way_is_forgotten_too() {
         if clear {
             setup.cache.clear().await.unwrap();
         } else {
-            setup.cache.invalidate(&uri("/a")).await;
+            setup.cache.invalidate(&uri("/a")).await.unwrap();
         }
         call.answer(answer(&[FRESH], "from before"));
         read(asked).await;

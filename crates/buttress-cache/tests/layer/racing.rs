@@ -103,7 +103,7 @@ async fn a_validation_from_before_an_invalidation_changes_nothing() {
         assert_eq!(call.header("if-none-match"), Some("\"1\""));
         if invalidated {
             let uri = "http://example.com/a".parse().unwrap();
-            setup.cache.invalidate(&uri).await;
+            setup.cache.invalidate(&uri).await.unwrap();
             // As if somebody had stored the very same again.
             setup.fill("/a", answer(&tagged, "body")).await;
         }

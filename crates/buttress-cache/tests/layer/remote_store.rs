@@ -113,6 +113,19 @@ async fn one_that_fails_is_one_that_has_nothing() {
     settle().await;
 }
 
+/// Who asks that something be forgotten must know where it was not.
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_to_forget_says_so() {
+    let remote = Remote::new();
+    let setup = Setup::with(CacheLayer::shared().store(remote.clone()));
+    let uri = "http://example.com/a".parse().unwrap();
+    remote.is_down.store(true, Ordering::SeqCst);
+    assert!(setup.cache.invalidate(&uri).await.is_err());
+    assert!(setup.cache.clear().await.is_err());
+    remote.is_down.store(false, Ordering::SeqCst);
+    assert!(!setup.cache.invalidate(&uri).await.unwrap());
+}
+
 /// The lookup took too long for the client: nothing of it is left.
 #[tokio::test(start_paused = true)]
 async fn who_leaves_while_it_is_asked_asks_nobody_else() {
@@ -135,7 +148,7 @@ async fn an_invalidation_overtakes_what_is_being_put() {
         setup.call().await.answer(answer(&[FRESH], "body"));
         settle().await;
         tokio::time::sleep(Duration::from_millis(after)).await;
-        setup.cache.invalidate(&uri).await;
+        setup.cache.invalidate(&uri).await.unwrap();
         assert_eq!(read(asked).await.body, "body");
         tokio::time::sleep(Duration::from_millis(20)).await;
         let left = setup.cache.get(&uri).await.unwrap();
