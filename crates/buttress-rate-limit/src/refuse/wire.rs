@@ -205,11 +205,15 @@ pub(super) fn grpc(refusal: &Refusal<'_>, request: &HeaderMap) -> Response<Bytes
     status.into_response(request).map(|()| Bytes::new())
 }
 
-/// What is told of a policy: as a bucket's, its capacity and the time that this takes to fill.
+/// What is told of a policy: as a bucket's, its capacity and the time that this takes to fill at the rate that was asked
+/// for. By the interval, which is rounded up, "7/min" would be seven in 61 seconds.
 fn quota_item<'a>(name: &'a str, quota: &Quota) -> QuotaItem<'a> {
-    let refill = quota.refill_time();
-    let seconds = refill.as_secs() + u64::from(refill.subsec_nanos() > 0);
-    QuotaItem::new(name, quota.burst(), seconds.max(1))
+    const SECOND: u128 = 1_000_000_000;
+
+    let filled = u128::from(quota.burst()) * quota.period().as_nanos();
+    let seconds = filled.div_ceil(u128::from(quota.count()) * SECOND).max(1);
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    QuotaItem::new(name, quota.burst(), seconds)
 }
 
 fn over_limit<'a>(policies: impl IntoIterator<Item = &'a str>) -> Problem {

@@ -307,6 +307,13 @@ async fn what_is_told_is_rounded_up() {
         answer.header("ratelimit-policy"),
         Some(r#""per-ip";q=1;w=2"#)
     );
+    // Of the window itself nothing is left over, though the interval is rounded up.
+    for (quota, told) in [("7/min", "q=7;w=60"), ("3/s burst 9", "q=9;w=3")] {
+        let layer = http(per_ip(quota)).clock(clock()).build().unwrap();
+        let answer = send(&layer, &Handler::default(), from_peer(ALICE)).await;
+        let told = format!(r#""per-ip";{told}"#);
+        assert_eq!(answer.header("ratelimit-policy"), Some(&*told));
+    }
     let layer = http(per_ip("1/10s burst 3"))
         .clock(clock())
         .build()
