@@ -80,6 +80,10 @@ impl<T: ?Sized + 'static> Limits<T> {
             let expected = "a store in memory: nobody waits for the answer to a shadow policy";
             return Err(ConfigError::new("shadow", shadow.name(), expected));
         }
+        if let Some((shadow, _)) = shadows.iter().find(|(_, whose)| whose.lookup.is_some()) {
+            let expected = "`quota_by`, not a lookup: nobody waits for the quota of a shadow policy";
+            return Err(ConfigError::new("shadow", shadow.name(), expected));
+        }
         let nothing_beside = matches!(store, Backend::Memory(_))
             && shadows.is_empty()
             && access.is_none()

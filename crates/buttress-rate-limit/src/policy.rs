@@ -154,7 +154,11 @@ impl<T: ?Sized> Policy<T> {
 
     /// Tries the policy without enforcing it: it is charged for every request that the others admit, its
     /// decisions are told to the observer ([`Event::WouldRefuse`](crate::Event::WouldRefuse)), and it
-    /// refuses nothing and shows in no field.
+    /// refuses nothing and shows in no field. What it was charged stays charged: what is settled, refunded or given up is so
+    /// for the policies that are enforced.
+    ///
+    /// Nobody waits for it: a quota that has to be [looked up](Self::quota_by_lookup), or a store other than the one in
+    /// memory, is an error when the layer is built.
     pub fn shadow(mut self) -> Self {
         self.shadow = true;
         self

@@ -275,8 +275,8 @@ impl RateLimitLayerBuilder<Head, AsResponse> {
     /// # Errors
     ///
     /// Where a quota cannot be expressed, a policy's name cannot stand in a header field or is not
-    /// unique, a settlement names no policy, there is room for no key, or there are more than eight
-    /// policies.
+    /// unique, a settlement names no policy, there is room for no key, there are more than eight policies, or
+    /// one in [shadow mode](Policy::shadow) would have somebody wait.
     pub fn build(mut self) -> Result<RateLimitLayer<Head, AsResponse>, ConfigError> {
         let (style, refunds) = (self.style, self.refunds_local_refusals);
         let mut settlements = std::mem::take(&mut self.settlements);
@@ -303,8 +303,8 @@ impl<T: ?Sized + 'static> RateLimitLayerBuilder<T, AsError> {
     ///
     /// # Errors
     ///
-    /// Where a quota cannot be expressed, a policy's name is not unique, there is room for no key, or there are
-    /// more than eight policies.
+    /// Where a quota cannot be expressed, a policy's name is not unique, there is room for no key, there are
+    /// more than eight policies, or one in [shadow mode](Policy::shadow) would have somebody wait.
     pub fn build(self) -> Result<RateLimitLayer<T, AsError>, ConfigError> {
         Ok(RateLimitLayer {
             limits: Arc::new(self.limits()?),

@@ -95,6 +95,10 @@ fn layers() {
         assert_eq!(layer.build().unwrap_err().field(), "policy.name");
         assert!(twice().policy(other).build().is_err());
     }
+    // Nobody waits for a quota that only tries something out.
+    let tried = Policy::new("two", "1/h").quota_by_lookup(|_| async { None });
+    let tried = twice().policy(tried.shadow()).build();
+    assert_eq!(tried.unwrap_err().field(), "shadow");
     let typed = RateLimitLayer::typed(Policy::<u8>::new("one", "1/s"));
     let typed = typed.policy(Policy::new("one", "1/h"));
     assert_eq!(typed.build().unwrap_err().field(), "policy.name");
