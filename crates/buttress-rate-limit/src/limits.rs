@@ -133,6 +133,12 @@ impl<T: ?Sized + 'static> Limits<T> {
         (self.permits || wanted).then(|| Permit::of(&self.books, standing.asked(), standing.at()))
     }
 
+    /// The permit of a request that no limit applies to: who settles need not ask whether any does.
+    pub(crate) fn permit_of_nothing(&self) -> Option<Permit> {
+        self.permits
+            .then(|| Permit::of(&self.books, &[], Tick::ZERO))
+    }
+
     /// Lets the inner services have the permit, where the user asked for it.
     pub(crate) fn attach<Req>(&self, request: &mut Req, permit: Permit)
     where

@@ -13,7 +13,8 @@ use crate::{books::Books, standing::Asked, store::signed};
 /// What a request was charged, in the hands of whoever learns what it truly cost.
 ///
 /// Where the layer was built with [`permits`](crate::RateLimitLayerBuilder::permits), a request carries
-/// its permit as an extension; in axum (feature `axum`) it is an extractor.
+/// its permit as an extension; in axum (feature `axum`) it is an extractor. Of several such layers it is that of the
+/// innermost one. A request that no limit applies to has one that settles nothing.
 ///
 /// The charge was made when the request was admitted and needs nothing further. [Settling](Self::settle)
 /// changes it afterwards, once for each policy: the first settlement wins, and dropping a permit changes

@@ -7,7 +7,7 @@ use crate::Permit;
 
 /// Answers 500 where the layer was built without
 /// [`permits`](crate::RateLimitLayerBuilder::permits), or does not stand around the handler: a mistake in
-/// the program. As `Option<Permit>` it is `None` then, and for requests that no limit applies to.
+/// the program. As `Option<Permit>` it is `None` then.
 impl<S: Sync> FromRequestParts<S> for Permit {
     type Rejection = (StatusCode, &'static str);
 

@@ -159,7 +159,7 @@ where
                 Some(turn) => Step::Wait(pass, permit, turn, limits.held(&standing)),
             }
         }
-        Ruling::Allowed => Step::Call(refuse.pass(None, None), None),
+        Ruling::Allowed => Step::Call(refuse.pass(None, None), limits.permit_of_nothing()),
         Ruling::Refused { by, standing } => {
             Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use buttress_http::{ClientIp, LocalRefusal};
-use buttress_rate_limit::{FixedWindow, Permit, Policy, RateLimitLayer};
+use buttress_rate_limit::{Access, FixedWindow, OnMissingKey, Permit, Policy, RateLimitLayer};
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -314,6 +314,32 @@ fn a_rule_for_a_policy_that_is_not_there_is_an_error() {
     assert_eq!(layer.build().unwrap_err().field(), "settle.policy");
 }
 
+/// A handler that settles need not know who is on the list: nothing was charged, and nothing is settled.
+#[tokio::test]
+async fn who_is_not_limited_has_a_permit_too() {
+    let layer = http(Policy::new("all", "5/h"))
+        .access(|_| Access::Allow)
+        .permits()
+        .clock(clock())
+        .build()
+        .unwrap();
+    let exempt = Policy::new("all", "5/h").key(ClientIp::peer());
+    let exempt = http(exempt.missing_key(OnMissingKey::Exempt))
+        .permits()
+        .build()
+        .unwrap();
+    for layer in [layer, exempt] {
+        let handler = service_fn(|request: Request<()>| async move {
+            let permit = request.extensions().get::<Permit>().unwrap();
+            assert_eq!(permit.charged("all"), None);
+            assert!(!permit.settle(5) && !permit.settle_for("all", 5) && !permit.refund());
+            Handled::Ok(Response::default())
+        });
+        let answer = layer.layer(handler).oneshot(Request::new(())).await;
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+}
+
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn in_axum_it_is_an_extractor() {
@@ -322,12 +348,15 @@ async fn in_axum_it_is_an_extractor() {
     let handler = service_fn(|request: Request<()>| async move {
         let (mut parts, ()) = request.into_parts();
         let permit = Permit::from_request_parts(&mut parts, &()).await.unwrap();
-        permit.settle(35);
+        let same = Option::<Permit>::from_request_parts(&mut parts, &()).await;
+        assert!(permit.settle(35) && !same.unwrap().unwrap().settle(90));
         Handled::Ok(Response::default())
     });
     assert_eq!(remaining(&tokens(), handler).await, 65);
 
     let (mut parts, ()) = Request::new(()).into_parts();
+    let none = Option::<Permit>::from_request_parts(&mut parts, &()).await;
+    assert!(none.unwrap().is_none());
     let (status, _) = Permit::from_request_parts(&mut parts, &())
         .await
         .unwrap_err();
