@@ -19,6 +19,7 @@ pub enum Event<'a> {
         decision: &'a Decision,
     },
     /// A request that was admitted waits for its turn, see [`Decision::delay`].
+    #[non_exhaustive]
     Queued {
         /// The name of the limit that delays it, of several the one with the longest delay.
         limit: &'a str,
@@ -27,6 +28,7 @@ pub enum Event<'a> {
     },
     /// A request that waited waits no more: its turn has come, or it was given up. Told once for each
     /// [`Queued`](Self::Queued).
+    #[non_exhaustive]
     Dequeued {
         /// The limit's name.
         limit: &'a str,
@@ -62,6 +64,8 @@ pub enum Event<'a> {
         /// How the quota stands.
         decision: &'a Decision,
     },
+    /// A request was refused whatever the limits say: [`Access::Deny`](crate::Access::Deny).
+    Denied,
     /// The quota that was [resolved](crate::Policy::quota_by) for a request is none that the limit's algorithm
     /// supports: the limit's own was kept instead.
     #[non_exhaustive]
@@ -82,7 +86,7 @@ pub enum Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The name of the limit that it is about.
+    /// The name of the limit that it is about; empty where a request was [denied](Self::Denied), which is about none.
     #[must_use]
     pub const fn limit(&self) -> &'a str {
         match *self {
@@ -94,6 +98,7 @@ impl<'a> Event<'a> {
             | Self::NearLimit { limit, .. }
             | Self::UnsupportedQuota { limit, .. }
             | Self::MissingKey { limit, .. } => limit,
+            Self::Denied => "",
         }
     }
 

@@ -81,7 +81,8 @@ impl<T: ?Sized + 'static> Limits<T> {
             return Err(ConfigError::new("shadow", shadow.name(), expected));
         }
         if let Some((shadow, _)) = shadows.iter().find(|(_, whose)| whose.lookup.is_some()) {
-            let expected = "`quota_by`, not a lookup: nobody waits for the quota of a shadow policy";
+            let expected =
+                "`quota_by`, not a lookup: nobody waits for the quota of a shadow policy";
             return Err(ConfigError::new("shadow", shadow.name(), expected));
         }
         let nothing_beside = matches!(store, Backend::Memory(_))
@@ -157,7 +158,12 @@ impl<T: ?Sized + 'static> Limits<T> {
             match access(from) {
                 Access::Limit => {}
                 Access::Allow => return then(Ruling::Allowed),
-                Access::Deny => return then(Ruling::Denied),
+                Access::Deny => {
+                    if let Some(watcher) = &self.books.watcher {
+                        watcher.denied();
+                    }
+                    return then(Ruling::Denied);
+                }
             }
         }
         let ([limit], [whose]) = (&*self.books.limits, &*self.whose) else {

@@ -3,7 +3,7 @@
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
-//! | `rate_limiting.requests` | counter | `rate_limiting.policy`; `rate_limiting.result`: `acquired`, `refused`, `would_refuse` (in shadow mode), `missing_key` |
+//! | `rate_limiting.requests` | counter | `rate_limiting.policy`; `rate_limiting.result`: `acquired`, `refused`, `would_refuse` (in shadow mode), `missing_key`, `denied` (under no policy: the label is empty) |
 //! | `rate_limiting.queued_requests` | gauge | `rate_limiting.policy`: requests that were acquired and wait for their turn |
 //! | `rate_limiting.near_limit` | counter | `rate_limiting.policy`: keys that crossed a threshold of their quota |
 //! | `rate_limiting.unsupported_quotas` | counter | `rate_limiting.policy`: requests whose resolved quota the algorithm does not support |

@@ -74,6 +74,12 @@ impl Watcher {
             .observe(&Event::UnsupportedQuota { limit, error });
     }
 
+    /// A request was denied.
+    #[cold]
+    pub(crate) fn denied(&self) {
+        self.observer.observe(&Event::Denied);
+    }
+
     pub(crate) fn missing_key(&self, limit: &Limit, missing: &MissingKey) {
         let (limit, why) = (limit.name(), missing.why());
         self.observer.observe(&Event::MissingKey { limit, why });

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    sync::{PoisonError, RwLock},
+    sync::{OnceLock, PoisonError, RwLock},
 };
 
 use buttress_core::Observer;
@@ -16,6 +16,7 @@ use crate::Event;
 pub struct Metrics {
     /// A handful of policies: looking through them costs less than hashing a name.
     known: RwLock<Vec<Policy>>,
+    denied: OnceLock<Counter>,
 }
 
 struct Policy {
@@ -29,15 +30,18 @@ struct Policy {
     unsupported_quota: Counter,
 }
 
+/// How many requests of a policy had this result.
+fn requests(policy: &str, result: &'static str) -> Counter {
+    counter!(
+        "rate_limiting.requests",
+        "rate_limiting.policy" => policy.to_owned(),
+        "rate_limiting.result" => result,
+    )
+}
+
 impl Policy {
     fn register(name: &str) -> Self {
-        let result = |result: &'static str| {
-            counter!(
-                "rate_limiting.requests",
-                "rate_limiting.policy" => name.to_owned(),
-                "rate_limiting.result" => result,
-            )
-        };
+        let result = |result| requests(name, result);
         Self {
             name: name.to_owned(),
             acquired: result("acquired"),
@@ -64,6 +68,8 @@ impl Policy {
             Event::NearLimit { .. } => self.near_limit.increment(1),
             Event::UnsupportedQuota { .. } => self.unsupported_quota.increment(1),
             Event::MissingKey { .. } => self.missing_key.increment(1),
+            // It is no policy's.
+            Event::Denied => {}
         }
     }
 }
@@ -71,6 +77,10 @@ impl Policy {
 impl Observer<Event<'_>> for Metrics {
     fn observe(&self, event: &Event<'_>) {
         let name = event.limit();
+        if matches!(event, Event::Denied) {
+            let denied = self.denied.get_or_init(|| requests(name, "denied"));
+            return denied.increment(1);
+        }
         {
             // Counters are counted or not: nothing is half done where a thread panicked.
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -166,6 +176,26 @@ mod tests {
                     DebugValue::Counter(0)
                 ),
             ]
+        );
+    }
+
+    #[test]
+    fn who_is_denied_is_no_policys() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        metrics::with_local_recorder(&recorder, || {
+            let metrics = Metrics::default();
+            metrics.observe(&Event::Denied);
+            metrics.observe(&Event::Denied);
+        });
+        let counted = snapshotter.snapshot().into_vec();
+        let [(key, _, _, DebugValue::Counter(2))] = &counted[..] else {
+            panic!("{counted:?}")
+        };
+        let labels: Vec<_> = key.key().labels().map(|label| label.value()).collect();
+        assert_eq!(
+            (key.key().name(), labels),
+            ("rate_limiting.requests", vec!["", "denied"])
         );
     }
 

@@ -8,7 +8,7 @@ use crate::{DirectRateLimiter, Event, Quota};
 /// | event | level |
 /// |---|---|
 /// | a request was admitted, waits for its turn, waits no more | `TRACE` |
-/// | a request was refused or would have been, or a key came near its limit | `DEBUG`: under attack there are many, and each is somebody's choice |
+/// | a request was refused, denied or would have been refused, or a key came near its limit | `DEBUG`: under attack there are many, and each is somebody's choice |
 /// | a request had no key | `WARN`, at most once a second: it is a mistake in the deployment, such as a missing connect info, until it is an attack |
 /// | the quota that was resolved for a request is not supported | `WARN`, likewise |
 ///
@@ -60,6 +60,7 @@ impl Observer<Event<'_>> for Tracing {
             } => {
                 debug!(limit, cost, retry_after = ?decision.retry_after(), "would refuse");
             }
+            Event::Denied => debug!("denied"),
             Event::NearLimit {
                 limit,
                 percent,

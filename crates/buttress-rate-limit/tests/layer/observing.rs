@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use buttress_http::ClientIp;
-use buttress_rate_limit::{Event, Policy, RateLimiter};
+use buttress_rate_limit::{Access, Event, Policy, RateLimiter};
 use http::Request;
 
 use crate::support::{Handler, clock, from_peer, http, send};
@@ -113,6 +113,22 @@ async fn callers_who_come_near_their_limit_are_told_of() {
         .observer(observer())
         .near_limit([0]);
     assert_eq!(bad.build().unwrap_err().field(), "near_limit");
+}
+
+/// Rule 9 of the house: also what is refused whatever the limits say.
+#[tokio::test]
+async fn who_is_denied_is_heard_of() {
+    let denied = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&denied);
+    let layer = http(Policy::new("all", "9/h"))
+        .access(|_| Access::Deny)
+        .observer(move |event: &Event<'_>| heard.lock().unwrap().push(format!("{event:?}")))
+        .build()
+        .unwrap();
+    let answer = send(&layer, &Handler::default(), Request::new(())).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(*denied.lock().unwrap(), ["Denied"]);
+    assert_eq!(Event::Denied.limit(), "", "it is about none");
 }
 
 #[test]

@@ -151,8 +151,8 @@ async fn who_waits_is_told_of_until_the_turn_comes_or_is_given_up() {
         let log = Arc::clone(&heard);
         let observer = move |event: &Event<'_>| {
             let line = match event {
-                Event::Queued { limit, wait } => format!("{limit} waits {wait:?}"),
-                Event::Dequeued { limit } => format!("{limit} waits no more"),
+                Event::Queued { limit, wait, .. } => format!("{limit} waits {wait:?}"),
+                Event::Dequeued { limit, .. } => format!("{limit} waits no more"),
                 _ => return,
             };
             log.lock().unwrap().push(line);

@@ -10,6 +10,10 @@ pub(super) struct Noted;
 
 impl Observer<Event<'_>> for Noted {
     fn observe(&self, event: &Event<'_>) {
+        // Noted where the lists are, of which both are told.
+        if matches!(event, Event::Denied) {
+            return;
+        }
         let layer = match event.limit() {
             PER_IP => "per_ip",
             PER_KEY => "per_key",
