@@ -79,6 +79,10 @@ macro_rules! setters {
     (@near_limit) => {
         /// At which percentages of its burst a key is [near its limit](crate::Event::NearLimit), 1 to 100, of
         /// which the observer is told; 50, 70 and 90 if not given, and none if given none.
+        ///
+        /// What was told is remembered in a table of its own, of 32 bytes for each key that there is room for, where there is an
+        /// observer and a threshold. Each threshold that a key has crossed takes a place in it, under each policy; crossings
+        /// for which there is none are not told.
         pub fn near_limit(mut self, percent: impl IntoIterator<Item = u8>) -> Self {
             self.surroundings.near_limit = Some(percent.into_iter().collect());
             self

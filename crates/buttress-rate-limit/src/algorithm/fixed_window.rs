@@ -5,7 +5,8 @@ use buttress_core::{ConfigError, Tick};
 use super::{Algorithm, SKEW, carry, window::burst_is_the_count};
 use crate::{Decision, Quota, decision::Verdict};
 
-/// A counter that starts anew at every multiple of the [`period`](Quota::period) since the clock's origin.
+/// A counter that starts anew at every multiple of the [`period`](Quota::period) since the clock's origin: with the default
+/// clock, since the limiter was built.
 ///
 /// The simplest of all to explain: "100 in each minute". All keys begin their windows at the same moment,
 /// which lets a state be one word; those who were refused also come back at the same moment.
