@@ -64,11 +64,14 @@ impl Signals {
         for &threshold in &self.thresholds {
             let percent = u64::from(threshold);
             let rearm_below = percent.saturating_sub(HYSTERESIS);
+            let key = of_threshold(key, whose, threshold);
             if !used.is_at_least(rearm_below) {
-                // Nor is it for any higher one.
+                if self.rearm(now, key) {
+                    continue;
+                }
+                // Nor is any higher one crossed.
                 break;
             }
-            let key = of_threshold(key, whose, threshold);
             let until = now.saturating_add(used.time_above(rearm_below)).as_nanos();
             let still = |state: u64| state > now.as_nanos();
             if !used.is_at_least(percent) {
@@ -91,6 +94,17 @@ impl Signals {
             }
         }
         highest
+    }
+
+    /// Its use is clearly below a threshold, be it that something was given back: from now on, crossing it is news. Tells
+    /// whether it was crossed.
+    fn rearm(&self, now: Tick, key: Digest) -> bool {
+        let (mut was_crossed, now) = (false, now.as_nanos());
+        self.crossed.update_known(key, &Always, |until| {
+            was_crossed = until > now;
+            until.min(now)
+        });
+        was_crossed
     }
 }
 
@@ -170,6 +184,12 @@ mod tests {
             let key = DigestKey::from_words(1, 2).digest("alice");
             self.signals.crossed(now, 0, key, &self.quota, &decision)
         }
+
+        /// Gives back what was charged, of which nobody is told.
+        fn refund(&mut self, cost: i64) {
+            let now = Tick::from_nanos(self.now);
+            self.state = OneWord::charge(&Gcra, &self.quota, self.state, now, -cost);
+        }
     }
 
     #[test]
@@ -207,6 +227,40 @@ mod tests {
         // 39 are left used, below 40.
         assert_eq!(key.ask(11 * 36, 0), None);
         assert_eq!(key.ask(0, 11), Some(50));
+    }
+
+    #[test]
+    fn a_refund_makes_it_news_again() {
+        let mut key = Key::new(&DEFAULT_THRESHOLDS);
+        assert_eq!(key.ask(0, 95), Some(90));
+        key.refund(85);
+        assert_eq!(key.ask(0, 1), None);
+        assert_eq!(key.ask(0, 39), Some(50));
+        assert_eq!(key.ask(0, 25), Some(70));
+        assert_eq!(key.ask(0, 20), Some(90));
+    }
+
+    #[test]
+    fn a_refund_that_leaves_it_near_the_threshold_does_not() {
+        let mut key = Key::new(&[50]);
+        assert_eq!(key.ask(0, 60), Some(50));
+        key.refund(20);
+        assert_eq!(key.ask(0, 1), None, "41");
+        assert_eq!(key.ask(0, 9), None, "50");
+    }
+
+    /// What is asked between the two keeps the crossing, where it still holds, and does not bring it back where it is over.
+    #[test]
+    fn use_just_below_a_threshold_prolongs_only_what_was_crossed() {
+        let mut key = Key::new(&[50]);
+        assert_eq!(key.ask(0, 50), Some(50));
+        assert_eq!(key.ask(9 * 36, 4), None, "45, and above 40 for five more");
+        assert_eq!(key.ask(4 * 36, 9), None, "50");
+
+        let mut key = Key::new(&[50]);
+        assert_eq!(key.ask(0, 50), Some(50));
+        assert_eq!(key.ask(11 * 36, 5), None, "44, from 39");
+        assert_eq!(key.ask(0, 6), Some(50));
     }
 
     #[test]
