@@ -57,6 +57,15 @@ async fn trailers_are_sent_again() {
     }
 }
 
+/// What was remembered as it passed has passed.
+#[tokio::test]
+async fn trailers_pass_once() {
+    let body = Frames::default().trailers(&[("x-sum", "7")]);
+    let (mut body, _kept) = Buffered::default().keep(body);
+    assert!(body.frame().await.unwrap().unwrap().is_trailers());
+    assert!(body.frame().await.is_none());
+}
+
 /// T6 of the traps: a body of unknown length is no reason for the first attempt to fail, nor to wait.
 #[tokio::test(start_paused = true)]
 async fn a_stream_goes_through_at_once() {
@@ -95,6 +104,20 @@ async fn what_outgrows_the_cap_goes_through_and_is_not_repeated() {
                 .iter()
                 .all(|seen| seen.body.as_ref().unwrap().len() == 4_000)
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cap_is_64_kib_if_not_given() {
+    for (length, told) in [
+        (65_536, (Ended::Success, 2)),
+        (65_537, (Ended::NotReplayable, 1)),
+    ] {
+        let body = Full::new(Bytes::from(vec![b'x'; length]));
+        let upstream = Upstream::new().says(503);
+        let layer = http().build().unwrap();
+        let out = send(&layer, &upstream, put("").map(|_| body)).await;
+        assert_eq!(ended(&out), Some(told), "{length}");
     }
 }
 
@@ -245,6 +268,21 @@ impl Body for OfLength {
     }
 }
 
+/// All attempts send the very bytes that the caller has.
+#[tokio::test]
+async fn what_is_in_memory_is_not_copied() {
+    let data = Bytes::from(vec![b'x'; 2_000]);
+    let replay = Buffered::default();
+    let (first, mut kept) = replay.keep(Full::new(data.clone()));
+    let mut bodies = vec![first];
+    for _ in 0..3 {
+        let mut body = bodies.pop().unwrap();
+        let sent = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((sent.as_ptr(), sent.len()), (data.as_ptr(), data.len()));
+        bodies.extend(replay.again(&mut kept));
+    }
+}
+
 /// Memory is for what can be sent again.
 #[tokio::test]
 async fn what_will_not_be_sent_again_is_not_kept() {
@@ -384,6 +422,22 @@ async fn who_is_superseded_is_woken() {
     tokio_test::assert_pending!(second.poll());
     sender.send_data("one".into()).await.unwrap();
     assert!(second.is_woken());
+}
+
+/// Whichever task it was that asked last.
+#[tokio::test]
+async fn who_is_superseded_is_woken_where_it_asked_last() {
+    let (_sender, body) = Channel::<Bytes, Infallible>::new(4);
+    let replay = Buffered::default();
+    let (mut first, mut kept) = replay.keep(body);
+    {
+        let mut elsewhere = tokio_test::task::spawn(first.frame());
+        tokio_test::assert_pending!(elsewhere.poll());
+    }
+    let mut here = tokio_test::task::spawn(first.frame());
+    tokio_test::assert_pending!(here.poll());
+    let _second = replay.again(&mut kept).unwrap();
+    assert!(here.is_woken());
 }
 
 /// Were it empty, a request that is sent too late would be a whole one, without its body.
