@@ -218,6 +218,16 @@ mod tests {
         assert_eq!(parks.len(), 1);
     }
 
+    /// Another one's earlier end is none for those who are parked for longer.
+    #[test]
+    fn somebody_is_parked_until_the_last_end() {
+        let parks = Parks::with_room_for(10);
+        parks.park(A, at(0), at(100));
+        parks.park(B, at(0), at(50));
+        assert!(parks.any(at(60)));
+        assert_eq!(parks.time_left(A, at(60)), Some(Duration::from_nanos(40)));
+    }
+
     #[test]
     fn a_hand_lifts_it() {
         let parks = Parks::with_room_for(10);
@@ -259,10 +269,11 @@ mod tests {
             parks.park(Digest::from_u128(n), at(0), at(10));
         }
         assert_eq!(parks.len(), 100);
-        for n in 100..200 {
+        // Two go where one comes, so that what is over goes before long.
+        for n in 100..150 {
             parks.park(Digest::from_u128(n), at(10), at(20));
         }
-        assert_eq!(parks.len(), 100);
+        assert_eq!(parks.len(), 50);
     }
 }
 
