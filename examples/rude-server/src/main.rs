@@ -1,4 +1,9 @@
-//! See the library's front page, or `README.md`, for what to ask it.
+//! A server that refuses as the vendors do. `README.md`, the library's front page, has all that can be asked of it.
+//!
+//! ```text
+//! cargo run -p rude-server
+//! curl -i 'http://127.0.0.1:4290/openai?refuse=2&wait=1500ms'       # 429, 429, 200, and again
+//! ```
 
 use std::{error::Error, net::SocketAddr, path::PathBuf};
 
