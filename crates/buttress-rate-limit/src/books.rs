@@ -7,9 +7,9 @@ use crate::{
     held::Held,
     limiter::UNDECIDED,
     limits::MAX_POLICIES,
-    ruling::{Later, Ruling},
+    ruling::Ruling,
     standing::{Asked, Standing, Terms},
-    store::{Acquire, Answer, MemoryStore, Stale},
+    store::{Acquire, MemoryStore, Stale},
     watcher::Watcher,
 };
 
@@ -122,20 +122,28 @@ impl Books {
         }
     }
 
-    /// Charges what is asked, and waits where the store does.
-    pub(crate) async fn ask(&self, asked: &mut [Asked]) -> Answer {
-        let mut decisions = vec![UNDECIDED; asked.len()];
-        match self.acquire(self.now(), asked, &mut decisions) {
-            Acquire::Admitted => Answer {
-                decisions,
-                refused_by: None,
-            },
-            Acquire::Refused { by } => Answer {
-                decisions,
-                refused_by: Some(by),
-            },
-            Acquire::Later(answer) => answer.await,
-        }
+    /// Charges what is asked, of as many policies as there may be, and rules.
+    pub(crate) fn rule_by_all<O>(
+        self: &Arc<Self>,
+        now: Tick,
+        asked: &mut [Asked],
+        then: impl FnOnce(Ruling<'_>) -> O,
+    ) -> O {
+        self.rule_by_up_to::<MAX_POLICIES, _>(now, asked, then)
+    }
+
+    /// The same, of up to `N` policies.
+    #[inline]
+    pub(crate) fn rule_by_up_to<const N: usize, O>(
+        self: &Arc<Self>,
+        now: Tick,
+        asked: &mut [Asked],
+        then: impl FnOnce(Ruling<'_>) -> O,
+    ) -> O {
+        let mut decisions = [UNDECIDED; N];
+        let made = decisions.get_mut(..asked.len()).unwrap_or_default();
+        let acquired = self.acquire_up_to::<N>(now, asked, made);
+        self.conclude(acquired, now, asked, made, then)
     }
 
     #[inline]
@@ -151,8 +159,7 @@ impl Books {
             Acquire::Admitted => None,
             Acquire::Refused { by } => Some(by),
             Acquire::Later(answer) => {
-                let held = Held::of(self, asked, now);
-                let answer = Later::Store(answer);
+                let held = Held::of(self, asked.into(), now);
                 return then(Ruling::Later { answer, held });
             }
         };

@@ -11,34 +11,42 @@ use crate::{
 
 /// Charges of a request whose inner service was not called yet. Dropped, they are given back, unless
 /// they were [spent](Self::spend) or never made.
-pub(crate) struct Held {
+pub(crate) struct Held<A: AsRef<[Asked]> = Box<[Asked]>> {
     books: Arc<Books>,
-    asked: Vec<Asked>,
+    asked: A,
     /// When the store was asked.
     at: Tick,
     made: bool,
 }
 
-impl Held {
+impl<A: AsRef<[Asked]>> Held<A> {
     #[cold]
-    pub(crate) fn of(books: &Arc<Books>, asked: &[Asked], at: Tick) -> Self {
+    pub(crate) fn of(books: &Arc<Books>, asked: A, at: Tick) -> Self {
         Self {
             books: Arc::clone(books),
-            asked: asked.to_vec(),
+            asked,
             at,
             made: false,
         }
     }
 
     /// What is asked was charged.
-    pub(crate) fn hold(&mut self) {
+    pub(crate) fn hold(mut self) -> Self {
         self.made = true;
+        self
     }
 
-    /// The quotas were looked up.
-    pub(crate) fn found(&mut self, asked: Vec<Asked>) {
-        self.at = self.books.now();
-        self.asked = asked;
+    /// The same, for longer than what is asked is lent.
+    #[cold]
+    pub(crate) fn for_longer(mut self) -> Held {
+        let held = Held {
+            books: Arc::clone(&self.books),
+            asked: self.asked.as_ref().into(),
+            at: self.at,
+            made: self.made,
+        };
+        self.made = false;
+        held
     }
 
     /// The store has answered: rules, and from now on holds what was charged.
@@ -46,7 +54,7 @@ impl Held {
         self.made = answer.refused_by.is_none();
         self.books.report(
             self.at,
-            &self.asked,
+            self.asked.as_ref(),
             &answer.decisions,
             answer.refused_by,
             then,
@@ -59,10 +67,10 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl<A: AsRef<[Asked]>> Drop for Held<A> {
     fn drop(&mut self) {
         if self.made {
-            for asked in &self.asked {
+            for asked in self.asked.as_ref() {
                 self.books.settle(self.at, asked, -signed(asked.cost));
             }
         }

@@ -15,6 +15,7 @@ mod layer;
 mod limit;
 mod limiter;
 mod limits;
+mod lookup;
 mod meter;
 mod permit;
 #[cfg(feature = "axum")]
@@ -28,6 +29,7 @@ mod ruling;
 mod service;
 mod signals;
 mod standing;
+mod step;
 pub mod store;
 mod surroundings;
 mod sync;

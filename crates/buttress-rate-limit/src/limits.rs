@@ -1,6 +1,9 @@
 mod usual;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use buttress_core::{ConfigError, Digest, DigestKey, MissingKey, Sleep, Tick, View};
 
@@ -10,9 +13,9 @@ use crate::{
     Access, Limit, Permit, Policy,
     books::{Backend, Books},
     held::Held,
-    limiter::UNDECIDED,
+    lookup::Lookup,
     policy::{OnMissingKey, Read, Whose},
-    ruling::{Later, Ruling},
+    ruling::Ruling,
     standing::{Asked, EVERYBODY, Standing, Terms},
     surroundings::Surroundings,
     turn::Turn,
@@ -123,9 +126,7 @@ impl<T: ?Sized + 'static> Limits<T> {
     /// What was charged for a request that has to wait for its turn.
     #[cold]
     pub(crate) fn held(&self, standing: &Standing<'_>) -> Held {
-        let mut held = Held::of(&self.books, standing.asked(), standing.at());
-        held.hold();
-        held
+        Held::of(&self.books, standing.asked().into(), standing.at()).hold()
     }
 
     /// The permit of a request that was admitted, where anybody may settle.
@@ -178,10 +179,9 @@ impl<T: ?Sized + 'static> Limits<T> {
             Ok(None) => return then(Ruling::Allowed),
             Err(missing) => return then(Ruling::NoKey { by: 0, missing }),
         };
-        if self.lookups {
-            self.look_up(from, &[asked], then)
-        } else {
-            self.books.rule_by_one(asked, then)
+        match self.look_up(from, &[asked], 0) {
+            Some(lookup) => then(Ruling::LookUp(lookup)),
+            None => self.books.rule_by_one(asked, then),
         }
     }
 
@@ -210,42 +210,64 @@ impl<T: ?Sized + 'static> Limits<T> {
         }
         let count = N - places.len();
         let asked = asked.get_mut(..count).unwrap_or_default();
-        if self.lookups {
-            return self.look_up(from, asked, then);
+        match self.look_up(from, asked, 0) {
+            Some(lookup) => then(Ruling::LookUp(lookup)),
+            None => self
+                .books
+                .rule_by_up_to::<N, _>(self.books.now(), asked, then),
         }
-        let mut decisions = [UNDECIDED; N];
-        let made = decisions.get_mut(..count).unwrap_or_default();
-        let now = self.books.now();
-        let acquired = self.books.acquire_up_to::<N>(now, asked, made);
-        self.books.conclude(acquired, now, asked, made, then)
     }
 
-    /// Has the quotas looked up, and charges then.
-    #[cold]
-    fn look_up<O>(&self, from: &T, asked: &[Asked], then: impl FnOnce(Ruling<'_>) -> O) -> O {
-        let lookup = |asked: &Asked| {
-            let lookup = self.whose.get(asked.ordinal)?.lookup.as_ref()?;
-            Some(lookup(from))
-        };
-        let mut lookups = [const { None }; MAX_POLICIES];
-        for (place, asked) in lookups.iter_mut().zip(asked) {
-            *place = lookup(asked);
+    /// Charges what is asked, now that its quotas are known, and hands the ruling to `then`.
+    pub(crate) fn rule_on<O>(
+        &self,
+        now: Tick,
+        asked: &mut [Asked],
+        then: impl FnOnce(Ruling<'_>) -> O,
+    ) -> O {
+        self.books.rule_by_all(now, asked, then)
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.books.now()
+    }
+
+    /// What was charged at `now`, as long as it is not spent.
+    pub(crate) fn hold<A: AsRef<[Asked]>>(&self, asked: A, now: Tick) -> Held<A> {
+        Held::of(&self.books, asked, now).hold()
+    }
+
+    /// Starts looking up the first quota that has to be, of what is asked from the place `first` on.
+    #[inline]
+    fn look_up(&self, from: &T, asked: &[Asked], first: usize) -> Option<Lookup> {
+        if !self.lookups {
+            return None;
         }
-        let (books, mut asked) = (Arc::clone(&self.books), asked.to_vec());
-        // Nothing is charged before all are known.
-        let held = Held::of(&self.books, &[], self.books.now());
-        let answer = Later::Lookup(Box::pin(async move {
-            for (asked, lookup) in asked.iter_mut().zip(&mut lookups) {
-                if let Some(lookup) = lookup
-                    && let Some(quota) = lookup.await
-                {
-                    books.resolve(asked, quota);
-                }
+        let mut places = asked.iter().enumerate().skip(first);
+        places.find_map(|(place, policy)| {
+            let lookup = self.whose.get(policy.ordinal)?.lookup.as_ref()?;
+            Some(lookup.start(from, asked, place))
+        })
+    }
+
+    /// Goes on until all quotas are known, one after the other. Nothing is charged before.
+    pub(crate) fn poll_lookup(
+        &self,
+        from: &T,
+        lookup: &mut Lookup,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let (found, place) = (ready!(lookup.poll(cx)), lookup.place());
+            let asked = lookup.asked();
+            if let (Some(quota), Some(asked)) = (found, asked.get_mut(place)) {
+                self.books.resolve(asked, quota);
             }
-            let answer = books.ask(&mut asked).await;
-            (asked, answer)
-        }));
-        then(Ruling::Later { answer, held })
+            match self.look_up(from, asked, place + 1) {
+                Some(next) => *lookup = next,
+                None => return Poll::Ready(()),
+            }
+        }
     }
 
     /// Tries the shadow policies on a request that the others admitted. Each is on its own.

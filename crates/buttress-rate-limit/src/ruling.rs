@@ -1,6 +1,6 @@
 use buttress_core::{BoxFuture, MissingKey};
 
-use crate::{Standing, held::Held, standing::Asked, store::Answer};
+use crate::{Standing, held::Held, lookup::Lookup, store::Answer};
 
 /// What comes of a request.
 pub(crate) enum Ruling<'a> {
@@ -14,14 +14,11 @@ pub(crate) enum Ruling<'a> {
     Refused { by: usize, standing: Standing<'a> },
     /// It may not: the policy at this index needs a key.
     NoKey { by: usize, missing: MissingKey },
-    /// Somebody has to ask elsewhere.
-    Later { answer: Later, held: Held },
-}
-
-/// Who has to ask.
-pub(crate) enum Later {
-    /// The store.
-    Store(BoxFuture<'static, Answer>),
-    /// Somebody who knows the quotas; then the store.
-    Lookup(BoxFuture<'static, (Vec<Asked>, Answer)>),
+    /// Its quotas have to be looked up first.
+    LookUp(Lookup),
+    /// The store has to ask elsewhere.
+    Later {
+        answer: BoxFuture<'static, Answer>,
+        held: Held,
+    },
 }

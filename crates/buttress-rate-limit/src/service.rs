@@ -9,12 +9,11 @@ use buttress_http::Head;
 use tower_service::Service;
 
 use crate::{
-    AsResponse, Permit, Refusal, Refuse, Standing,
-    future::{ResponseFuture, Slow},
-    held::Held,
+    AsResponse, Refuse, Standing,
+    future::{LookingUp, ResponseFuture, Slow},
     limits::{Decided, Limits, Plain},
-    ruling::{Later, Ruling},
-    turn::Turn,
+    ruling::Ruling,
+    step::Step,
 };
 
 /// The service that [`RateLimitLayer`](crate::RateLimitLayer) makes, see the [crate's front page](crate).
@@ -42,14 +41,6 @@ impl<S, T: ?Sized, R> RateLimit<S, T, R> {
     pub fn into_inner(self) -> S {
         self.inner
     }
-}
-
-/// What to do with a request, once its head was read.
-enum Step<Pass, Out> {
-    Call(Pass, Option<Permit>),
-    Refuse(Out),
-    Ask(Later, Held),
-    Wait(Pass, Option<Permit>, Turn, Held),
 }
 
 impl<S, Req, T, R> Service<Req> for RateLimit<S, T, R>
@@ -149,26 +140,7 @@ where
     R: Refuse<T, S::Response, S::Error>,
 {
     let from = T::of(&request);
-    let ruled = |ruling: Ruling<'_>| match ruling {
-        Ruling::Admitted(standing) => {
-            limits.shadow(from);
-            let permit = limits.permit(&standing, refuse.settles());
-            let pass = refuse.pass(Some(&standing), permit.as_ref());
-            match limits.turn(&standing) {
-                None => Step::Call(pass, permit),
-                Some(turn) => Step::Wait(pass, permit, turn, limits.held(&standing)),
-            }
-        }
-        Ruling::Allowed => Step::Call(refuse.pass(None, None), limits.permit_of_nothing()),
-        Ruling::Refused { by, standing } => {
-            Step::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
-        }
-        Ruling::NoKey { by, missing } => {
-            Step::Refuse(refuse.refuse(from, &Refusal::no_key(limits.all(), by, &missing)))
-        }
-        Ruling::Denied => Step::Refuse(refuse.refuse(from, &Refusal::denied())),
-        Ruling::Later { answer, held } => Step::Ask(answer, held),
-    };
+    let ruled = |ruling: Ruling<'_>| Step::of(ruling, limits, refuse, from);
     let step = match decided {
         Some((standing, _)) if standing.is_admitted() => ruled(Ruling::Admitted(standing)),
         Some((standing, by)) => ruled(Ruling::Refused { by, standing }),
@@ -183,9 +155,19 @@ where
         }
         Step::Refuse(out) => {
             readiness::release(inner);
-            ResponseFuture::refused(out)
+            ResponseFuture::answered(out)
         }
         // Who has to wait holds nothing that others could use meanwhile.
+        Step::LookUp(lookup) => {
+            readiness::release(inner);
+            ResponseFuture::looking_up(LookingUp {
+                lookup,
+                limits: Arc::clone(limits),
+                service: inner.clone(),
+                request,
+                refuse: refuse.clone(),
+            })
+        }
         Step::Ask(answer, held) => {
             readiness::release(inner);
             let (limits, refuse) = (Arc::clone(limits), refuse.clone());
@@ -198,6 +180,7 @@ where
                 limits.attach(&mut request, permit);
             }
             let (limits, refuse) = (Arc::clone(limits), refuse.clone());
+            let turn = Some(turn);
             let slow = Slow::waiting(turn, pass, held, limits, inner.clone(), request, refuse);
             ResponseFuture::slow(slow)
         }

@@ -8,6 +8,7 @@ mod governors;
 mod grpc;
 mod http;
 mod live_change;
+mod looked_up;
 mod metering;
 mod observing;
 mod own_algorithm;

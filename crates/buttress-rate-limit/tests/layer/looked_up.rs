@@ -1,0 +1,145 @@
+//! Quotas that are looked up: in what order, and what becomes of a charge whose service has to be waited for.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use buttress_http::Head;
+use buttress_rate_limit::{AsError, Error, Policy, Quota, RateLimitLayer};
+use http::Request;
+use tokio::task::yield_now;
+use tower::{
+    Layer as _, Service, ServiceExt as _,
+    limit::{ConcurrencyLimit, ConcurrencyLimitLayer},
+    service_fn,
+};
+
+use crate::support::{Handler, clock, http, send};
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn one_is_looked_up_after_the_other_and_nothing_is_charged_before() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let looked_up = |name: &'static str, quota: &'static str| {
+        let log = Arc::clone(&log);
+        Policy::new(name, "1/h").quota_by_lookup(move |_: &Head| {
+            log.lock().unwrap().push(format!("{name}?"));
+            let log = Arc::clone(&log);
+            async move {
+                yield_now().await;
+                log.lock().unwrap().push(format!("{name}!"));
+                quota.parse().ok()
+            }
+        })
+    };
+    let layer = http(looked_up("first", "5/h"))
+        .policy(Policy::new("between", "6/h"))
+        .policy(looked_up("last", "7/h"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let handler = Handler::default();
+    {
+        let mut given_up = Box::pin(layer.layer(handler.service()).oneshot(Request::new(())));
+        assert!(poll(given_up.as_mut()).is_pending());
+        assert!(poll(given_up.as_mut()).is_pending());
+        assert_eq!(*log.lock().unwrap(), ["first?", "first!", "last?"]);
+    }
+    log.lock().unwrap().clear();
+    let answer = send(&layer, &handler, Request::new(())).await;
+    assert_eq!(
+        answer.header("ratelimit"),
+        Some(r#""first";r=4;t=720, "between";r=5;t=600, "last";r=6;t=515"#)
+    );
+    assert_eq!(*log.lock().unwrap(), ["first?", "first!", "last?", "last!"]);
+}
+
+type Limited = RateLimitLayer<u32, AsError>;
+
+/// One an hour, which somebody has to be asked about.
+fn one_an_hour() -> Limited {
+    let policy = Policy::<u32>::new("all", "9/h").quota_by_lookup(|_: &u32| async {
+        yield_now().await;
+        Some(Quota::per_hour(1).build().unwrap())
+    });
+    RateLimitLayer::typed(policy)
+        .clock(clock())
+        .build()
+        .unwrap()
+}
+
+fn one_at_a_time() -> ConcurrencyLimit<
+    impl Service<u32, Response = u32, Error = String, Future: Send> + Clone + Send + 'static,
+> {
+    let service = service_fn(|number: u32| async move { Ok::<_, String>(number + 1) });
+    ConcurrencyLimitLayer::new(1).layer(service)
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_service_is_not_ready_gives_the_charge_back() {
+    let (layer, inner) = (one_an_hour(), one_at_a_time());
+    let mut given_up = Box::pin(layer.layer(inner.clone()).oneshot(1));
+    assert!(poll(given_up.as_mut()).is_pending());
+    // While the quota is looked up, somebody else takes the only place.
+    let mut other = inner.clone();
+    assert!(other.ready().await.is_ok());
+    assert!(poll(given_up.as_mut()).is_pending());
+    let elsewhere = || layer.layer(one_at_a_time()).oneshot(1);
+    assert!(
+        matches!(elsewhere().await, Err(Error::Refused { .. })),
+        "it is charged"
+    );
+    drop(given_up);
+    assert_eq!(elsewhere().await, Ok(2));
+    drop(other);
+}
+
+#[tokio::test]
+async fn who_stays_until_the_service_is_ready_is_served() {
+    let (layer, inner) = (one_an_hour(), one_at_a_time());
+    let mut call = Box::pin(layer.layer(inner.clone()).oneshot(1));
+    assert!(poll(call.as_mut()).is_pending());
+    let mut other = inner.clone();
+    assert!(other.ready().await.is_ok());
+    assert!(poll(call.as_mut()).is_pending());
+    drop(other);
+    assert_eq!(call.await, Ok(2));
+}
+
+/// Ready as often as it says, and gone then.
+#[derive(Clone)]
+struct Gone(Arc<Mutex<u32>>);
+
+impl Service<u32> for Gone {
+    type Response = u32;
+    type Error = String;
+    type Future = std::future::Ready<Result<u32, String>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let mut left = self.0.lock().unwrap();
+        let Some(less) = left.checked_sub(1) else {
+            return Poll::Ready(Err("gone".into()));
+        };
+        *left = less;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, number: u32) -> Self::Future {
+        std::future::ready(Ok(number + 1))
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_fails_after_the_lookup_costs_nothing() {
+    let layer = one_an_hour();
+    let gone = Gone(Arc::new(Mutex::new(1)));
+    let failed = layer.layer(gone).oneshot(1).await;
+    assert_eq!(failed, Err(Error::Inner("gone".to_owned())));
+    assert_eq!(layer.layer(one_at_a_time()).oneshot(1).await, Ok(2));
+}
