@@ -53,7 +53,8 @@ impl RateLimiter {
         RateLimiterBuilder::of(quota.into_quota())
     }
 
-    /// Charges a request of cost 1 to `key`.
+    /// Charges a request of cost 1 to `key`. It may proceed at once, unless the algorithm gives turns: then after
+    /// [`Decision::delay`], for which [`until_ready`](Self::until_ready) waits.
     ///
     /// # Errors
     ///

@@ -80,6 +80,8 @@ impl<T: ?Sized> Policy<T> {
     /// What a request costs; 1 if not given. A cost of 0 is always admitted; one above the burst never
     /// can be, which the refusal says.
     ///
+    /// It is a function of the request alone, and may be asked more than once for it.
+    ///
     /// Where the true cost is known only afterwards, this is the estimate that is
     /// [settled](crate::Permit::settle) then.
     pub fn cost(mut self, cost: impl Fn(&T) -> u64 + Send + Sync + 'static) -> Self {

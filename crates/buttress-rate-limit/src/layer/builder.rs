@@ -246,7 +246,8 @@ impl RateLimitLayerBuilder<Head, AsResponse> {
     /// Settles the `policy` of this name at the end of the response's body, by a [`Meter`] that sees its
     /// frames: also when the client leaves before, or the body breaks off, by what was seen until then.
     ///
-    /// `meter` makes one for each response, by its head; `None` leaves the charge as it is.
+    /// `meter` makes one for each response, by its head; `None` leaves the charge as it is. What a handler has settled, or
+    /// a [rule that reads the head](Self::settle_by_response), is settled.
     ///
     /// ```
     /// use buttress_http::{ClientIp, Head};

@@ -1,7 +1,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use buttress_http::{ClientIp, FieldStyle, LocalRefusal};
-use buttress_rate_limit::{OnMissingKey, Policy};
+use buttress_rate_limit::{Access, OnMissingKey, Policy};
 use http::Request;
 
 use crate::support::{Handler, clock, from_peer, http, send};
@@ -135,6 +135,22 @@ async fn the_fields_come_in_the_dialect_that_was_asked_for() {
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
             .collect();
         assert_eq!(found, fields, "{style:?}");
+
+        let layer = http(per_ip("1/h"))
+            .fields(style)
+            .clock(clock())
+            .build()
+            .unwrap();
+        send(&layer, &Handler::default(), from_peer(ALICE)).await;
+        let refused = send(&layer, &Handler::default(), from_peer(ALICE)).await;
+        for (name, _) in fields {
+            assert!(refused.header(name).is_some(), "{style:?}");
+        }
+        let told = refused
+            .headers
+            .keys()
+            .filter(|name| name.as_str().contains("ratelimit"));
+        assert_eq!(told.count(), fields.len(), "{style:?}");
     }
 }
 
@@ -279,6 +295,27 @@ async fn a_refusal_from_further_in_keeps_its_own_fields() {
         assert_eq!(fields, [expected], "{status}");
     }
     drop(layer);
+}
+
+/// Whatever its status: 400 for want of a key, 403 for who is denied.
+#[tokio::test]
+async fn a_local_refusal_from_further_in_gets_no_fields() {
+    use tower::{Layer as _, ServiceExt as _};
+
+    let outer = http(Policy::new("outer", "9/h"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let denies = http(per_ip("9/h"))
+        .access(|_| Access::Deny)
+        .build()
+        .unwrap();
+    let answer = outer
+        .layer(denies.layer(Handler::default().service()))
+        .oneshot(from_peer(ALICE));
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(!answer.headers().contains_key("ratelimit"));
 }
 
 /// `w` is told in whole seconds, and never as less than it is; `t` with nothing left is the wait for one.

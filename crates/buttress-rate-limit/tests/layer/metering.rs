@@ -167,3 +167,46 @@ async fn it_is_settled_at_the_end_and_not_when_the_body_is_dropped() {
         assert_eq!(left(&layer).await, r#""all";r=992"#);
     }
 }
+
+/// Each policy by a meter of its own.
+#[tokio::test]
+async fn two_policies_have_two_meters() {
+    let cost = |_: &buttress_http::Head| 10;
+    let layer = http(Policy::new("bytes", "1000/h").cost(cost))
+        .policy(Policy::new("tokens", "1000/h").cost(cost))
+        .settle_by_body("bytes", |_| Some(CountBytes::default()))
+        .settle_by_body("tokens", |_| Some(Tokens::default()))
+        .clock(clock())
+        .build()
+        .unwrap();
+    stream(&layer, 9).await;
+    let probe =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+    let answer = layer.layer(probe).oneshot(Request::new(())).await.unwrap();
+    let told = answer.headers()["ratelimit"].to_str().unwrap();
+    // Ten of each are the probe's.
+    assert!(
+        told.contains(r#""bytes";r=974;"#) && told.contains(r#""tokens";r=913;"#),
+        "{told}"
+    );
+}
+
+/// What the body says of itself is what servers make `Content-Length` and the end of the stream of.
+#[tokio::test]
+async fn a_body_says_of_itself_what_it_did() {
+    use http_body::Body as _;
+
+    let layer = metered::<CountBytes>();
+    for (text, ends) in [("", true), ("fourteen", false)] {
+        let handler = service_fn(move |_: Request<()>| async move {
+            Ok::<_, Infallible>(Response::new(text.to_owned()))
+        });
+        let answer = layer
+            .layer(handler)
+            .oneshot(Request::new(()))
+            .await
+            .unwrap();
+        assert_eq!(answer.body().size_hint().exact(), Some(text.len() as u64));
+        assert_eq!(answer.body().is_end_stream(), ends);
+    }
+}

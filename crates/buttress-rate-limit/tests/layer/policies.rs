@@ -146,3 +146,52 @@ async fn a_policy_that_does_not_apply_is_not_charged_and_not_told_of() {
     assert_eq!(problem["violated-policies"], serde_json::json!(["all"]));
     assert_eq!(refused.header("retry-after"), Some("900"));
 }
+
+/// Two of one quota, of which now one applies and now the other: each is told by its name, though much of what is told
+/// is kept.
+#[tokio::test]
+async fn policies_that_apply_by_turns_are_told_by_their_names() {
+    let by = |name: &'static str| {
+        let key = key_from(move |head: &Head| head.headers().get(name).map(|_| 1_u8));
+        Policy::new(name, "9/h")
+            .key(key)
+            .missing_key(OnMissingKey::Exempt)
+    };
+    let layer = http(by("x-a"))
+        .policy(by("x-b"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    for name in ["x-a", "x-b", "x-a"] {
+        let mut request = from_peer(Ipv4Addr::LOCALHOST);
+        let value = http::HeaderValue::from_static("1");
+        request.headers_mut().insert(name, value);
+        let answer = send(&layer, &Handler::default(), request).await;
+        let told = format!(r#""{name}";q=9;w=3600"#);
+        assert_eq!(answer.header("ratelimit-policy"), Some(&*told));
+    }
+    let nobody = send(&layer, &Handler::default(), from_peer(Ipv4Addr::LOCALHOST)).await;
+    assert_eq!(
+        (nobody.status, nobody.headers.len()),
+        (200, 0),
+        "{nobody:?}"
+    );
+}
+
+#[tokio::test]
+async fn each_policy_has_its_own_cost() {
+    let layer = http(Policy::new("requests", "9/h"))
+        .policy(Policy::new("tokens", "900/h").cost(|_| 100))
+        .clock(clock())
+        .build()
+        .unwrap();
+    for (requests, tokens) in [(8, 800), (7, 700)] {
+        let answer = send(&layer, &Handler::default(), from_peer(Ipv4Addr::LOCALHOST)).await;
+        let told = answer.header("ratelimit").unwrap();
+        assert!(
+            told.starts_with(&format!(r#""requests";r={requests};"#)),
+            "{told}"
+        );
+        assert!(told.contains(&format!(r#""tokens";r={tokens};"#)), "{told}");
+    }
+}

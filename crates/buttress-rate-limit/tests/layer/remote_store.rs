@@ -157,6 +157,33 @@ async fn a_call_that_is_given_up_before_the_store_answered_has_nothing_to_give_b
     assert!(remote.settled().is_empty());
 }
 
+/// Fails when it is asked whether it is ready for another call.
+#[derive(Clone)]
+struct Broken;
+
+impl tower::Service<Request<()>> for Broken {
+    type Response = http::Response<String>;
+    type Error = &'static str;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Err("gone"))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        std::future::ready(Err("called"))
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_fails_before_it_was_called_costs_nothing() {
+    let (remote, layer) = remote();
+    let call = layer.layer(Broken).call(request());
+    remote.answer(true);
+    assert_eq!(call.await.unwrap_err(), "gone");
+    assert_eq!(remote.settled(), [(clock().now(), -1)]);
+}
+
 #[tokio::test]
 async fn without_fields_too() {
     let remote = Arc::new(Remote::default());

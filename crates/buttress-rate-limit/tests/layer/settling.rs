@@ -11,7 +11,9 @@ use std::{
 };
 
 use buttress_http::{ClientIp, LocalRefusal};
-use buttress_rate_limit::{Access, FixedWindow, OnMissingKey, Permit, Policy, RateLimitLayer};
+use buttress_rate_limit::{
+    Access, CountBytes, FixedWindow, OnMissingKey, Permit, Policy, RateLimitLayer,
+};
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -306,6 +308,38 @@ async fn what_a_layer_further_in_refused_is_given_back() {
         let passed = statuses.iter().filter(|&&status| status == 503).count();
         assert_eq!(passed, admitted, "{statuses:?}");
     }
+}
+
+/// A rule that reads the head speaks before a meter, in whatever order they were given.
+#[tokio::test]
+async fn the_head_speaks_before_the_body() {
+    let layer = http(Policy::new("all", "9/h").cost(|_| 2))
+        .settle_by_body("all", |_| Some(CountBytes::default()))
+        .settle_by_response("all", |_| Some(5))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let handler =
+        service_fn(|_: Request<()>| async { Handled::Ok(Response::new("123".to_owned())) });
+    // Five, and two for who asks.
+    assert_eq!(remaining(&layer, handler).await, 2);
+}
+
+/// What was called is spent: an error says nothing of what it has cost.
+#[tokio::test]
+async fn an_error_of_the_service_leaves_the_charge() {
+    let layer = http(Policy::new("all", "9/h").cost(|_| 2))
+        .settle_by_response("all", |_| Some(0))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let fails = service_fn(|_: Request<()>| async { Err::<Response<String>, _>("on fire") });
+    let failed = layer.layer(fails).oneshot(Request::new(())).await;
+    assert_eq!(failed.unwrap_err(), "on fire");
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let answer = layer.layer(probe).oneshot(Request::new(())).await.unwrap();
+    let told = answer.headers()["ratelimit"].to_str().unwrap();
+    assert!(told.starts_with(r#""all";r=5;"#), "{told}");
 }
 
 #[test]

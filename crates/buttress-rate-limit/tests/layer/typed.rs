@@ -100,3 +100,19 @@ async fn a_boxed_error_inside_and_one_outside() {
     let refused = refused.downcast::<Error<tower::BoxError>>().unwrap();
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
 }
+
+#[tokio::test]
+async fn of_several_policies_the_one_that_refuses_is_told_with_its_cost() {
+    let layer = RateLimitLayer::typed(Policy::<u64>::new("requests", "9/s"))
+        .policy(Policy::new("rows", "10/s").cost(|rows| *rows))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let echo = service_fn(|rows: u64| async move { Ok::<_, io::Error>(rows) });
+    let refused = layer.layer(echo).oneshot(11).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "rows: a cost of 11 exceeds the burst of 10: it can never be admitted"
+    );
+    assert_eq!(refused.retry_after(), None);
+}

@@ -12,8 +12,9 @@ use std::{
     time::Duration,
 };
 
+use buttress_http::ClientIp;
 use buttress_http::{FieldStyle, Head};
-use buttress_rate_limit::{Event, Pacing, Policy, RateLimitLayer, RateLimiter};
+use buttress_rate_limit::{Event, Pacing, Permit, Policy, RateLimitLayer, RateLimiter};
 use tokio::time::Instant;
 use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
 
@@ -176,6 +177,73 @@ async fn who_waits_is_told_of_until_the_turn_comes_or_is_given_up() {
         );
         assert_eq!(second.await.unwrap().status(), 200);
         assert_eq!(heard.lock().unwrap().split_off(3), ["pace waits no more"]);
+    }
+}
+
+/// What it gives back is what it cost, to the keys that were charged: of one policy or of several.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_gives_back_what_it_cost() {
+    let costly = |name: &str| {
+        Policy::new(name, "1/s burst 3")
+            .key(ClientIp::peer())
+            .algorithm(Pacing::up_to(Duration::from_secs(9)))
+            .cost(|_: &Head| 3)
+    };
+    let several = http(costly("pace")).policy(Policy::new("all", "1000/s").cost(|_| 2));
+    let later = http(Policy::new("all", "1000/s").cost(|_| 2)).policy(costly("pace"));
+    for builder in [http(costly("pace")), several, later] {
+        let (layer, handler) = (builder.build().unwrap(), Handler::default());
+        let start = now();
+        let call = || {
+            let (layer, handler) = (layer.clone(), handler.clone());
+            tokio::spawn(async move { answered(&layer, &handler, start).await })
+        };
+        let [first, second, third] = [call(), call(), call()];
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        third.abort();
+        assert!(third.await.unwrap_err().is_cancelled());
+        let fourth = call();
+        let mut turns = Vec::new();
+        for call in [first, second, fourth] {
+            turns.push(call.await.unwrap());
+        }
+        assert_eq!(turns, [(0, 200), (3_000, 200), (6_000, 200)]);
+    }
+}
+
+/// Under the quota that it was charged under, though another one is in force by now.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_after_a_change_gives_back_in_proportion() {
+    let pace = RateLimiter::per_key("1/s burst 1")
+        .algorithm(Pacing::up_to(Duration::from_secs(9)))
+        .build()
+        .unwrap();
+    assert!(pace.until_ready("api").await.is_ok());
+    let mut second = Box::pin(pace.until_ready("api"));
+    assert!(poll(second.as_mut()).is_pending());
+    pace.set_quota("4/s burst 4").unwrap();
+    assert_eq!(pace.peek("api").delay(), Duration::from_millis(1_250));
+    // One of one was four of four.
+    drop(second);
+    assert_eq!(pace.peek("api").delay(), Duration::from_millis(250));
+}
+
+/// Also behind a policy that asks elsewhere first.
+#[tokio::test(start_paused = true)]
+async fn who_waited_has_its_permit() {
+    let pace =
+        || Policy::new("pace", "1/s burst 1").algorithm(Pacing::up_to(Duration::from_secs(9)));
+    for policy in [pace(), pace().quota_by_lookup(|_: &Head| async { None })] {
+        let layer = http(policy).permits().build().unwrap();
+        for _ in 0..2 {
+            let handler = tower::service_fn(|request: ::http::Request<()>| async move {
+                let permit = request.extensions().get::<Permit>().unwrap();
+                assert_eq!(permit.charged("pace"), Some(1));
+                Ok::<_, std::convert::Infallible>(::http::Response::new(String::new()))
+            });
+            let answer = layer.layer(handler).oneshot(request()).await.unwrap();
+            assert_eq!(answer.status(), 200);
+        }
     }
 }
 

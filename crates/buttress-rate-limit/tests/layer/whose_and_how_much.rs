@@ -412,6 +412,52 @@ async fn a_shadow_is_tried_after_a_lookup() {
     assert_eq!(*would_refuse.lock().unwrap(), ["stricter 4"; 2]);
 }
 
+/// With the quota of the request, as it would be enforced; and where it has no key, it does not apply.
+#[tokio::test]
+async fn a_shadow_is_tried_with_the_requests_quota() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&log);
+    let observer = move |event: &Event<'_>| {
+        if let Event::WouldRefuse { limit, .. } = event {
+            heard.lock().unwrap().push((*limit).to_owned());
+        }
+    };
+    let tenant = keys::Header::named("x-tenant").unwrap();
+    let tried = Policy::new("tried", "1/h").key(tenant).quota_by(by_tier);
+    let layer = http(Policy::new("enforced", "9/h"))
+        .policy(tried.shadow())
+        .observer(observer)
+        .clock(clock())
+        .build()
+        .unwrap();
+    let silver = || with(&[("x-tenant", "umbrella"), ("x-tier", "silver")]);
+    for request in [silver(), silver(), silver(), with(&[]), with(&[])] {
+        let answer = send(&layer, &Handler::default(), request).await;
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(*log.lock().unwrap(), ["tried"], "the third of two");
+}
+
+#[tokio::test]
+async fn every_policy_can_have_its_quota_looked_up() {
+    let looked_up = |name: &str, quota: &'static str| {
+        let found = move || quota.parse::<Quota>().ok();
+        Policy::new(name, "1/h").quota_by_lookup(move |_: &Head| async move { found() })
+    };
+    let layer = http(Policy::new("own", "9/h"))
+        .policy(looked_up("one", "5/h"))
+        .policy(looked_up("other", "3/h"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let answer = send(&layer, &Handler::default(), with(&[])).await;
+    let policies = answer.header("ratelimit-policy").unwrap();
+    assert_eq!(
+        policies,
+        r#""own";q=9;w=3600, "one";q=5;w=3600, "other";q=3;w=3600"#
+    );
+}
+
 #[tokio::test]
 async fn a_layer_of_shadows_alone_refuses_nothing() {
     let handler = Handler::default();
