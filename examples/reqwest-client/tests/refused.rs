@@ -49,7 +49,7 @@ async fn it_waits_what_it_was_told_and_succeeds() {
     }
 }
 
-/// reqwest would have repeated some of these by itself: now each attempt is counted.
+/// A connection that is cut proves nothing: a PUT is repeated, a POST is not.
 #[tokio::test]
 async fn a_cut_connection_is_no_proof() {
     let server = server().await;

@@ -1,6 +1,6 @@
 //! T8 of the traps: one 429 parks the upstream for everybody.
 
-use buttress_http::{Head, LocalRefusal, keys::Authority};
+use buttress_http::{Head, LocalRefusal, RetryInfo, keys::Authority};
 use buttress_retry::Ended;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -57,6 +57,8 @@ async fn who_cannot_wait_is_told_for_how_long() {
         (refused.status().as_u16(), &refused.headers()["grpc-status"]),
         (200, &"8".parse().unwrap())
     );
+    let told = RetryInfo::from_headers(refused.headers());
+    assert_eq!(told, Some(RetryInfo::new(28_500 * MS)));
 }
 
 #[tokio::test(start_paused = true)]
