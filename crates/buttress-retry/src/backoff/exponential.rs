@@ -150,6 +150,27 @@ mod tests {
         assert_eq!(zero.delay(u32::MAX, None, &random), Duration::ZERO);
     }
 
+    #[test]
+    fn the_default_is_as_it_says() {
+        let backoff = Exponential::default();
+        let random = Random::seeded(1);
+        let steady = backoff.jitter(Jitter::None);
+        let delays = [1, 2, 3, 7, 8, 100].map(|retry| steady.delay(retry, None, &random));
+        let expected = [100, 200, 400, 6_400, 10_000, 10_000].map(|millis| MS * millis);
+        assert_eq!(delays, expected);
+        assert_eq!(backoff, backoff.jitter(Jitter::Full));
+    }
+
+    /// The article begins with the base as the delay before.
+    #[test]
+    fn the_first_decorrelated_delay_is_drawn_too() {
+        let backoff = Exponential::starting_at(100 * MS).jitter(Jitter::Decorrelated);
+        let random = Random::seeded(1);
+        let drawn = (0..100).map(|_| backoff.delay(1, None, &random));
+        let late = drawn.filter(|delay| *delay > 200 * MS).count();
+        assert!((30..=70).contains(&late), "{late} of 100 past the middle");
+    }
+
     /// Others truncate a base of 250 ms to whole seconds, and with it its jitter (T2 of the traps).
     #[test]
     fn jitter_below_a_second_survives() {
