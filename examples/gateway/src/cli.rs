@@ -46,6 +46,7 @@ impl Cli {
             config.upstreams = self.upstream.iter().cloned().map(Into::into).collect();
         }
         if let Some(admin) = self.admin {
+            config.admin.enabled = true;
             config.admin.listen = admin;
         }
         Ok(config)
@@ -66,6 +67,20 @@ mod tests {
             panic!("one upstream");
         };
         assert_eq!(upstream.url.to_string(), "http://a:1");
+    }
+
+    #[test]
+    fn an_address_for_operators_switches_theirs_on() {
+        let file = std::env::temp_dir().join(format!("gateway-admin-{}.toml", std::process::id()));
+        std::fs::write(&file, "admin.enabled = false").unwrap();
+        let given = |flags: &[&str]| {
+            let config = ["gateway", "--config", file.to_str().unwrap()];
+            let cli = Cli::try_parse_from(config.iter().chain(flags)).unwrap();
+            cli.to_config().unwrap().admin.enabled
+        };
+        assert!(!given(&[]));
+        assert!(given(&["--admin", "127.0.0.1:0"]));
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]
