@@ -311,6 +311,35 @@ fn a_key_without_a_place_can_look_and_give_back() {
     assert_eq!(roomy.overflowed(), 0);
 }
 
+/// Who is unknown, and would find a place, was full: what it gives back is nobody's, and not that of those without a place.
+#[test]
+fn a_refund_of_a_key_that_was_forgotten_credits_nobody() {
+    let algorithms: [fn() -> Box<dyn Algorithm>; 2] = [
+        || Box::new(Gcra),
+        || Box::new(SlidingWindow::of_sub_windows(3)),
+    ];
+    for algorithm in algorithms {
+        let clock = clock();
+        let limiter = RateLimiter::per_key("2/h")
+            .algorithm(algorithm())
+            .max_keys(1)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        for n in 0..100_u32 {
+            let _ = limiter.check_n(&("crowd", n), 2);
+        }
+        limiter.refund(&("crowd", 0_u32), 2);
+        clock.advance(Duration::from_nanos(1));
+        limiter.refund("nobody", 1);
+        assert!(
+            limiter.check_n("somebody", 2).is_ok(),
+            "in the place that is free"
+        );
+        assert!(limiter.check("alice").is_err(), "{:?}", algorithm());
+    }
+}
+
 #[test]
 fn room_that_nobody_has_is_an_error() {
     for max_keys in [0, (1 << 28) + 1, usize::MAX] {

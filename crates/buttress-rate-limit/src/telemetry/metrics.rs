@@ -180,6 +180,49 @@ mod tests {
     }
 
     #[test]
+    fn every_event_has_its_counter() {
+        let decision = crate::Decision::undecided();
+        let error = buttress_core::ConfigError::new("burst", 7, "another one");
+        let (limit, cost, decision) = ("a", 2, &decision);
+        let events = [
+            Event::Admitted {
+                limit,
+                cost,
+                decision,
+            },
+            Event::Refused {
+                limit,
+                cost,
+                decision,
+            },
+            Event::WouldRefuse {
+                limit,
+                cost,
+                decision,
+            },
+            Event::MissingKey { limit, why: "none" },
+            Event::NearLimit {
+                limit,
+                percent: 50,
+                decision,
+            },
+            Event::UnsupportedQuota {
+                limit,
+                error: &error,
+            },
+        ];
+        for event in events {
+            let recorder = DebuggingRecorder::new();
+            let snapshotter = recorder.snapshotter();
+            metrics::with_local_recorder(&recorder, || Metrics::default().observe(&event));
+            let snapshot = snapshotter.snapshot().into_vec();
+            let counted = |value: &DebugValue| matches!(value, DebugValue::Counter(1));
+            let counted = snapshot.iter().filter(|(.., value)| counted(value));
+            assert_eq!(counted.count(), 1, "{event:?}");
+        }
+    }
+
+    #[test]
     fn who_is_denied_is_no_policys() {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();

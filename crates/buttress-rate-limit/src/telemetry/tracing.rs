@@ -100,6 +100,79 @@ mod tests {
     use crate::RateLimiter;
 
     #[test]
+    fn every_event_is_written() {
+        let decision = crate::Decision::undecided();
+        let error = buttress_core::ConfigError::new("burst", 7, "another one");
+        let (limit, cost, decision) = ("a", 2, &decision);
+        let events = [
+            (
+                Level::TRACE,
+                Event::Admitted {
+                    limit,
+                    cost,
+                    decision,
+                },
+            ),
+            (
+                Level::TRACE,
+                Event::Queued {
+                    limit,
+                    wait: std::time::Duration::ZERO,
+                },
+            ),
+            (Level::TRACE, Event::Dequeued { limit }),
+            (
+                Level::DEBUG,
+                Event::Refused {
+                    limit,
+                    cost,
+                    decision,
+                },
+            ),
+            (
+                Level::DEBUG,
+                Event::WouldRefuse {
+                    limit,
+                    cost,
+                    decision,
+                },
+            ),
+            (
+                Level::DEBUG,
+                Event::NearLimit {
+                    limit,
+                    percent: 50,
+                    decision,
+                },
+            ),
+            (Level::DEBUG, Event::Denied),
+            (
+                Level::WARN,
+                Event::UnsupportedQuota {
+                    limit,
+                    error: &error,
+                },
+            ),
+            (Level::WARN, Event::MissingKey { limit, why: "none" }),
+        ];
+        for (level, event) in events {
+            let log = logged(|| Tracing::default().observe(&event));
+            assert_eq!(log.len(), 1, "{event:?}");
+            assert_eq!(log[0].0, level, "{event:?}");
+        }
+        let log = logged(|| {
+            let tracing = Tracing::default();
+            for _ in 0..100 {
+                tracing.observe(&Event::UnsupportedQuota {
+                    limit,
+                    error: &error,
+                });
+            }
+        });
+        assert!((1..10).contains(&log.len()), "{}", log.len());
+    }
+
+    #[test]
     fn decisions_are_quiet_and_a_missing_key_is_loud_but_not_a_flood() {
         let log = logged(|| {
             let tracing = Tracing::default();

@@ -1,10 +1,15 @@
 //! The layer over a `governor::RateLimiter` of the user's own.
 
-use std::{net::Ipv4Addr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use buttress_core::{Digest, DigestKey};
 use buttress_http::ClientIp;
-use buttress_rate_limit::{IntoQuota as _, Policy, Quota, store::Governor};
+use buttress_rate_limit::{Event, IntoQuota as _, Policy, Quota, store::Governor};
 use governor::{
     RateLimiter,
     clock::FakeRelativeClock,
@@ -37,9 +42,16 @@ async fn keys_are_limited_by_governor_and_told_how_they_stand() {
         keyed::<DashMapStateStore<_>>(&clock),
         DigestKey::from_words(1, 2),
     );
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&refused);
     let layer = http(Policy::new("per-ip", quota()).key(ClientIp::peer()))
         .store(Arc::new(Governor::keyed(Arc::clone(&limiter), |key| key)))
         .digest_key(secret)
+        .observer(move |event: &Event<'_>| {
+            if let Event::Refused { decision, .. } = event {
+                told.lock().unwrap().push(decision.reset_after());
+            }
+        })
         .build()
         .unwrap();
 
@@ -50,12 +62,17 @@ async fn keys_are_limited_by_governor_and_told_how_they_stand() {
         Some(r#""per-ip";q=3;w=60"#)
     );
     assert_eq!(answer.header("ratelimit"), Some(r#""per-ip";r=2;t=20"#));
-    for expected in [200, 200, 429] {
-        assert_eq!(
-            send(&layer, &handler, from_peer(ALICE)).await.status,
-            expected
-        );
+    for (expected, told) in [
+        (200, r#""per-ip";r=1;t=40"#),
+        (200, r#""per-ip";r=0;t=20"#),
+        (429, r#""per-ip";r=0;t=20"#),
+    ] {
+        let answer = send(&layer, &handler, from_peer(ALICE)).await;
+        assert_eq!(answer.status, expected);
+        assert_eq!(answer.header("ratelimit"), Some(told));
     }
+    let minute = Duration::from_secs(60);
+    assert_eq!(*refused.lock().unwrap(), [minute], "until all is back");
     assert_eq!(send(&layer, &handler, from_peer(BOB)).await.status, 200);
 
     clock.advance(Duration::from_secs(5));

@@ -111,6 +111,16 @@ async fn too_many_changes_at_once_are_an_error_and_later_ones_are_not() {
     assert_eq!(admitted(&statuses(&layer, ALICE, 20).await), 10);
 }
 
+/// Whoever reads a configuration again need not compare.
+#[tokio::test]
+async fn the_same_quota_is_no_change() {
+    let layer = layer(per_ip("10/h"), &clock());
+    for _ in 0..300 {
+        layer.limit("per-ip").unwrap().set_quota("10/h").unwrap();
+    }
+    assert_eq!(admitted(&statuses(&layer, ALICE, 12).await), 10);
+}
+
 #[tokio::test]
 async fn what_was_charged_before_is_settled_in_proportion() {
     let permits = Arc::new(Mutex::new(Vec::<Permit>::new()));

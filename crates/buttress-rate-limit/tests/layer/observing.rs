@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
+use ::http::Request;
 use buttress_http::ClientIp;
-use buttress_rate_limit::{Access, Event, Policy, RateLimiter};
-use http::Request;
+use buttress_rate_limit::{Access, DirectRateLimiter, Event, Permit, Policy, RateLimiter};
+use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{Handler, clock, from_peer, http, send};
 
@@ -129,6 +130,55 @@ async fn who_is_denied_is_heard_of() {
     assert_eq!(answer.status, 403);
     assert_eq!(*denied.lock().unwrap(), ["Denied"]);
     assert_eq!(Event::Denied.limit(), "", "it is about none");
+}
+
+#[test]
+fn every_decision_of_a_handle_without_keys_is_heard_of() {
+    let log = Log::default();
+    let limiter = DirectRateLimiter::builder("1/s")
+        .name("mails")
+        .clock(clock())
+        .observer(observer(&log))
+        .near_limit([])
+        .build()
+        .unwrap();
+    assert!(limiter.check().is_ok() && limiter.check().is_err());
+    limiter.set_quota("2/s").unwrap();
+    assert!(limiter.check().is_err());
+    let heard = [
+        "mails admitted, 0 left",
+        "mails refused for Some(1s)",
+        "mails refused for Some(500ms)",
+    ];
+    assert_eq!(*log.lock().unwrap(), heard);
+}
+
+/// What was settled afterwards is nobody's crossing: who is over the limit by that is refused, and heard of so.
+#[tokio::test]
+async fn who_is_refused_does_not_come_near() {
+    let near = Arc::new(Mutex::new(0));
+    let heard = Arc::clone(&near);
+    let layer = http(Policy::new("all", "10/h"))
+        .permits()
+        .clock(clock())
+        .observer(move |event: &Event<'_>| {
+            *heard.lock().unwrap() += u32::from(matches!(event, Event::NearLimit { .. }));
+        })
+        .build()
+        .unwrap();
+    let overrun = tower::service_fn(|request: Request<()>| async move {
+        request.extensions().get::<Permit>().unwrap().settle(30);
+        Ok::<_, std::convert::Infallible>(::http::Response::new(String::new()))
+    });
+    for expected in [200, 429] {
+        let answer = layer
+            .layer(overrun)
+            .oneshot(Request::new(()))
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), expected);
+    }
+    assert_eq!(*near.lock().unwrap(), 0);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     net::Ipv4Addr,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -92,9 +95,11 @@ async fn decides_is_charged_and_is_settled() {
 }
 
 /// Admits when it is looked at and refuses when it is charged: as if another thread had come between.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Outrun {
-    looks: AtomicUsize,
+    looks: Arc<AtomicUsize>,
+    /// Whether nobody comes between, for now.
+    alone: Arc<AtomicBool>,
 }
 
 impl Algorithm for Outrun {
@@ -103,7 +108,8 @@ impl Algorithm for Outrun {
     }
 
     fn check(&self, _: &Quota, _: &[u64], _: Tick, cost: u64) -> Decision {
-        if cost == 0 || self.looks.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+        let alone = self.alone.load(Ordering::SeqCst);
+        if cost == 0 || alone || self.looks.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             Decision::admitted(0, HOUR, HOUR)
         } else {
             Decision::refused(0, HOUR, HOUR, HOUR)
@@ -142,6 +148,33 @@ async fn who_is_outrun_charges_nobody() {
         assert_eq!(refused.header("retry-after"), Some("3600"));
     }
     assert_eq!(handler.calls(), 0);
+}
+
+/// And those without a place of their own have back what their bucket was charged.
+#[tokio::test]
+async fn who_is_outrun_without_a_place_charges_nobody_either() {
+    let outrun = Outrun::default();
+    let per_ip = Policy::new("per-ip", "200/h").key(buttress_http::ClientIp::peer());
+    let layer = http(per_ip)
+        .policy(Policy::new("outrun", "1/h").algorithm(outrun.clone()))
+        .max_keys(1)
+        .clock(clock())
+        .build()
+        .unwrap();
+    let send = async |n| send(&layer, &Handler::default(), from_peer([10, 0, 0, n])).await;
+    outrun.alone.store(true, Ordering::SeqCst);
+    for n in 0..50 {
+        assert_eq!(send(n).await.status, 200);
+    }
+    outrun.alone.store(false, Ordering::SeqCst);
+    for n in 50..60 {
+        assert_eq!(send(n).await.status, 429);
+    }
+    outrun.alone.store(true, Ordering::SeqCst);
+    let answer = send(60).await;
+    // Four have places of their own.
+    let told = answer.header("ratelimit").unwrap();
+    assert!(told.starts_with(r#""per-ip";r=153;"#), "{told}");
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use std::{
 use buttress_core::{Clock as _, Tick, clock::ManualClock};
 use buttress_http::FieldStyle;
 use buttress_rate_limit::{
-    Decision, Policy, RateLimitLayer, Store,
-    store::{Acquire, Answer, Charge},
+    ConfigError, Decision, Limit, Policy, RateLimitLayer, Store,
+    store::{Acquire, Answer, Charge, MemoryStore},
 };
 use http::Request;
 use tokio::sync::oneshot;
@@ -182,6 +182,48 @@ async fn a_service_that_fails_before_it_was_called_costs_nothing() {
     remote.answer(true);
     assert_eq!(call.await.unwrap_err(), "gone");
     assert_eq!(remote.settled(), [(clock().now(), -1)]);
+}
+
+#[test]
+fn nobody_waits_for_it_in_shadow_mode() {
+    let layer = http(Policy::new("all", "7/s")).policy(Policy::new("tried", "1/s").shadow());
+    let error = layer
+        .store(Arc::new(Remote::default()))
+        .build()
+        .unwrap_err();
+    assert_eq!((error.field(), error.value()), ("shadow", "tried"));
+}
+
+/// Keeps nothing: asks how much a store in memory would take.
+#[derive(Debug, Default)]
+struct Measured(Mutex<usize>);
+
+impl Store for Measured {
+    fn acquire(&self, _: Tick, _: &[Charge<'_>], _: &mut [Decision]) -> Acquire {
+        Acquire::Refused { by: 0 }
+    }
+
+    fn settle(&self, _: Tick, _: &Charge<'_>, _: i64) {}
+
+    fn supports(&self, limits: &[Arc<Limit>]) -> Result<(), ConfigError> {
+        *self.0.lock().unwrap() = MemoryStore::with_room_for(limits, 1_000_000)?.bytes();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_policy_without_a_key_takes_no_room() {
+    let bytes = |policy: Policy| {
+        let measured = Arc::new(Measured::default());
+        let layer = http(policy).store(Arc::clone(&measured) as Arc<dyn Store>);
+        layer.build().unwrap();
+        *measured.0.lock().unwrap()
+    };
+    let all = Policy::new("all", "7/s");
+    assert!(bytes(all.clone()) < 1_024, "{}", bytes(all.clone()));
+    assert!(bytes(all.clone().quota_by(|_| None)) < 1_024);
+    let keyed = bytes(all.key(buttress_http::ClientIp::peer()));
+    assert!((32_000_000..32_010_000).contains(&keyed), "{keyed}");
 }
 
 #[tokio::test]

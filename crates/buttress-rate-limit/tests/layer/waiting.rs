@@ -221,9 +221,9 @@ async fn who_leaves_after_a_change_gives_back_in_proportion() {
     assert!(pace.until_ready("api").await.is_ok());
     let mut second = Box::pin(pace.until_ready("api"));
     assert!(poll(second.as_mut()).is_pending());
-    pace.set_quota("4/s burst 4").unwrap();
-    assert_eq!(pace.peek("api").delay(), Duration::from_millis(1_250));
-    // One of one was four of four.
+    pace.set_quota("4/s burst 2").unwrap();
+    assert_eq!(pace.peek("api").delay(), Duration::from_millis(750));
+    // One of one was two of two.
     drop(second);
     assert_eq!(pace.peek("api").delay(), Duration::from_millis(250));
 }

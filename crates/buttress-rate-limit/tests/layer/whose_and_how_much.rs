@@ -438,6 +438,23 @@ async fn a_shadow_is_tried_with_the_requests_quota() {
     assert_eq!(*log.lock().unwrap(), ["tried"], "the third of two");
 }
 
+/// Of two ways to a quota the one that was given last holds.
+#[tokio::test]
+async fn a_policy_has_one_way_to_its_quotas() {
+    let all = || Policy::new("all", "1/h");
+    let here = |_: &Head| "5/h".parse::<Quota>().ok();
+    let there = |_: &Head| async { "3/h".parse::<Quota>().ok() };
+    for (policy, told) in [
+        (all().quota_by_lookup(there).quota_by(here), 5),
+        (all().quota_by(here).quota_by_lookup(there), 3),
+    ] {
+        let layer = http(policy).clock(clock()).build().unwrap();
+        let answer = send(&layer, &Handler::default(), with(&[])).await;
+        let told = format!(r#""all";q={told};w=3600"#);
+        assert_eq!(answer.header("ratelimit-policy"), Some(&*told));
+    }
+}
+
 #[tokio::test]
 async fn every_policy_can_have_its_quota_looked_up() {
     let looked_up = |name: &str, quota: &'static str| {
