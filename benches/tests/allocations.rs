@@ -30,7 +30,7 @@ use buttress_rate_limit::{
     RateLimiter, SlidingLog, SlidingWindow, TokenBucket,
 };
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service, service_fn};
 
@@ -300,6 +300,51 @@ where
     let (answered, allocations) = answer();
     assert_eq!(answered, Some(status));
     allocations
+}
+
+/// How often a call allocates that is answered at once.
+fn allocations_of<S, B>(service: &mut S, method: &Method) -> usize
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+{
+    let mut request = Request::new(Full::default());
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = http::Uri::from_static("http://example.com/a?b=c");
+    allocations(|| {
+        let answered = pin!(service.call(request));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(answered.poll(&mut cx).is_ready(), "it waits for nobody");
+    })
+}
+
+/// One for what is kept of the call and one for Cache-Status; where an answer may be stored after all, one for its place
+/// among the fetches (and two for a copy of the request's fields, which has none here). No task.
+#[test]
+fn what_is_not_stored_allocates_up_to_three_times() {
+    let origin = |_: Request<Full<Bytes>>| {
+        let mut response = Response::new(Full::<Bytes>::default());
+        let value = http::HeaderValue::from_static("no-store");
+        response.headers_mut().insert("cache-control", value);
+        ready(Ok::<_, Infallible>(response))
+    };
+    let bare = allocations_of(&mut service_fn(origin), &Method::GET);
+    let mut service = CacheLayer::shared()
+        .build()
+        .unwrap()
+        .layer(service_fn(origin));
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let mut request = Request::new(Full::default());
+            *request.uri_mut() = http::Uri::from_static("http://example.com/a?b=c");
+            let answered = service.call(request).await.unwrap();
+            assert!(!answered.headers()["cache-status"].is_empty());
+        });
+    for (method, most) in [(Method::PUT, 2), (Method::POST, 3), (Method::GET, 3)] {
+        let once = allocations_of(&mut service, &method);
+        assert_eq!(once - bare, most, "{method}");
+    }
 }
 
 /// Two for the map of fields, one each for Age and Cache-Status; the body is shared.

@@ -1,6 +1,6 @@
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
-use crate::rfc9111::{RequestHead, Target};
+use crate::rfc9111::{Read, RequestHead, Target};
 
 /// What is kept of a request while its answer is on its way.
 #[derive(Clone, Debug, Default)]
@@ -9,19 +9,27 @@ pub(crate) struct Asked {
     /// As the client sent it.
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    read: Read,
 }
 
 impl Asked {
     pub(crate) fn of<A>(request: &Request<A>) -> Self {
+        let head = RequestHead::new(request.method(), request.headers());
+        Self::known(request, head.read())
+    }
+
+    /// The same of a request whose fields were read before.
+    pub(crate) fn known<A>(request: &Request<A>, read: Read) -> Self {
         Self {
             method: request.method().clone(),
             uri: original(request.uri(), request.extensions()).clone(),
             headers: request.headers().clone(),
+            read,
         }
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
-        RequestHead::new(&self.method, &self.headers)
+        RequestHead::known(&self.method, &self.headers, self.read)
     }
 
     pub(crate) fn target<'a>(&'a self, scheme: &'a str) -> Option<Target<'a>> {

@@ -14,6 +14,7 @@ use crate::{
     budget::Budget,
     epochs::Epochs,
     flights::Flights,
+    hit_for_miss::{self, HitForMiss},
     rfc9111::{CacheStatus, FieldPattern, Heuristic, Options, SetCookie},
     settings::Settings,
     shared::Shared,
@@ -40,6 +41,7 @@ pub struct CacheLayerBuilder {
     slow_readers: Option<usize>,
     on_disconnect: OnDisconnect,
     collapse_wait: Duration,
+    hit_for_miss: Duration,
     patience: Duration,
     background: Duration,
     partition: Option<Arc<dyn ExtractKey<Head>>>,
@@ -66,6 +68,7 @@ impl CacheLayerBuilder {
                 within: Duration::from_secs(10),
             },
             collapse_wait: Duration::from_secs(10),
+            hit_for_miss: Duration::from_secs(120),
             patience: Duration::from_secs(5),
             background: Duration::from_secs(60),
             partition: None,
@@ -196,6 +199,20 @@ impl CacheLayerBuilder {
         self
     }
 
+    /// For how long it is remembered of a target that its answers are not stored, or not for all who ask:
+    /// requests for it then neither wait for each other nor are waited for, and where nothing can be stored they go
+    /// straight to the inner service, as Varnish's *hit-for-miss* has it. In whole seconds, of which a begun one
+    /// counts; ten years at most. Two minutes since the last such answer unless told otherwise; zero remembers
+    /// nothing.
+    ///
+    /// The first answer that may be stored is stored, and ends it. So do [`Cache::invalidate`](crate::Cache::invalidate)
+    /// and [`Cache::clear`](crate::Cache::clear). A request that goes straight on is cancelled when its client
+    /// leaves, whatever [`on_disconnect`](Self::on_disconnect) says.
+    pub const fn hit_for_miss(mut self, span: Duration) -> Self {
+        self.hit_for_miss = span;
+        self
+    }
+
     /// How many bytes may be held in all for those who have not read a body when it has come to its end, or
     /// has outgrown the largest entry. An eighth of the capacity unless told otherwise.
     ///
@@ -263,7 +280,7 @@ impl CacheLayerBuilder {
     ///
     /// Where the name cannot stand in `Cache-Status`, the scheme is none, the heuristic's fraction is none, the
     /// largest entry is below 1024 bytes, the store in memory has not room for four of them, a waiting time is
-    /// zero, or there is no executor.
+    /// zero, hit-for-miss lasts for longer than ten years, or there is no executor.
     pub fn build(self) -> Result<CacheLayer, ConfigError> {
         if CacheStatus::hit(0).value(&self.name).is_none() {
             let expected = "printable ASCII (RFC 9651)";
@@ -284,6 +301,10 @@ impl CacheLayerBuilder {
             if span.is_zero() {
                 return Err(ConfigError::new(field, "0s", "more than no time"));
             }
+        }
+        if self.hit_for_miss > hit_for_miss::LONGEST {
+            let value = format!("{:?}", self.hit_for_miss);
+            return Err(ConfigError::new("hit_for_miss", value, "ten years at most"));
         }
         if let Some(Heuristic { fraction, .. }) = self.options.heuristic
             && !(fraction > 0.0 && fraction <= 1.0)
@@ -324,6 +345,7 @@ impl CacheLayerBuilder {
             },
             store,
             flights: Arc::new(Flights::new()),
+            hit_for_miss: HitForMiss::lasting(self.hit_for_miss),
             epochs: Arc::new(Epochs::new()),
             // One of the largest must find room in any case.
             budget: Budget::of((self.capacity / ON_THEIR_WAY).max(largest)),

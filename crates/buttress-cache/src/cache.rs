@@ -25,8 +25,8 @@ impl Cache {
         }
     }
 
-    /// Forgets what is stored for `uri`, all variants of it, and what is on its way into the store. Tells whether
-    /// anything was stored.
+    /// Forgets what is stored for `uri`, all variants of it, what is on its way into the store, and that answers
+    /// were [not stored](crate::CacheLayerBuilder::hit_for_miss) of late. Tells whether anything was stored.
     ///
     /// The URI must be absolute, with the scheme that clients use: a relative one names nothing. Of a cache
     /// that is [partitioned](crate::CacheLayerBuilder::partition_by), see [`partition`](Self::partition).
@@ -38,7 +38,9 @@ impl Cache {
         let Some(key) = self.key(uri) else {
             return Ok(false);
         };
-        let was_there = self.shared.outdate(key).wait().await?;
+        let outdated = self.shared.outdate(key);
+        self.shared.unlearn(key);
+        let was_there = outdated.wait().await?;
         if was_there {
             self.shared.tell(&Event::Invalidated);
         }
@@ -64,6 +66,7 @@ impl Cache {
     pub async fn clear(&self) -> Result<(), StoreError> {
         self.shared.epochs.advance_all();
         self.shared.flights.close_all();
+        self.shared.hit_for_miss.forget_all();
         self.shared.store.clear().wait().await
     }
 

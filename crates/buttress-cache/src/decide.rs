@@ -2,7 +2,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use buttress_core::{Digest, View};
 use buttress_http::Head;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body::Body;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     after::After,
     asked::original,
     fetch::Plan,
-    rfc9111::{self, Admission, Forward, Miss, Pass, RequestHead, Reuse, Selection, Target},
+    rfc9111::{self, Admission, Forward, Miss, Pass, Read, RequestHead, Reuse, Selection, Target},
     shared::Shared,
     store::{Entry, Variants},
 };
@@ -20,9 +20,9 @@ pub(crate) enum Triage {
     /// Nothing at all: a tunnel is none of a cache's business.
     Untouched,
     /// It goes to the inner service, and its answer is looked at.
-    Pass(Box<After>),
+    Pass(After),
     /// The store may have the answer.
-    LookUp(Keys),
+    LookUp(Keys, Read),
 }
 
 /// What a request is kept under.
@@ -77,12 +77,21 @@ impl Shared {
         };
         let bypass = self.settings.bypass.as_ref();
         let bypassed = bypass.is_some_and(|bypass| bypass(Head::of(request)));
-        let (why, may_store) = match admission {
-            _ if bypassed => (Forward::Bypass, false),
-            Admission::Pass(why) => (why.forward(), matches!(why, Pass::Method)),
-            Admission::Lookup => return Triage::LookUp(keys),
+        let why = match admission {
+            _ if bypassed => Forward::Bypass,
+            Admission::Pass(Pass::Method) if *request.method() == Method::POST => {
+                return Triage::Pass(After::storing(
+                    self,
+                    request,
+                    head.read(),
+                    keys,
+                    Forward::Method,
+                ));
+            }
+            Admission::Pass(why) => why.forward(),
+            Admission::Lookup => return Triage::LookUp(keys, head.read()),
         };
-        Triage::Pass(After::watching(self, request, keys, why, may_store))
+        Triage::Pass(After::heeding(self, request, keys, why))
     }
 
     /// What is done with a request for which the store has `variants`.

@@ -101,11 +101,9 @@ impl Epoch {
         self.begun.key
     }
 
-    /// The same, although its own answer has invalidated its key so many times.
-    #[must_use]
-    pub(crate) fn despite(mut self, own: u64) -> Self {
+    /// It goes on, although its own answer has invalidated its key so many times.
+    pub(crate) fn despite(&mut self, own: u64) {
         self.own += own;
-        self
     }
 
     /// Whether the key was invalidated since.
@@ -157,13 +155,14 @@ mod tests {
     #[test]
     fn what_an_answer_invalidates_itself_does_not_end_its_epoch() {
         let epochs = Arc::new(Epochs::new());
-        let (first, second) = (epochs.begin(key("a")), epochs.begin(key("a")));
+        let (mut first, mut second) = (epochs.begin(key("a")), epochs.begin(key("a")));
         epochs.advance(key("a"));
-        let first = first.despite(1);
+        first.despite(1);
         assert!(!first.is_over() && second.is_over());
         epochs.advance(key("a"));
         assert!(first.is_over());
-        assert!(second.despite(1).is_over(), "one of the two is another's");
+        second.despite(1);
+        assert!(second.is_over(), "one of the two is another's");
     }
 
     #[test]

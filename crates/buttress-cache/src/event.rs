@@ -29,6 +29,9 @@ pub enum Event<'a> {
     Collapsed,
     /// A request that waited for another's fetch found it of no use, and was sent on.
     NotCollapsed,
+    /// A request was sent on beside others like it, since answers to it were not stored of late: it waits for
+    /// nobody, and nobody for it ([`hit_for_miss`](crate::CacheLayerBuilder::hit_for_miss)).
+    HitForMiss,
     /// What is stored was validated by a 304, and is fresh again.
     Validated,
     /// The origin failed, and what is stored was served although it is stale.

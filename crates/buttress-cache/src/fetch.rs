@@ -21,9 +21,10 @@ use crate::{
     epochs::Epoch,
     event::NotStored,
     flight::Attendance,
+    hit_for_miss::Lesson,
     news::{Lead, News},
     pump::Pump,
-    rfc9111::{self, CacheStatus, Forward, Times},
+    rfc9111::{CacheStatus, Forward, Times},
     shared::Shared,
     store::Entry,
     storing::Storing,
@@ -100,7 +101,7 @@ impl Fetch {
         asking: Asking<B, E>,
     ) -> Next<B, E> {
         // Those who wait already see for themselves.
-        self.learn(storing.is_for_all(&self.shared, &self.asked));
+        storing.teach(&self.shared, self.key, &self.asked);
         let status = self.status().status(response.status().as_u16());
         self.shared.mark(&status.stored(true), &mut response);
         let (parts, body) = response.into_parts();
@@ -114,9 +115,7 @@ impl Fetch {
 
     fn refuse<B: Payload, E>(&self, why: NotStored, response: Response<B>, asking: Asking<B, E>) {
         self.shared.tell(&Event::NotStored { why });
-        if !is_about_who_asked(why) {
-            self.learn(false);
-        }
+        self.learn(Lesson::of(why));
         self.pass(response, asking);
     }
 
@@ -127,24 +126,15 @@ impl Fetch {
         asking.answer(response.map(CacheBody::inner));
     }
 
-    /// Remembers whether the answer is for all who ask, unless it was to demands of one request's own.
-    fn learn(&self, for_all: bool) {
-        let head = self.asked.head();
-        if for_all || head.is_plain() {
-            let flight_key = self.shared.flight_key(self.key, &head);
-            self.shared.flights.learn(flight_key, for_all);
+    /// Remembers what the answer teaches of the next one.
+    fn learn(&self, lesson: Option<Lesson>) {
+        if let Some(lesson) = lesson {
+            let (shared, head) = (&self.shared, self.asked.head());
+            shared.learn_refused(&self.epoch, &head, lesson, shared.wall.now());
         }
     }
 
     fn status(&self) -> CacheStatus<'static> {
         CacheStatus::forward(self.plan.why)
     }
-}
-
-/// A refusal (ours, or a 429 and its kin) tells of whoever was refused, and nothing of the target.
-const fn is_about_who_asked(why: NotStored) -> bool {
-    matches!(
-        why,
-        NotStored::LocalRefusal | NotStored::Rules(rfc9111::Refusal::NeverStored)
-    )
 }

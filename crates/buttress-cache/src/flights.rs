@@ -10,23 +10,15 @@ use crate::{
     BodyError,
     digest_hasher::DigestHasher,
     flight::{Flight, Seat},
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
+    sync::{Mutex, MutexGuard, lock},
 };
 
 /// A power of two. A model has no use for more than one.
 const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
-/// How many keys are remembered whose answers were not for all. A power of two.
-const UNSHARED: usize = if cfg!(loom) { 1 } else { 4096 };
-
 /// The fetches that are under way, by key.
-///
-/// Keys whose last answer was of no use to others are remembered, so that their requests do not queue up
-/// for nothing. The memory is lossy: a key that is forgotten costs those who ask for it the wait for one
-/// head.
 pub(crate) struct Flights<N> {
     shards: [Mutex<Shard<N>>; SHARDS],
-    unshared: Box<[AtomicU64]>,
 }
 
 type Shard<N> = HashMap<Digest, Arc<Flight<N>>, DigestHasher>;
@@ -43,15 +35,11 @@ impl<N> Flights<N> {
     pub(crate) fn new() -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::new(Shard::default())),
-            unshared: (0..UNSHARED).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
     /// Takes part in the fetch of `key` that is under way or, where there is none, begins one.
     pub(crate) fn board(self: &Arc<Self>, key: Digest) -> Boarding<N> {
-        if self.is_unshared(key) {
-            return Boarding::Lead(self.alone());
-        }
         let mut shard = self.shard(key);
         let flight = match shard.entry(key) {
             Entry::Occupied(mut entry) => {
@@ -107,28 +95,9 @@ impl<N> Flights<N> {
         }
     }
 
-    /// The answer of `key` turned out to be for all who ask, or not.
-    pub(crate) fn learn(&self, key: Digest, shared: bool) {
-        let slot = self.slot(key);
-        if !shared {
-            slot.store(key.high(), Ordering::Relaxed);
-        } else if slot.load(Ordering::Relaxed) == key.high() {
-            slot.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn is_unshared(&self, key: Digest) -> bool {
-        self.slot(key).load(Ordering::Relaxed) == key.high()
-    }
-
     /// The number of fetches under way that others can take part in.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
-    }
-
-    fn slot(&self, key: Digest) -> &AtomicU64 {
-        // In bounds, since there are as many as the mask lets through.
-        &self.unshared[key.low() as usize & (UNSHARED - 1)]
     }
 
     fn shard(&self, key: Digest) -> MutexGuard<'_, Shard<N>> {

@@ -33,8 +33,7 @@ pin_project! {
         B: Body,
     {
         Ready { response: Option<Response<CacheBody<B>>> },
-        // Boxed, so that hits stay small.
-        Passing { #[pin] future: F, after: Option<Box<After>> },
+        Passing { #[pin] future: F, after: Option<After> },
         Leading { leader: Leader<B, E> },
         Slow { slow: BoxFuture<'static, Result<Response<CacheBody<B>>, E>> },
     }
@@ -50,7 +49,7 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
         }
     }
 
-    pub(crate) const fn passing(future: F, after: Option<Box<After>>) -> Self {
+    pub(crate) const fn passing(future: F, after: Option<After>) -> Self {
         Self {
             state: State::Passing { future, after },
         }
@@ -94,7 +93,7 @@ where
                     (Ok(response), Some(after)) => Ok(after.finish(response)),
                     (Ok(response), None) => Ok(response.map(CacheBody::inner)),
                     (Err(error), after) => {
-                        let instead = after.and_then(|after| after.unreachable());
+                        let instead = after.and_then(After::unreachable);
                         instead.ok_or(error)
                     }
                 })

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
 use buttress_core::{BoxFuture, Digest};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
 use crate::{
     Event,
     asked::Asked,
+    decide::Keys,
     epochs::Epoch,
     event::NotStored,
-    key::flight_key,
+    key::flight_keys,
     rfc9111::{self, Piece, StoredHead, Target, Upkeep},
     shared::Shared,
     store::{Answer, Entry, StoreError, Variants},
@@ -121,8 +122,8 @@ impl Shared {
     /// from now on does not wait for it. Answers whether anything was stored.
     pub(crate) fn outdate(&self, key: Digest) -> Answer<bool> {
         self.epochs.advance(key);
-        for with_credentials in [false, true] {
-            self.flights.close(flight_key(key, with_credentials));
+        for key in flight_keys(key) {
+            self.flights.close(key);
         }
         self.store.invalidate(key)
     }
@@ -139,35 +140,27 @@ impl Shared {
         })
     }
 
-    /// Forgets what an answer to `asked` outdates (RFC 9111 §4.4). The epoch in which it was asked goes on: what
-    /// the answer itself did is not what may have overtaken it.
-    #[must_use]
+    /// Forgets what an answer outdates (RFC 9111 §4.4): what is stored under `keys` and, if `target`, which is
+    /// that of its request, is given, the further targets that its fields name. How often that was `keys`: what an
+    /// answer itself did is not what may have overtaken it.
     pub(crate) fn heed(
         self: &Arc<Self>,
-        asked: &Asked,
-        partition: Option<Digest>,
-        status: StatusCode,
+        keys: Keys,
+        target: Option<Target<'_>>,
         headers: &HeaderMap,
-        epoch: Epoch,
-    ) -> Epoch {
-        if !rfc9111::invalidate(&asked.method, status) {
-            return epoch;
-        }
+    ) -> u64 {
         let mut own = 1;
-        self.later(self.invalidate(epoch.key()));
-        // Few answers name further targets, and who is not named need not be compared with anybody.
-        if rfc9111::names_targets(headers)
-            && let Some(target) = asked.target(&self.settings.scheme)
-        {
+        self.later(self.invalidate(keys.key));
+        if let Some(target) = target {
             for uri in rfc9111::invalidated_uris(&target, headers) {
                 if let Some(target) = Target::of_uri(&uri) {
-                    let key = self.key(&target, partition);
-                    own += u64::from(key == epoch.key());
+                    let key = self.key(&target, keys.partition);
+                    own += u64::from(key == keys.key);
                     self.later(self.invalidate(key));
                 }
             }
         }
-        epoch.despite(own)
+        own
     }
 
     /// What is stored under `key`; nothing, where the store cannot say.

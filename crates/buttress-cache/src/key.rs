@@ -24,11 +24,56 @@ pub(crate) fn flight_key(key: Digest, with_credentials: bool) -> Digest {
     }
 }
 
+/// All of these.
+pub(crate) fn flight_keys(key: Digest) -> [Digest; 2] {
+    [false, true].map(|with_credentials| flight_key(key, with_credentials))
+}
+
 struct Fed<'a, 'b>(&'a Target<'b>);
 
 impl Key for Fed<'_, '_> {
     #[inline]
     fn write(&self, writer: &mut KeyWriter<'_>) {
-        self.0.feed(|bytes: &[u8]| writer.bytes(bytes));
+        self.0.parts(|bytes| writer.bytes(bytes));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use http::Uri;
+
+    use super::*;
+
+    fn key(uri: &str) -> Digest {
+        let uri: Uri = uri.parse().unwrap();
+        let target = Target::of_uri(&uri).unwrap();
+        key_of(&DigestKey::from_words(1, 2), &target, None)
+    }
+
+    #[test]
+    fn a_host_has_no_case_however_long_it_is() {
+        for bytes in [1, 63, 64, 65, 128, 200] {
+            let (upper, lower) = ("A".repeat(bytes), "a".repeat(bytes));
+            let mixed = format!("{}A", "a".repeat(bytes - 1));
+            let of = |host: &str| key(&format!("http://{host}/b"));
+            assert_eq!(of(&upper), of(&lower), "{bytes}");
+            assert_eq!(of(&mixed), of(&lower), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn where_a_part_ends_matters() {
+        let keys = [
+            "http://a/b",
+            "http://ab/",
+            "http://a/",
+            "http://a/B",
+            "https://a/b",
+            "httpa://a/b",
+        ]
+        .map(key);
+        for (at, key) in keys.iter().enumerate() {
+            assert!(!keys[..at].contains(key), "{at}");
+        }
     }
 }

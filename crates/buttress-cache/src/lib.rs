@@ -19,6 +19,7 @@ mod flight;
 mod flights;
 mod follow;
 mod future;
+mod hit_for_miss;
 mod keeping;
 mod key;
 mod layer;

@@ -23,7 +23,7 @@ use crate::{
     future::ResponseFuture,
     leader::Leader,
     news::Lead,
-    rfc9111::{self, RequestHead},
+    rfc9111::{self, Read, RequestHead},
     shared::Shared,
     store::{Answer, Variants},
     upstream::{Payload, Upstream},
@@ -75,15 +75,15 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let keys = match self.shared.triage(&request) {
+        let (keys, read) = match self.shared.triage(&request) {
             Triage::Untouched => return ResponseFuture::passing(self.inner.call(request), None),
             Triage::Pass(after) => {
                 return ResponseFuture::passing(self.inner.call(request), Some(after));
             }
-            Triage::LookUp(keys) => keys,
+            Triage::LookUp(keys, read) => (keys, read),
         };
         match self.shared.store.get(keys.key) {
-            Answer::Now(variants) => self.proceed(request, keys, variants),
+            Answer::Now(variants) => self.proceed(request, keys, read, variants),
             Answer::Later(answer) => {
                 // Who has to wait holds nothing that others could use meanwhile.
                 readiness::release(&mut self.inner);
@@ -94,7 +94,7 @@ where
                         return Ok(response);
                     }
                     poll_fn(|cx| service.inner.poll_ready(cx)).await?;
-                    service.proceed(request, keys, variants).await
+                    service.proceed(request, keys, read, variants).await
                 })
             }
         }
@@ -108,6 +108,7 @@ impl<S> CacheService<S> {
         &mut self,
         request: Request<A>,
         keys: Keys,
+        read: Read,
         variants: Variants,
     ) -> ResponseFuture<S::Future, B, S::Error>
     where
@@ -116,7 +117,7 @@ impl<S> CacheService<S> {
         B: Payload,
     {
         let now = self.shared.wall.now();
-        let head = RequestHead::new(request.method(), request.headers());
+        let head = RequestHead::known(request.method(), request.headers(), read);
         match self.shared.decide(&head, &variants, now) {
             Step::Serve { entry, stale } => {
                 let response = self.shared.serve(&head, &entry, stale, now);
@@ -150,8 +151,15 @@ impl<S> CacheService<S> {
             Step::Fetch(plan) if *request.method() == Method::HEAD => {
                 let stored = plan.stored.filter(|_| !plan.completes);
                 let validated = stored.clone();
-                let after =
-                    After::head(&self.shared, &request, keys, plan.why, variants, validated);
+                let after = After::head(
+                    &self.shared,
+                    &request,
+                    read,
+                    keys,
+                    plan.why,
+                    variants,
+                    validated,
+                );
                 let mut request = request;
                 if let Some(stored) = stored {
                     rfc9111::condition(stored.head(), request.headers_mut(), now);
@@ -159,12 +167,20 @@ impl<S> CacheService<S> {
                 ResponseFuture::passing(self.inner.call(request), Some(after))
             }
             Step::Fetch(plan) => {
+                let flight_key = self.shared.flight_key(keys.key, &head);
+                let learnt = self.shared.hit_for_miss.of(flight_key, now);
+                if self.shared.passes(&head, &plan, learnt) {
+                    return self.pass(request, keys, read, plan.why);
+                }
                 if !rfc9111::may_collapse(&head) {
                     let lead = self.shared.flights.alone();
                     return self.lead(request, keys, plan, lead);
                 }
-                let flight_key = self.shared.flight_key(keys.key, &head);
-                match self.shared.flights.board(flight_key) {
+                let boarding = match learnt {
+                    Some(_) => Boarding::Lead(self.shared.flights.alone()),
+                    None => self.shared.flights.board(flight_key),
+                };
+                match boarding {
                     Boarding::Lead(lead) => self.look_again(request, keys, plan, lead, &variants),
                     Boarding::Follow(seat) => {
                         readiness::release(&mut self.inner);
@@ -203,6 +219,23 @@ impl<S> CacheService<S> {
             }
         }
         self.lead(request, keys, plan, lead)
+    }
+
+    /// Sends a request straight on, and looks at its answer all the same.
+    pub(crate) fn pass<A, B>(
+        &mut self,
+        request: Request<A>,
+        keys: Keys,
+        read: Read,
+        why: rfc9111::Forward,
+    ) -> ResponseFuture<S::Future, B, S::Error>
+    where
+        S: Upstream<A, B>,
+        A: Send + 'static,
+        B: Payload,
+    {
+        let after = After::storing(&self.shared, &request, read, keys, why);
+        ResponseFuture::passing(self.inner.call(request), Some(after))
     }
 
     /// Sends the request on, and waits for its answer.

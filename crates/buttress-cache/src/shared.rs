@@ -18,6 +18,7 @@ use crate::{
     decide::Step,
     epochs::Epochs,
     flight::Attendance,
+    hit_for_miss::HitForMiss,
     key::{flight_key, key_of},
     news::{Flights, Lead, News},
     rfc9111::{self, Answer, CacheStatus, Options, RequestHead, Slice, Target},
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) hit_for_miss: HitForMiss,
     pub(crate) epochs: Arc<Epochs>,
     /// For bodies on their way into the store.
     pub(crate) budget: Arc<Budget>,

@@ -57,6 +57,7 @@ impl Counts {
             Event::Stored { .. } => &self.stored,
             Event::Invalidated => &self.invalidated,
             Event::NotCollapsed
+            | Event::HitForMiss
             | Event::GatewayTimeout
             | Event::NotStored { .. }
             | Event::StoreFailed { .. } => return,

@@ -1,8 +1,9 @@
 use std::{future::poll_fn, pin::pin, sync::Arc};
 
+use buttress_core::Digest;
 use buttress_http::LocalRefusal;
 use bytes::Bytes;
-use http::{HeaderMap, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, Response, header::CONTENT_TYPE};
 use http_body::Body;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     event::NotStored,
     flight::{Attendance, Deserted},
     news::News,
-    rfc9111::{self, Refusal, Reuse, Store, StoredHead, Times},
+    rfc9111::{self, Refusal, Reuse, StoredHead, Times},
     shared::Shared,
     store::Entry,
 };
@@ -37,26 +38,19 @@ impl Storing {
         response: &Response<B>,
         times: Times,
     ) -> Result<Self, NotStored> {
-        if LocalRefusal::of(response).is_some() {
-            return Err(NotStored::LocalRefusal);
+        if let Some(why) = refused_at_sight(&asked.method, response) {
+            return Err(why);
         }
         let (status, headers) = (response.status(), response.headers());
-        if rfc9111::forbids_by_method(&asked.method, headers) {
-            return Err(NotStored::Rules(Refusal::Method));
-        }
-        let target = asked.target(&shared.settings.scheme);
-        let target = target.ok_or(NotStored::NoTarget)?;
-        let head = match rfc9111::store(
+        let head = rfc9111::to_keep(
             &shared.options,
             &asked.head(),
-            &target,
+            || asked.target(&shared.settings.scheme),
             status,
             headers,
             times,
-        ) {
-            Store::Keep(head) => head,
-            Store::Refuse(why) => return Err(NotStored::Rules(why)),
-        };
+        )
+        .map_err(NotStored::Rules)?;
         if is_event_stream(headers) {
             return Err(NotStored::Stream);
         }
@@ -82,13 +76,15 @@ impl Storing {
         })
     }
 
-    /// Whether the same request would be answered by it, without asking the origin again.
-    pub(crate) fn is_for_all(&self, shared: &Shared, asked: &Asked) -> bool {
-        let now = shared.wall.now();
-        matches!(
-            rfc9111::reuse(&shared.options, &asked.head(), &self.head, now),
+    /// Has what others who ask for `key` can hope for remembered: whether the same request would be answered by
+    /// it, without asking the origin again.
+    pub(crate) fn teach(&self, shared: &Shared, key: Digest, asked: &Asked) {
+        let (now, request) = (shared.wall.now(), asked.head());
+        let for_all = matches!(
+            rfc9111::reuse(&shared.options, &request, &self.head, now),
             Reuse::Serve(_) | Reuse::ServeAndRevalidate
-        )
+        );
+        shared.learn_stored(key, &request, for_all, now);
     }
 
     /// All of a body, if it comes in full, and is no longer than it was to be.
@@ -147,6 +143,17 @@ impl Storing {
         } else {
             Err(NotStored::NoRoom)
         }
+    }
+}
+
+/// Why an answer is not stored, as far as no more is needed to tell than who made it and the request's method.
+pub(crate) fn refused_at_sight<B>(method: &Method, response: &Response<B>) -> Option<NotStored> {
+    if LocalRefusal::of(response).is_some() {
+        Some(NotStored::LocalRefusal)
+    } else if rfc9111::forbids_by_method(method, response.headers()) {
+        Some(NotStored::Rules(Refusal::Method))
+    } else {
+        None
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `http.cache.stale_on_failure` | counter | the origin failed, and something stale was served |
 //! | `http.cache.stored`, `http.cache.not_stored` | counter | |
 //! | `http.cache.stored_bytes` | counter | |
+//! | `http.cache.hit_for_miss` | counter | of what was sent on, what went straight there, since answers were not stored of late |
 //! | `http.cache.invalidated` | counter | targets that were outdated by an unsafe method, or by hand |
 //! | `http.cache.store_failures` | counter | |
 //!

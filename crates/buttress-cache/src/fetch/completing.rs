@@ -5,6 +5,7 @@ use crate::{
     CacheBody, Event,
     asked::Asked,
     event::NotStored,
+    hit_for_miss::Lesson,
     keeping::{Rest, combined, finish},
     rfc9111::{self, Times},
     storing::Storing,
@@ -100,7 +101,7 @@ impl Fetch {
         // What is said of the rest holds for all of it.
         match why {
             NotStored::Rules(why) if why.outdates() => {
-                self.learn(false);
+                self.learn(Some(Lesson::NotForAll));
                 self.shared.update(self.key, part, None, &self.epoch)
             }
             _ => None,

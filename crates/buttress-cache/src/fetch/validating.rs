@@ -8,6 +8,7 @@ use super::{Asking, Fetch, Next, Reply};
 use crate::{
     Event,
     event::NotStored,
+    hit_for_miss::Lesson,
     keeping::Rest,
     news::News,
     rfc9111::{self, StoredHead, Times, Unreachable, Upkeep, Validated},
@@ -44,7 +45,7 @@ impl Fetch {
             }
             Validated::Forward => {
                 if response.status().is_server_error() && LocalRefusal::of(&response).is_none() {
-                    self.learn(false);
+                    self.learn(Some(Lesson::NotForAll));
                 }
                 self.pass(response, asking);
                 None

@@ -13,8 +13,7 @@ use loom::{
 use super::*;
 use crate::flights::{Boarding, Flights, Lead};
 
-/// Whose upper half is not that of an empty slot in the memory of keys whose answers are not for all.
-const KEY: Digest = Digest::from_u128(1 << 64);
+const KEY: Digest = Digest::from_u128(1);
 
 /// Blocks the thread that polls until it is woken. A wake-up that is lost is a deadlock, which loom reports.
 struct Bell(Shared<Notify>);

@@ -14,7 +14,7 @@ pub fn invalidate(method: &Method, status: StatusCode) -> bool {
     !is_safe(method) && (status.is_success() || status.is_redirection())
 }
 
-/// Whether an answer names targets, its own or others.
+/// Whether an answer names targets, its own or others. Few do, and who is not named need not be compared with anybody.
 pub(crate) fn names_targets(headers: &HeaderMap) -> bool {
     headers.contains_key(LOCATION) || headers.contains_key(CONTENT_LOCATION)
 }

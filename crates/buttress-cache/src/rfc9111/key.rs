@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderValue, Uri, header::HOST};
 
-use super::{list::trim, reference::resolve};
+use super::{
+    list::{byte_table, trim},
+    reference::resolve,
+};
 
 /// The URI that a request is for, as the key under which its responses are stored.
 ///
@@ -23,18 +26,35 @@ impl<'a> Target<'a> {
     /// several Host fields, or one that is no host, or another than the URI's; user information.
     #[must_use]
     pub fn of(scheme: &'a str, uri: &'a Uri, headers: &'a HeaderMap) -> Option<Self> {
-        let scheme = uri.scheme_str().unwrap_or(scheme);
-        let authority = match uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => host(headers)?,
-        };
-        // Who answers may go by the Host although the URI names another, and would answer for that.
-        if uri.authority().is_some() && headers.contains_key(HOST) {
-            let host = without_default_port(scheme, host(headers)?);
-            if !host.eq_ignore_ascii_case(without_default_port(scheme, authority)) {
-                return None;
-            }
+        let mut lines = headers.get_all(HOST).iter();
+        let host = lines.next();
+        match lines.next() {
+            None => Self::told(scheme, uri, host),
+            Some(_) => None,
         }
+    }
+
+    /// The same, of a request with this Host, the only one.
+    pub(crate) fn told(
+        scheme: &'a str,
+        uri: &'a Uri,
+        host: Option<&'a HeaderValue>,
+    ) -> Option<Self> {
+        let scheme = uri.scheme_str().unwrap_or(scheme);
+        let authority = match (uri.authority(), host) {
+            (Some(authority), None) => authority.as_str(),
+            // Who answers may go by the Host although the URI names another, and would answer for that.
+            (Some(authority), Some(host)) => {
+                let (authority, host) = (authority.as_str(), host_of(host)?);
+                let same = authority == host
+                    || without_default_port(scheme, host)
+                        .eq_ignore_ascii_case(without_default_port(scheme, authority));
+                same.then_some(authority)?
+            }
+            (None, Some(host)) => host_of(host)?,
+            // As in HTTP/1.0.
+            (None, None) => "",
+        };
         Self::new(scheme, authority, uri)
     }
 
@@ -63,6 +83,14 @@ impl<'a> Target<'a> {
         to(&[0]);
         feed_lower_case(self.authority, &mut to);
         to(&[0]);
+        to(self.path_and_query.as_bytes());
+    }
+
+    /// The same without marks between the parts, for whoever tells themselves where each of them ends.
+    #[inline]
+    pub(crate) fn parts(&self, mut to: impl FnMut(&[u8])) {
+        feed_lower_case(self.scheme, &mut to);
+        feed_lower_case(self.authority, &mut to);
         to(self.path_and_query.as_bytes());
     }
 
@@ -99,20 +127,14 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The one Host field; empty where there is none, as in HTTP/1.0.
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let mut lines = headers.get_all(HOST).iter();
-    let Some(line) = lines.next() else {
-        return Some("");
-    };
-    if lines.next().is_some() {
-        return None;
-    }
-    let host = std::str::from_utf8(trim(line.as_bytes())).ok()?;
-    host.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte))
-        .then_some(host)
+fn host_of(line: &HeaderValue) -> Option<&str> {
+    let host = trim(line.as_bytes());
+    let is_one = host.iter().all(|&byte| IN_A_HOST[usize::from(byte)]);
+    is_one.then(|| std::str::from_utf8(host).ok()).flatten()
 }
+
+/// What a host and a port are made of: a table, since each request has some to be looked at.
+static IN_A_HOST: [bool; 256] = byte_table(b"-._~!$&'()*+,;=:[]%");
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
     let port = match scheme {
@@ -126,12 +148,14 @@ fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
         .unwrap_or(authority)
 }
 
+/// In pieces whose boundaries do not depend on the case either.
 fn feed_lower_case(text: &str, to: &mut impl FnMut(&[u8])) {
-    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return to(text.as_bytes());
-    }
     let mut buffer = [0; 64];
     for chunk in text.as_bytes().chunks(buffer.len()) {
+        if !chunk.iter().any(u8::is_ascii_uppercase) {
+            to(chunk);
+            continue;
+        }
         for (lower, byte) in buffer.iter_mut().zip(chunk) {
             *lower = byte.to_ascii_lowercase();
         }

@@ -11,6 +11,22 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Which bytes are letters, digits, or among `marks`.
+pub(super) const fn byte_table(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
 /// The elements of one field line, trimmed, the empty ones left out. A comma within a quoted string separates nothing.
 pub(super) fn elements(line: &[u8]) -> Elements<'_> {
     Elements {

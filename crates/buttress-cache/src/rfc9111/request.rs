@@ -7,6 +7,12 @@ use super::{Forward, RequestDirectives, range::ByteRange};
 pub struct RequestHead<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
+    read: Read,
+}
+
+/// What was read of a request's fields, to be kept beside them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Read {
     directives: RequestDirectives,
     fields: Fields,
 }
@@ -44,15 +50,25 @@ impl<'a> RequestHead<'a> {
                 _ => {}
             }
         }
+        let directives = match directs {
+            true => RequestDirectives::read(headers),
+            false => RequestDirectives::default(),
+        };
+        Self::known(method, headers, Read { directives, fields })
+    }
+
+    /// The same, of fields that were read before.
+    pub(crate) const fn known(method: &'a Method, headers: &'a HeaderMap, read: Read) -> Self {
         Self {
             method,
             headers,
-            directives: match directs {
-                true => RequestDirectives::read(headers),
-                false => RequestDirectives::default(),
-            },
-            fields,
+            read,
         }
+    }
+
+    /// What was read.
+    pub(crate) const fn read(&self) -> Read {
+        self.read
     }
 
     /// The method.
@@ -70,16 +86,16 @@ impl<'a> RequestHead<'a> {
     /// What its Cache-Control asks for.
     #[must_use]
     pub fn directives(&self) -> &RequestDirectives {
-        &self.directives
+        &self.read.directives
     }
 
     pub(super) fn fields(&self) -> Fields {
-        self.fields
+        self.read.fields
     }
 
     /// Whether it has Authorization.
     pub(crate) fn has_credentials(&self) -> bool {
-        self.fields.authorization
+        self.read.fields.authorization
     }
 
     /// GET or HEAD: what a stored response to GET can answer.
@@ -89,15 +105,15 @@ impl<'a> RequestHead<'a> {
 
     /// Whether it is a GET without demands of its own, whose answer others would get, too.
     pub(crate) fn is_plain(&self) -> bool {
-        let fields = self.fields;
+        let fields = self.read.fields;
         *self.method == Method::GET
             && !(fields.range || fields.if_none_match || fields.if_modified_since)
-            && self.directives == RequestDirectives::default()
+            && self.read.directives == RequestDirectives::default()
     }
 
     /// The range of bytes that it asks for. Range is defined for GET only (RFC 9110 §14.2).
     pub(super) fn range(&self) -> Option<ByteRange> {
-        match self.fields.range && *self.method == Method::GET {
+        match self.read.fields.range && *self.method == Method::GET {
             true => ByteRange::read(self.headers),
             false => None,
         }
@@ -155,7 +171,7 @@ pub fn admit(request: &RequestHead<'_>, has_content: bool) -> Admission {
         upgrade,
         method_override,
         ..
-    } = request.fields;
+    } = request.fields();
     if upgrade || *request.method == Method::CONNECT {
         Admission::Pass(Pass::Upgrade)
     } else if method_override {
@@ -179,7 +195,7 @@ pub fn admit(request: &RequestHead<'_>, has_content: bool) -> Admission {
 #[must_use]
 pub fn may_collapse(request: &RequestHead<'_>) -> bool {
     *request.method == Method::GET
-        && !request.fields.range
-        && !request.directives.no_cache
-        && !request.directives.no_store
+        && !request.fields().range
+        && !request.directives().no_cache
+        && !request.directives().no_store
 }

@@ -92,20 +92,22 @@ pub fn store(
     headers: &HeaderMap,
     times: Times,
 ) -> Store {
-    match decide(options, request, target, status, headers, times) {
-        Ok(head) => Store::Keep(Box::new(head)),
+    let target = || Some(*target);
+    match to_keep(options, request, target, status, headers, times) {
+        Ok(head) => Store::Keep(head),
         Err(refusal) => Store::Refuse(refusal),
     }
 }
 
-fn decide(
+/// The same; `target` is asked for only where something depends on it.
+pub(crate) fn to_keep<'a>(
     options: &Options,
     request: &RequestHead<'_>,
-    target: &Target<'_>,
+    target: impl FnOnce() -> Option<Target<'a>>,
     status: StatusCode,
     headers: &HeaderMap,
     times: Times,
-) -> Result<StoredHead, Refusal> {
+) -> Result<Box<StoredHead>, Refusal> {
     if forbids_by_method(request.method(), headers) {
         return Err(Refusal::Method);
     }
@@ -158,7 +160,7 @@ fn decide(
     let never_used = head.directives().no_cache || (!explicit && head.lifetime().is_zero());
     match never_used && !head.has_validator(times.responded) {
         true => Err(Refusal::Useless),
-        false => Ok(head),
+        false => Ok(Box::new(head)),
     }
 }
 
@@ -221,10 +223,10 @@ fn is_understood(status: StatusCode) -> bool {
 }
 
 /// A POST's response that is what a GET of the same target would get.
-fn is_of_its_target(target: &Target<'_>, headers: &HeaderMap) -> bool {
+fn is_of_its_target<'a>(target: impl FnOnce() -> Option<Target<'a>>, headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONTENT_LOCATION).iter();
     match (lines.next(), lines.next()) {
-        (Some(location), None) => target.is_meant_by(location),
+        (Some(location), None) => target().is_some_and(|target| target.is_meant_by(location)),
         _ => false,
     }
 }

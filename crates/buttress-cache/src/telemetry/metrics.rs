@@ -26,6 +26,7 @@ pub struct Metrics {
     stored: Counter,
     stored_bytes: Counter,
     not_stored: Counter,
+    hit_for_miss: Counter,
     invalidated: Counter,
     store_failures: Counter,
 }
@@ -52,6 +53,7 @@ impl Default for Metrics {
             stored: counter!("http.cache.stored"),
             stored_bytes: counter!("http.cache.stored_bytes"),
             not_stored: counter!("http.cache.not_stored"),
+            hit_for_miss: counter!("http.cache.hit_for_miss"),
             invalidated: counter!("http.cache.invalidated"),
             store_failures: counter!("http.cache.store_failures"),
         }
@@ -90,6 +92,7 @@ impl Observer<Event<'_>> for Metrics {
             Event::NotStored { .. } => &self.not_stored,
             Event::Invalidated => &self.invalidated,
             Event::StoreFailed { .. } => &self.store_failures,
+            Event::HitForMiss => &self.hit_for_miss,
             // It is counted when it is sent on.
             Event::NotCollapsed => return,
         };
@@ -123,6 +126,7 @@ mod tests {
                     why: Forward::UriMiss,
                 },
                 Event::NotCollapsed,
+                Event::HitForMiss,
                 Event::Stored { bytes: 700 },
                 Event::Hit { age, stale: false },
                 Event::Hit { age, stale: false },
@@ -149,6 +153,7 @@ mod tests {
             .collect();
         counted.sort();
         let expected = [
+            ("http.cache.hit_for_miss", 1),
             ("http.cache.requests hit", 2),
             ("http.cache.requests stale", 1),
             ("http.cache.requests uri-miss", 1),

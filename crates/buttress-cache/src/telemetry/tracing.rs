@@ -22,6 +22,7 @@ impl Observer<Event<'_>> for Tracing {
             Event::Forwarded { why } => trace!(why = why.as_str(), "sent on"),
             Event::Collapsed => trace!("collapsed"),
             Event::NotCollapsed => trace!("waited in vain for another's answer"),
+            Event::HitForMiss => trace!("not stored of late, so nobody waits for it"),
             Event::Stored { bytes } => trace!(bytes, "stored"),
             Event::NotStored { why } => debug!(?why, "not stored"),
             Event::Validated => debug!("validated"),

@@ -31,6 +31,10 @@ enum Way {
     Shared,
     /// The answer is for one alone: the others go on, more of them than there are permits.
     Alone,
+    /// The same, and it was so the last time: all go straight on.
+    Passed,
+    /// All go straight on, and what they get may be stored after all.
+    PassedAndStored,
     /// The body outgrows what may be stored.
     Outgrown,
     /// What is stored is validated.
@@ -43,9 +47,11 @@ enum Way {
     Remote,
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 9] = [
     Way::Shared,
     Way::Alone,
+    Way::Passed,
+    Way::PassedAndStored,
     Way::Outgrown,
     Way::Validated,
     Way::Completed,
@@ -60,7 +66,8 @@ async fn origin(way: Way, request: Request<Full<Bytes>>) -> Result<Response<Body
     let range = request.headers().get(header::RANGE);
     let range = range.and_then(|range| range.to_str().ok());
     let cache_control = match way {
-        Way::Alone => "private",
+        Way::Alone | Way::Passed => "private",
+        Way::PassedAndStored if request.headers().contains_key("first") => "private",
         Way::Joined if range == Some("bytes=5-") => "no-store",
         _ => "max-age=60",
     };
@@ -159,9 +166,11 @@ async fn one_leaves(way: Way, on_disconnect: OnDisconnect, leaver: usize, polls:
             .concurrency_limit(PERMITS)
             .service_fn(move |request| origin(way, request)),
     );
-    if matches!(way, Way::Validated | Way::Completed | Way::Joined) {
+    if !matches!(way, Way::Shared | Way::Alone | Way::Outgrown | Way::Remote) {
         let mut first = request();
-        if way != Way::Validated {
+        let mark = http::HeaderValue::from_static("1");
+        first.headers_mut().insert("first", mark);
+        if matches!(way, Way::Completed | Way::Joined) {
             let range = http::HeaderValue::from_static("bytes=0-4");
             first.headers_mut().insert(header::RANGE, range);
         }

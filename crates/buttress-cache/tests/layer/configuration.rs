@@ -83,6 +83,10 @@ fn what_cannot_work_is_an_error_that_says_why() {
             CacheLayer::private().background_timeout(Duration::ZERO),
             "background_timeout: `0s` given",
         ),
+        (
+            CacheLayer::private().hit_for_miss(Duration::from_secs(1 << 30)),
+            "hit_for_miss: `1073741824s` given, expected ten years at most",
+        ),
     ];
     for (builder, expected) in cases {
         let error = builder.build().unwrap_err().to_string();

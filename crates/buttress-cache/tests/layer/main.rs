@@ -9,6 +9,7 @@ mod collapsing;
 mod completing;
 mod configuration;
 mod handle;
+mod hit_for_miss;
 mod invalidating;
 mod memory;
 mod racing;
