@@ -215,6 +215,16 @@ async fn on_a_tonic_server() {
         .layer(limit("per-tenant"))
         .layer(breaker())
         .into_inner();
+    let _named: BoxCloneSyncService<
+        Request<tonic::body::Body>,
+        Response<tonic::body::Body>,
+        Infallible,
+    > = BoxCloneSyncService::new(stands::<_, Request<tonic::body::Body>>(
+        ServiceBuilder::new()
+            .map_response(|response: Response<_>| response.map(tonic::body::Body::new))
+            .layer(stack.clone())
+            .service(tonic::service::Routes::default()),
+    ));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -237,7 +247,9 @@ async fn on_a_tonic_server() {
     let path = "/package.Service/Method".parse().unwrap();
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let answer = client.unary(tonic::Request::new(()), path, codec).await;
-    assert_eq!(answer.unwrap_err().code(), tonic::Code::Unimplemented);
+    let refused = answer.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unimplemented);
+    assert!(refused.metadata().contains_key("ratelimit"), "{refused:?}");
     let _ = stop.send(());
     server.await.unwrap().unwrap();
 }
