@@ -184,6 +184,43 @@ async fn a_service_that_fails_before_it_was_called_costs_nothing() {
     assert_eq!(remote.settled(), [(clock().now(), -1)]);
 }
 
+/// While the quota is looked up nothing is charged yet; while the store is asked, it may be.
+#[tokio::test]
+async fn what_is_given_back_after_a_lookup_is_dated_by_when_the_store_was_asked() {
+    let (remote, clock) = (Arc::new(Remote::default()), clock());
+    let (found, finding) = oneshot::channel::<()>();
+    let finding = Mutex::new(Some(finding));
+    let lookup = move |_: &buttress_http::Head| {
+        let finding = finding.lock().unwrap().take().unwrap();
+        async move {
+            finding.await.unwrap();
+            None
+        }
+    };
+    let layer = http(Policy::new("all", "7/s").quota_by_lookup(lookup))
+        .store(Arc::clone(&remote) as Arc<dyn Store>)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let concurrency = ConcurrencyLimitLayer::new(1).layer(Handler::default().service());
+    let mut blocker = concurrency.clone();
+    let mut service = layer.layer(concurrency);
+    let mut call = tokio_test_call(service.ready().await.unwrap().call(request()));
+    blocker.ready().await.unwrap();
+    let mut poll = || {
+        clock.advance(std::time::Duration::from_secs(3));
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(context).is_pending());
+        clock.now()
+    };
+    found.send(()).unwrap();
+    let asked = poll();
+    remote.answer(true);
+    poll();
+    drop(call);
+    assert_eq!(remote.settled(), [(asked, -1)]);
+}
+
 #[test]
 fn nobody_waits_for_it_in_shadow_mode() {
     let layer = http(Policy::new("all", "7/s")).policy(Policy::new("tried", "1/s").shadow());
