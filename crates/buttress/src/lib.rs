@@ -65,7 +65,10 @@
     feature = "rate-limit",
     feature = "retry"
 ))]
+// What the guide links to stands beside it: where it is read as a file these would be links to nowhere.
 #[doc = include_str!("../doc/guide.md")]
+#[doc = ""]
+#[doc = include_str!("../doc/guide_links.md")]
 pub mod guide {}
 
 #[cfg(feature = "cache")]
