@@ -14,7 +14,7 @@ use std::{
 
 use axum::{extract::Request, response::Response};
 use buttress_cache::{Cache, CacheLayer, Event, telemetry::Metrics};
-use buttress_core::{BoxFuture, Observer};
+use buttress_core::Observer;
 use pin_project_lite::pin_project;
 use tower_layer::Layer as _;
 use tower_service::Service;
@@ -24,7 +24,7 @@ use crate::{
     config::{CacheRouteConfig, SharedBy, Violation, cache_violation},
     limits::ApiKey,
     path::{Prefix, plain},
-    shared::Shared,
+    shared::{Answer, Serve, Shared},
 };
 
 /// All of them.
@@ -84,12 +84,12 @@ impl Caches {
         let noted = NotedByCaller(inner.clone());
         let cached = self.0.iter().map(|route| {
             let cached = route.layer.layer(noted.clone());
-            (route.prefix.clone(), Shared::of(cached))
+            (route.prefix.clone(), Shared::layered(cached))
         });
         let mut cached: Vec<_> = cached.collect();
         cached.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         Shared::of(ByRoute {
-            cached: cached.into(),
+            cached,
             uncached: inner,
         })
     }
@@ -100,31 +100,20 @@ fn observed(config: &CacheRouteConfig) -> buttress_cache::CacheLayerBuilder {
 }
 
 /// Each request to the cache of its route, the longest that fits, or past all of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct ByRoute {
-    cached: Arc<[(Prefix, Shared)]>,
+    cached: Vec<(Prefix, Shared)>,
     uncached: Shared,
 }
 
-impl Service<Request> for ByRoute {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
+impl Serve for ByRoute {
+    fn serve(&self, request: Request) -> Answer {
         let path = plain(request.uri().path());
         let mut routes = self.cached.iter();
         let cached = routes.find(|(prefix, _)| prefix.covers(&path));
-        let mut service = match cached {
-            Some((_, cached)) => cached.clone(),
-            None => self.uncached.clone(),
-        };
+        let service = cached.map_or(&self.uncached, |(_, cached)| cached);
         drop(path);
-        service.call(request)
+        service.serve(request)
     }
 }
 
@@ -135,7 +124,7 @@ struct NotedByCaller(Shared);
 impl Service<Request> for NotedByCaller {
     type Response = Response;
     type Error = Infallible;
-    type Future = OnBehalf<<Shared as Service<Request>>::Future>;
+    type Future = OnBehalf<Answer>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(cx)

@@ -12,21 +12,20 @@ use http::{
 ///
 /// `Proxy` is no field of HTTP: CGI programs take it for the environment's `HTTP_PROXY` ("httpoxy").
 /// `Proxy-Status` is for the client, and stays.
-const HOP_BY_HOP: [HeaderName; 10] = [
+static HOP_BY_HOP: [HeaderName; 11] = [
     CONNECTION,
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
+    // The settings of an `Upgrade: h2c`, which is never forwarded.
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy"),
     HeaderName::from_static("proxy-authentication-info"),
     HeaderName::from_static("proxy-connection"),
 ];
-
-/// The settings of an `Upgrade: h2c`, which is never forwarded.
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Removes what is for one hop; a `TE` that asks for trailers crosses, since trailers do.
 pub(crate) fn strip(headers: &mut HeaderMap) {
@@ -35,7 +34,10 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = members(headers, &CONNECTION)
         .filter_map(|name| name.parse().ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP).chain([&HTTP2_SETTINGS]) {
+    // Most of them are not there, and to look one up costs more than to pass by all that are.
+    let known = headers.keys().filter(|name| HOP_BY_HOP.contains(name));
+    let known: Vec<HeaderName> = known.cloned().collect();
+    for name in named.iter().chain(&known) {
         headers.remove(name);
     }
     if wants_trailers {

@@ -3,27 +3,20 @@
 //! It stands inside of the limit by address, so that guessing keys is limited, and outside of the cache and of
 //! the tenant's limits, so that what is refused here (401) costs a tenant nothing.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    fmt,
-    future::poll_fn,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::HashMap, fmt, future::ready, sync::Arc};
 
 use axum::{extract::Request, response::Response};
-use buttress_core::{BoxFuture, Digest, DigestKey, KeyWriter, MissingKey, View as _};
+use buttress_core::{Digest, DigestKey, KeyWriter, MissingKey, View as _};
 use buttress_http::{Head, LocalRefusal, Problem};
 use buttress_rate_limit::Quota;
 use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
-use tower_service::Service;
 
 use crate::{
     call::{Call, Decision},
     config::{KeySource, MissingKey as OnMissing, PerKeyConfig, UnknownKey, Violation},
     limits::ApiKey,
     refusal::Refusal,
+    shared::{Answer, Serve, Shared},
 };
 
 /// Who holds the key of a request. It travels with the request.
@@ -146,33 +139,14 @@ impl fmt::Debug for Keys {
 }
 
 /// Finds the holder of each request's key, and lets it pass to `inner` or not.
-#[derive(Clone, Debug)]
-pub(crate) struct CheckKeys<S> {
-    inner: S,
-    keys: Arc<Keys>,
+#[derive(Debug)]
+pub(crate) struct CheckKeys {
+    pub(crate) inner: Shared,
+    pub(crate) keys: Keys,
 }
 
-impl<S> CheckKeys<S> {
-    pub(crate) const fn before(inner: S, keys: Arc<Keys>) -> Self {
-        Self { inner, keys }
-    }
-}
-
-impl<S> Service<Request> for CheckKeys<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Nothing is reserved for a request that may be refused.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
+impl Serve for CheckKeys {
+    fn serve(&self, mut request: Request) -> Answer {
         let holder = self.keys.holder(Head::of(&request));
         let refused = self.keys.refuses(&holder);
         Call::note(|| match (&holder, refused) {
@@ -182,14 +156,9 @@ where
             (Holder::Nobody, None) => Decision::of("keys", "none"),
         });
         if let Some(detail) = refused {
-            let response = self.keys.refusal(detail);
-            return Box::pin(std::future::ready(Ok(response)));
+            return Box::pin(ready(Ok(self.keys.refusal(detail))));
         }
         request.extensions_mut().insert(holder);
-        let mut inner = self.inner.clone();
-        Box::pin(async move {
-            poll_fn(|cx| inner.poll_ready(cx)).await?;
-            inner.call(request).await
-        })
+        self.inner.serve(request)
     }
 }

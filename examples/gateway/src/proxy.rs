@@ -2,10 +2,11 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::Future,
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::{
@@ -13,65 +14,75 @@ use axum::{
     extract::{ConnectInfo, Request},
     response::Response,
 };
-use buttress_core::BoxFuture;
 use bytes::Bytes;
 use http::request::Parts;
+use pin_project_lite::pin_project;
+use tower::ServiceExt as _;
 use tower_service::Service;
 
 use crate::{
     config::ClientIpConfig,
     failure::Failure,
     forwarded, hop_by_hop,
+    shared::{Answer, Serve},
     upstreams::{Tried, Wanted},
     via,
 };
 
 /// Forwards any request: the innermost of the gateway's services.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Proxy<S> {
     /// Where attempts are made.
     pub(crate) upstreams: S,
     pub(crate) client_ip: Arc<ClientIpConfig>,
 }
 
-impl<S, B> Service<Request> for Proxy<S>
+impl<S, B> Serve for Proxy<S>
 where
-    S: Service<Request, Response = http::Response<B>, Error = Failure> + Clone + Send + 'static,
+    S: Service<Request, Response = Response<B>, Error = Failure> + Clone + Send + Sync + 'static,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError>,
 {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The upstreams are made ready when their turn comes.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let Self {
-            mut upstreams,
-            client_ip,
-        } = self.clone();
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let tunnel = Wanted::take(&mut parts);
-            prepare(&client_ip, &mut parts);
-            if let Some(tunnel) = tunnel {
-                parts.extensions.insert(tunnel);
-            }
-            parts.extensions.insert(Tried::default());
-            let request = Request::from_parts(parts, body);
-            let answer = async {
-                poll_fn(|cx| upstreams.poll_ready(cx)).await?;
-                Ok(upstreams.call(request).await?.map(Body::new))
-            };
-            Ok(answer
-                .await
-                .unwrap_or_else(|failure: Failure| failure.into_response()))
+    fn serve(&self, request: Request) -> Answer {
+        let (mut parts, body) = request.into_parts();
+        let tunnel = Wanted::take(&mut parts);
+        prepare(&self.client_ip, &mut parts);
+        // Nobody further in asks who it is, and what is in there is cloned for each attempt.
+        parts.extensions.clear();
+        if let Some(tunnel) = tunnel {
+            parts.extensions.insert(tunnel);
+        }
+        parts.extensions.insert(Tried::default());
+        let request = Request::from_parts(parts, body);
+        Box::pin(Answered {
+            by_upstreams: self.upstreams.clone().oneshot(request),
         })
+    }
+}
+
+pin_project! {
+    /// There is always an answer: where no upstream has one, it is ours.
+    struct Answered<F> {
+        #[pin]
+        by_upstreams: F,
+    }
+}
+
+impl<F, B> Future for Answered<F>
+where
+    F: Future<Output = Result<Response<B>, Failure>>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.project().by_upstreams.poll(cx));
+        Poll::Ready(Ok(match answer {
+            Ok(answer) => answer.map(Body::new),
+            Err(failure) => failure.into_response(),
+        }))
     }
 }
 

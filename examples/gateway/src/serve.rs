@@ -98,6 +98,7 @@ async fn connection(
     let (mut is_closing, mut is_new) = (false, true);
     loop {
         tokio::select! {
+            biased;
             ended = served.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%peer, "a connection broke: {error}");
@@ -108,7 +109,8 @@ async fn connection(
                 is_closing = true;
                 served.as_mut().graceful_shutdown();
             }
-            () = cut_off.as_mut() => return,
+            // Nothing is cut off before it closes.
+            () = cut_off.as_mut(), if is_closing => return,
             () = first_request.as_mut(), if is_new => {
                 is_new = false;
                 if !has_asked.load(Ordering::Relaxed) {

@@ -1,7 +1,6 @@
 use std::{
     convert::Infallible,
     fmt,
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -9,17 +8,30 @@ use std::{
 use axum::{body::Body, extract::Request, response::Response};
 use buttress_core::BoxFuture;
 use bytes::Bytes;
+use tower::ServiceExt as _;
 use tower_service::Service;
 
 /// A service whose type is forgotten, and whose clones share it.
 ///
 /// What the configuration leaves out is not in the stack, so its type is not known before. Cloning takes no
-/// allocation, as it does with tower's `BoxCloneSyncService`: a clone is made for each request.
+/// allocation, as it does with tower's `BoxCloneSyncService`.
 #[derive(Clone)]
 pub(crate) struct Shared(Arc<dyn Serve>);
 
+/// A service of the gateway's own: it is ready at any time, and whoever calls it need not own it.
+pub(crate) trait Serve: Send + Sync {
+    fn serve(&self, request: Request) -> Answer;
+}
+
+pub(crate) type Answer = BoxFuture<'static, Result<Response, Infallible>>;
+
 impl Shared {
-    pub(crate) fn of<S, B>(service: S) -> Self
+    pub(crate) fn of(service: impl Serve + 'static) -> Self {
+        Self(Arc::new(service))
+    }
+
+    /// What a layer of Buttress's made. The type of its body is forgotten, too.
+    pub(crate) fn layered<S, B>(service: S) -> Self
     where
         S: Service<Request, Response = Response<B>, Error = Infallible>
             + Clone
@@ -30,30 +42,14 @@ impl Shared {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        Self(Arc::new(service))
+        let service = service.map_response(|response: Response<B>| response.map(Body::new));
+        Self::of(Layered(service))
     }
 }
 
-type Answer = BoxFuture<'static, Result<Response, Infallible>>;
-
-trait Serve: Send + Sync {
-    fn serve(&self, request: Request) -> Answer;
-}
-
-impl<S, B> Serve for S
-where
-    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
+impl Serve for Shared {
     fn serve(&self, request: Request) -> Answer {
-        let mut service = self.clone();
-        Box::pin(async move {
-            // A clone is not ready, whatever it was cloned from.
-            poll_fn(|cx| service.poll_ready(cx)).await?;
-            Ok(service.call(request).await?.map(Body::new))
-        })
+        self.0.serve(request)
     }
 }
 
@@ -67,12 +63,25 @@ impl Service<Request> for Shared {
     }
 
     fn call(&mut self, request: Request) -> Answer {
-        self.0.serve(request)
+        self.serve(request)
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Shared").finish_non_exhaustive()
+    }
+}
+
+struct Layered<S>(S);
+
+impl<S> Serve for Layered<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    fn serve(&self, request: Request) -> Answer {
+        // A clone is not ready, whatever it was cloned from.
+        Box::pin(self.0.clone().oneshot(request))
     }
 }

@@ -16,7 +16,6 @@ use buttress_http::{ClientIp, Head};
 use buttress_retry::{Budget, ReplayBody};
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
-use tower_service::Service as _;
 
 use crate::{
     cache::Caches,
@@ -28,7 +27,7 @@ use crate::{
     path::Prefix,
     proxy::Proxy,
     retry,
-    shared::Shared,
+    shared::{Serve as _, Shared},
     shutdown::Shutdown,
     speak::{Caller, OpenAiPaths},
     standing,
@@ -99,8 +98,8 @@ impl Stack {
         if let Some(tenants) = &limits.tenants {
             let limited = tenants.layer(service);
             service = match &limits.per_ip {
-                Some(_) => Shared::of(limited.map_response(standing::set_aside)),
-                None => Shared::of(limited),
+                Some(_) => Shared::layered(limited.map_response(standing::set_aside)),
+                None => Shared::layered(limited),
             };
         }
         let api_key = config.limits.per_key.as_ref();
@@ -114,13 +113,16 @@ impl Stack {
         )?;
         service = caches.before(service);
         if let Some(keys) = keys {
-            service = Shared::of(CheckKeys::before(service, Arc::new(keys)));
+            service = Shared::of(CheckKeys {
+                inner: service,
+                keys,
+            });
         }
         if let Some(per_ip) = &limits.per_ip {
             let limited = per_ip.layer(service);
             service = match &limits.tenants {
-                Some(_) => Shared::of(limited.map_response(standing::put_back)),
-                None => Shared::of(limited),
+                Some(_) => Shared::layered(limited.map_response(standing::put_back)),
+                None => Shared::layered(limited),
             };
         }
 
@@ -182,11 +184,11 @@ impl Stack {
         let client = self.client.of(head).ok();
         let call = Call::begin(&telemetry, client, head.method(), head.uri());
         let caller = Caller::of(head, &self.openai);
-        let mut service = self.service.clone();
-        // What is in flight goes through the layers that it met.
-        drop(self);
         let response = if host::is_said(&request) {
-            call.run(service.call(request)).await?
+            let answer = call.with(|| self.service.serve(request));
+            // What is in flight goes through the layers that it met.
+            drop(self);
+            call.run(answer).await?
         } else {
             call.with(host::refuse)
         };

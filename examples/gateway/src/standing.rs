@@ -5,6 +5,7 @@
 //! latter where the fields are lists (draft 11), else in their place, since a caller with a key wants to know
 //! what is left to *it*.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header::Entry};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -71,21 +72,22 @@ pub(crate) fn put_back<B>(mut response: Response<B>) -> Response<B> {
         let Some(name) = NAMES.get(place) else {
             continue;
         };
-        match headers.entry(name) {
-            Entry::Vacant(field) => {
-                field.insert(value);
+        match headers.get_mut(name) {
+            None => {
+                headers.insert(name, value);
             }
             // A further line of the tenants' own.
-            Entry::Occupied(mut field) if before == Some(place) => field.append(value),
-            Entry::Occupied(mut field) => {
+            Some(_) if before == Some(place) => {
+                headers.append(name, value);
+            }
+            Some(first) => {
                 // Draft 07's standing is no list; draft 11's begins with a name in quotation marks.
                 let is_list = *name == POLICY || value.as_bytes().starts_with(b"\"");
-                let value = if is_list {
-                    joined(field.get(), &value)
+                *first = if is_list {
+                    joined(first, &value)
                 } else {
                     value
                 };
-                field.insert(value);
             }
         }
         before = Some(place);
@@ -96,7 +98,7 @@ pub(crate) fn put_back<B>(mut response: Response<B>) -> Response<B> {
 fn joined(first: &HeaderValue, second: &HeaderValue) -> HeaderValue {
     let line = [first.as_bytes(), b", ", second.as_bytes()].concat();
     // Of two values, and so one.
-    HeaderValue::from_bytes(&line).unwrap_or_else(|_| second.clone())
+    HeaderValue::from_maybe_shared(Bytes::from(line)).unwrap_or_else(|_| second.clone())
 }
 
 #[cfg(test)]

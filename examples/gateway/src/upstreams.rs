@@ -25,7 +25,12 @@ use buttress_circuit_breaker::{
 use buttress_http::Head;
 use tower_layer::Layer as _;
 
-use self::{attempt::Attempt, next::Next, noted::Noted, target::Target};
+use self::{
+    attempt::{Attempt, Destination},
+    next::Next,
+    noted::Noted,
+    target::Target,
+};
 pub(crate) use self::{
     next::{Preferred, Tried},
     upgrade::Wanted,
@@ -126,13 +131,13 @@ impl Upstream {
             _ => Circuit::build(config, &name),
         });
         let circuit = circuit.transpose()?;
-        let attempt = Attempt {
+        let attempt = Attempt(Arc::new(Destination {
             index,
             name: Arc::clone(&name),
             target: Arc::clone(&target),
             patience: config.response.unwrap_or(patience),
             shutdown: shutdown.clone(),
-        };
+        }));
         Ok(Self {
             name,
             config: config.clone(),

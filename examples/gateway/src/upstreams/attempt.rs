@@ -7,13 +7,13 @@ use std::{
 use axum::body::Body;
 use buttress_core::{BoxFuture, Clock as _, Tick, clock::TokioClock};
 use buttress_http::LocalRefusal;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use tower_service::Service;
 
 use super::{
     next::Tried,
     target::Target,
-    upgrade,
+    upgrade::{self, Wanted},
     upload::{Upload, Watch},
 };
 use crate::{
@@ -28,7 +28,11 @@ use crate::{
 /// An error is the upstream's fault. What is the client's is an answer, marked as
 /// [made here](LocalRefusal): the circuit must not open over it.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
+pub(super) struct Attempt(pub(super) Arc<Destination>);
+
+/// Where attempts go, and how long they may take.
+#[derive(Debug)]
+pub(super) struct Destination {
     /// The upstream's place among the others.
     pub(super) index: usize,
     pub(super) name: Arc<str>,
@@ -49,12 +53,12 @@ impl Service<Request<Body>> for Attempt {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let attempt = self.clone();
+        let destination = Arc::clone(&self.0);
         Box::pin(async move {
             let tried = request.extensions().get::<Tried>();
-            let number = tried.map_or(1, |tried| tried.note(attempt.index));
-            let noted = Noted::begin(&attempt.name, number);
-            let result = attempt.send(request).await;
+            let number = tried.map_or(1, |tried| tried.note(destination.index));
+            let noted = Noted::begin(&destination.name, number);
+            let result = destination.send(request).await;
             noted.end(&result);
             match result {
                 Err(failure) if failure.is_the_clients() => {
@@ -68,20 +72,17 @@ impl Service<Request<Body>> for Attempt {
     }
 }
 
-impl Attempt {
+impl Destination {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let (mut parts, body) = request.into_parts();
-        let tunnel = parts.extensions.remove();
-        // Those who put something there are all on this side.
-        parts.extensions.clear();
+        let (parts, body, tunnel) = outgoing(request);
         match tunnel {
-            Some(tunnel) => upgrade::forward(self, parts, body, tunnel).await,
+            // Boxed, so that requests for none, which are most, have no room for its making.
+            Some(tunnel) => Box::pin(upgrade::forward(self, parts, body, tunnel)).await,
             None => {
                 let (upload, watch) = Upload::watched(body);
                 let request = self.target.addressed(Request::from_parts(parts, upload))?;
-                let answer = self
-                    .in_time(&watch, self.target.send(request, &watch))
-                    .await?;
+                let answer = self.target.send(request, &watch);
+                let answer = self.in_time(&watch, answer).await?;
                 answer::relay(answer.map(Body::new))
             }
         }
@@ -101,23 +102,29 @@ impl Attempt {
     }
 }
 
+/// What is sent, and whether it asks for a tunnel.
+fn outgoing(request: Request<Body>) -> (Parts, Body, Option<Wanted>) {
+    let (mut parts, body) = request.into_parts();
+    let tunnel = parts.extensions.remove();
+    // Those who put something there are all on this side.
+    parts.extensions.clear();
+    (parts, body, tunnel)
+}
+
 /// Writes into the call's record how an attempt ended, also where nobody waited for that.
 struct Noted<'a> {
     upstream: &'a Arc<str>,
     attempt: u32,
-    clock: TokioClock,
-    began: Tick,
+    since: TokioClock,
     is_open: bool,
 }
 
 impl<'a> Noted<'a> {
     fn begin(upstream: &'a Arc<str>, attempt: u32) -> Self {
-        let clock = TokioClock::starting_now();
         Self {
             upstream,
             attempt,
-            began: clock.now(),
-            clock,
+            since: TokioClock::starting_now(),
             is_open: true,
         }
     }
@@ -131,8 +138,8 @@ impl<'a> Noted<'a> {
 
     fn note(&mut self, verdict: &'static str, status: Option<u16>) {
         self.is_open = false;
-        let took = self.clock.now().saturating_duration_since(self.began);
         Call::note(|| {
+            let took = self.since.now().saturating_duration_since(Tick::ZERO);
             Decision::of("upstream", verdict)
                 .upstream(self.upstream)
                 .attempt(self.attempt)

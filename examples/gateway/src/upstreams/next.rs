@@ -1,5 +1,5 @@
 use std::{
-    future::{poll_fn, ready},
+    future::ready,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,6 +11,7 @@ use axum::body::Body;
 use buttress_core::BoxFuture;
 use buttress_http::{LocalRefusal, Problem};
 use http::{Request, Response};
+use tower::ServiceExt as _;
 use tower_service::Service;
 
 use super::{Guarded, Upstreams};
@@ -120,10 +121,10 @@ impl Service<Request<Body>> for Next {
         };
         match upstream.service.clone() {
             Guarded::ByNone(mut attempt) => attempt.call(request),
-            Guarded::ByCircuit(mut guarded) => Box::pin(async move {
-                poll_fn(|cx| guarded.poll_ready(cx)).await?;
-                Ok(guarded.call(request).await?.map(Body::new))
-            }),
+            Guarded::ByCircuit(guarded) => {
+                let answer = |response: Response<_>| response.map(Body::new);
+                Box::pin(guarded.map_response(answer).oneshot(request))
+            }
         }
     }
 }

@@ -97,22 +97,25 @@ impl Target {
 
     /// Sends over a connection of the pool. The target is a full address. `watch` is that of the request's body: where the
     /// client broke off, what follows is not told as a failure of the upstream's.
-    pub(super) async fn send(
+    pub(super) fn send(
         &self,
         request: Request<Upload>,
         watch: &Watch,
-    ) -> Result<Response<Incoming>, Failure> {
-        self.pooled.request(request).await.map_err(|error| {
-            if watch.client_broke_off() {
-                return Failure::BadBody;
-            }
-            let failure = if error.is_connect() {
-                Failure::Unreachable
-            } else {
-                of_error(&error)
-            };
-            failure.because(self.config.name(), &error)
-        })
+    ) -> impl Future<Output = Result<Response<Incoming>, Failure>> {
+        let answer = self.pooled.request(request);
+        async {
+            answer.await.map_err(|error| {
+                if watch.client_broke_off() {
+                    return Failure::BadBody;
+                }
+                let failure = if error.is_connect() {
+                    Failure::Unreachable
+                } else {
+                    of_error(&error)
+                };
+                failure.because(self.config.name(), &error)
+            })
+        }
     }
 
     /// Sends over a new connection, which the answer may turn into a tunnel. The target is sent as it is.

@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io;
 use tokio_util::io::InspectWriter;
 
-use super::{attempt::Attempt, upload::Upload};
+use super::{attempt::Destination, upload::Upload};
 use crate::{
     answer,
     call::{Call, End},
@@ -61,19 +61,21 @@ impl Wanted {
 
 /// Asks the upstream for the tunnel, and keeps it open if it agrees.
 pub(super) async fn forward(
-    attempt: &Attempt,
+    destination: &Destination,
     mut parts: Parts,
     body: Body,
     Wanted { client, kind }: Wanted,
 ) -> Result<Response, Failure> {
-    aim(attempt, &mut parts, &kind)?;
+    aim(destination, &mut parts, &kind)?;
     let (upload, watch) = Upload::watched(body);
     let request = Request::from_parts(parts, upload);
-    let asked = attempt.target.send_alone(request, &watch);
-    let answer = attempt.in_time(&watch, asked).await;
+    let asked = destination.target.send_alone(request, &watch);
+    let answer = destination.in_time(&watch, asked).await;
     let mut answer = answer.map_err(|failure| match failure {
         // Its circuit hears of it from all other calls, if it is not HTTP/1.1 that it broke off at.
-        Failure::BrokenOff | Failure::Unsent if attempt.target.speaks_http2() => Failure::NoTunnel,
+        Failure::BrokenOff | Failure::Unsent if destination.target.speaks_http2() => {
+            Failure::NoTunnel
+        }
         failure => failure,
     })?;
 
@@ -84,7 +86,7 @@ pub(super) async fn forward(
     if !agreed {
         return answer::relay(answer.map(Body::new));
     }
-    keep_open(attempt, client, hyper::upgrade::on(&mut answer));
+    keep_open(destination, client, hyper::upgrade::on(&mut answer));
     let protocols = answer.headers().get(UPGRADE).cloned();
     let mut answer = answer::our_own(answer.map(|_| Body::empty()));
     // A tunnel has no length, whatever the upstream says, and hyper resets an h2c stream over one.
@@ -96,9 +98,9 @@ pub(super) async fn forward(
 }
 
 /// Sets the target, `Host` and the wish itself, as this connection's first line and fields have them.
-fn aim(attempt: &Attempt, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
+fn aim(destination: &Destination, parts: &mut Parts, kind: &Kind) -> Result<(), Failure> {
     let bad_target = |error: &(dyn std::error::Error + 'static)| {
-        Failure::BadTarget.because(&attempt.name, error)
+        Failure::BadTarget.because(&destination.name, error)
     };
     let host = match kind {
         Kind::Connect => {
@@ -109,7 +111,7 @@ fn aim(attempt: &Attempt, parts: &mut Parts, kind: &Kind) -> Result<(), Failure>
         }
         Kind::Upgrade(protocols) => {
             hop_by_hop::announce_upgrade(&mut parts.headers, protocols.clone());
-            let url = attempt.target.url();
+            let url = destination.target.url();
             let target = url
                 .resolve(&parts.uri)
                 .map_err(|error| bad_target(&error))?;
@@ -126,14 +128,14 @@ fn aim(attempt: &Attempt, parts: &mut Parts, kind: &Kind) -> Result<(), Failure>
 }
 
 /// Copies both ways in a task that a shutdown waits for, and cuts when its bound is over.
-fn keep_open(attempt: &Attempt, client: OnUpgrade, upstream: OnUpgrade) {
-    let cut = attempt.shutdown.cut_off();
+fn keep_open(destination: &Destination, client: OnUpgrade, upstream: OnUpgrade) {
+    let cut = destination.shutdown.cut_off();
     // The call is not over before the tunnel is.
     let call = Call::current();
     if let Some(call) = &call {
         call.ended(End::Tunnel);
     }
-    attempt.shutdown.track(async move {
+    destination.shutdown.track(async move {
         tokio::select! {
             () = cut => tracing::debug!("a tunnel was cut by the shutdown"),
             ended = splice(client, upstream, call.as_deref()) => {

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use gateway::config::parse;
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,20 +20,19 @@ pub(crate) struct Logged {
 
 impl Logged {
     pub(crate) async fn before(test: &str, upstream: &RawUpstream, more: &str) -> Self {
-        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.ndjson"));
-        let _ = fs::remove_file(&file);
-        let once = if more.contains("retry.attempts") {
-            ""
-        } else {
-            "retry.attempts = 1\n"
-        };
-        let text = format!(
-            "{once}{more}\n[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
-            upstream.address(),
-            file.display()
-        );
+        let (file, text) = configured(test, upstream, more);
         Self {
             gateway: Running::from(&text).await,
+            file,
+        }
+    }
+
+    /// With none of the layers that a gateway without a file has, but retries.
+    async fn bare(test: &str, upstream: &RawUpstream, more: &str) -> Self {
+        let (file, text) = configured(test, upstream, more);
+        let text = format!("listen = '127.0.0.1:0'\n{text}");
+        Self {
+            gateway: Running::of(&parse(&text, "test".as_ref()).unwrap()).await,
             file,
         }
     }
@@ -60,6 +60,22 @@ impl Logged {
         assert_eq!(records.len(), count, "{text}");
         records
     }
+}
+
+fn configured(test: &str, upstream: &RawUpstream, more: &str) -> (PathBuf, String) {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.ndjson"));
+    let _ = fs::remove_file(&file);
+    let once = if more.contains("retry.attempts") {
+        ""
+    } else {
+        "retry.attempts = 1\n"
+    };
+    let text = format!(
+        "{once}{more}\n[[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
+        upstream.address(),
+        file.display()
+    );
+    (file, text)
 }
 
 /// The layers and their verdicts.
@@ -131,6 +147,33 @@ async fn an_answered_call_tells_who_decided_what() {
         (&json!("main"), &json!(200), &json!(1))
     );
     assert!(!record.to_string().contains("s3cret"), "{record}");
+}
+
+/// Whichever of them comes first.
+#[tokio::test]
+async fn the_outermost_tells_what_it_decided() {
+    let upstream = RawUpstream::bind().await;
+    let keys = "limits.per_key = { quota = '1/h', unknown = 'refuse', missing = 'refuse' }";
+    for (test, layers, expected) in [
+        ("keys_first", keys, "keys refused"),
+        (
+            "cache_first",
+            "cache.routes = [{ path = '/' }]",
+            "cache uri-miss",
+        ),
+        ("nothing_first", "", "upstream broke_off"),
+    ] {
+        let logged = Logged::bare(test, &upstream, layers).await;
+        let mut client = logged.connect().await;
+        client.send(GET).await;
+        if expected != "keys refused" {
+            upstream.accept().await.head().await;
+        }
+        client.head().await;
+        client.rest().await;
+        let record = &logged.records(1).await[0];
+        assert_eq!(decisions(record)[0], expected);
+    }
 }
 
 #[tokio::test]

@@ -92,6 +92,34 @@ async fn a_failure_of_an_upstream_is_told_in_each_of_them() {
     assert!(body.to_bytes().is_empty());
 }
 
+/// Who may not enter is not told how often.
+#[tokio::test]
+async fn a_key_that_is_missing_is_all_that_is_said() {
+    let gateway = Running::from("limits.per_key = { quota = '1/h', missing = 'refuse' }\n").await;
+    let (head, _) = asked(&gateway, "/", "").await;
+    assert_eq!(head.first_line(), "HTTP/1.1 401 Unauthorized");
+    assert!(head.all("ratelimit").is_empty(), "{head:?}");
+}
+
+#[tokio::test]
+async fn openais_callers_read_when_an_upstream_is_ready() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::from(&format!("upstream = 'http://{}'\n", upstream.address())).await;
+    let parks = async {
+        let mut server = upstream.accept().await;
+        server.head().await;
+        let answer = "HTTP/1.1 503 Service Unavailable\nRetry-After: 60\nContent-Length: 0\nConnection: close\n\n";
+        server.send(answer).await;
+    };
+    tokio::join!(parks, asked(&gateway, "/v1/models", BEARER));
+
+    let (head, body) = asked(&gateway, "/v1/models", BEARER).await;
+    assert_eq!(head.first_line(), "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(body["error"]["code"], "upstreams_unavailable");
+    let millis: u64 = head.one("retry-after-ms").parse().unwrap();
+    assert!((30_000..=60_000).contains(&millis), "{millis}");
+}
+
 #[tokio::test]
 async fn a_key_that_is_missing_is_unauthenticated_in_grpc() {
     let gateway = Running::from("limits.per_key = { quota = '1/h', missing = 'refuse' }\n").await;

@@ -95,10 +95,8 @@ async fn who_asks_for_tunnels_of_http2_alone_opens_no_circuit() {
     }
     let state = gateway.state().await;
     let breaker = &state["upstreams"][0]["breaker"];
-    assert_eq!(
-        (&breaker["state"], &breaker["failures"]),
-        (&"closed".into(), &0.into())
-    );
+    assert_eq!(breaker["state"], "closed");
+    assert_eq!(breaker["calls"], 0, "nor does it speak for the upstream");
 }
 
 #[tokio::test]
