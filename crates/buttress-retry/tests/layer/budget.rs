@@ -95,6 +95,21 @@ async fn grpcs_throttling_stops_and_recovers() {
     );
 }
 
+/// Also for a success that a retry brought about.
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_works_gives_its_token_back() {
+    let layer = http()
+        .max_attempts(2)
+        .budget(Budget::throttling(4, 1.0).unwrap())
+        .build()
+        .unwrap();
+    for _ in 0..5 {
+        let upstream = Upstream::new().says(500);
+        let out = send(&layer, &upstream, get()).await;
+        assert_eq!(ended(&out), Some((Ended::Success, 2)));
+    }
+}
+
 /// A refactoring once disconnected a budget for months: all services of a layer share it.
 #[tokio::test(start_paused = true)]
 async fn services_and_clones_share_it() {

@@ -154,6 +154,25 @@ async fn whom_it_is_about_can_be_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_without_a_key_share_one() {
+    let by_tenant = |head: &Head, key: &mut buttress_core::KeyWriter<'_>| {
+        let tenant = head.headers().get("x-tenant");
+        let tenant = tenant.ok_or(buttress_core::MissingKey::new("no tenant"))?;
+        key.secret(tenant.as_bytes());
+        Ok(())
+    };
+    let layer = http().park_by(by_tenant).build().unwrap();
+    let upstream = Upstream::new().answers(too_many("600"));
+    send(&layer, &upstream, get()).await.unwrap();
+    let other = send(&layer, &upstream, to("https://other.example/")).await;
+    let mut tenants = get();
+    let one = "one".parse().unwrap();
+    tenants.headers_mut().insert("x-tenant", one);
+    let tenants = send(&layer, &upstream, tenants).await;
+    assert_eq!((status(&other), status(&tenants)), (429, 200));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hand_lifts_it() {
     let layer = http().build().unwrap();
     let upstream = Upstream::new()
