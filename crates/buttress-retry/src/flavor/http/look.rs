@@ -136,6 +136,7 @@ impl Seek {
     }
 }
 
+/// As much as is looked at, which is a copy only where it came in pieces.
 fn beginning<E>(frames: &VecDeque<Result<Frame<Bytes>, E>>) -> Bytes {
     let mut data = frames
         .iter()
@@ -148,7 +149,10 @@ fn beginning<E>(frames: &VecDeque<Result<Frame<Bytes>, E>>) -> Bytes {
         return first.clone();
     }
     let mut all = first.to_vec();
-    rest.for_each(|data| all.extend_from_slice(data));
+    for data in rest {
+        let room = RateLimitInfo::MAX_BODY.saturating_sub(all.len());
+        all.extend_from_slice(data.get(..room).unwrap_or(data));
+    }
     all.into()
 }
 
@@ -179,5 +183,22 @@ impl<B: Body> Unpin for Looking<B> {}
 impl<B: Body> fmt::Debug for Looking<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Looking").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last frame may be as long as the sender likes.
+    #[test]
+    fn no_more_is_put_together_than_is_looked_at() {
+        let seen = |lengths: &[usize]| {
+            let frame = |&length: &usize| Ok::<_, ()>(Frame::data(Bytes::from(vec![b'x'; length])));
+            beginning(&lengths.iter().map(frame).collect()).len()
+        };
+        assert_eq!(seen(&[]), 0);
+        assert_eq!(seen(&[10, 20, 30]), 60);
+        assert_eq!(seen(&[10, 1 << 20]), 4_096);
     }
 }
