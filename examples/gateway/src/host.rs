@@ -51,7 +51,15 @@ mod tests {
 
     #[test]
     fn http_1_1_says_one_host() {
-        for host in ["a.example", "a.example:8080", "[::1]:80", "192.0.2.1", ""] {
+        for host in [
+            "a.example",
+            "my_service:8080",
+            "[::1]:80",
+            "192.0.2.1",
+            "a:",
+            "A-b",
+            "",
+        ] {
             assert!(with(Version::HTTP_11, &[host]), "{host:?}");
         }
         for host in ["a b", "a/b", "a.example, b.example", "a@b", "a:b:c"] {
