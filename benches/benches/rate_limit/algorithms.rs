@@ -1,14 +1,14 @@
-//! The other algorithms, each in the cases that [`keyed`](crate::keyed), [`threads`](crate::threads) and
-//! [`layer`](crate::layer) take of GCRA. The token bucket refilled continuously and the leaky bucket as a
-//! meter are GCRA, and the direct limiter has no other.
+//! The other algorithms, each in the cases that [`direct`](crate::direct), [`keyed`](crate::keyed),
+//! [`threads`](crate::threads) and [`layer`](crate::layer) take of GCRA. The token bucket refilled continuously and the
+//! leaky bucket as a meter are GCRA.
 
 use std::time::Duration;
 
 use buttress_core::clock::QuantaClock;
 use buttress_http::ClientIp;
 use buttress_rate_limit::{
-    Algorithm, FixedWindow, LeakyBucket, Pacing, Policy, Quota, QuotaBuilder, RateLimiter,
-    SlidingLog, SlidingWindow, TokenBucket,
+    Algorithm, DirectRateLimiter, FixedWindow, LeakyBucket, Pacing, Policy, Quota, QuotaBuilder,
+    RateLimiter, SlidingLog, SlidingWindow, TokenBucket,
 };
 
 use crate::our_quota;
@@ -76,6 +76,17 @@ pub(crate) fn of(keys: u32) -> impl Iterator<Item = (&'static str, RateLimiter)>
             .algorithm((measured.algorithm)())
             .clock(QuantaClock::starting_now())
             .max_keys(keys as usize)
+            .build();
+        (measured.name, limiter.expect("the configuration is valid"))
+    })
+}
+
+/// Limiters without keys, of all.
+pub(crate) fn direct() -> impl Iterator<Item = (&'static str, DirectRateLimiter)> {
+    ALL.into_iter().map(|measured| {
+        let limiter = DirectRateLimiter::builder((measured.wide)())
+            .algorithm((measured.algorithm)())
+            .clock(QuantaClock::starting_now())
             .build();
         (measured.name, limiter.expect("the configuration is valid"))
     })

@@ -6,7 +6,7 @@ use buttress_core::clock::QuantaClock;
 use buttress_rate_limit::DirectRateLimiter;
 use criterion::{BenchmarkId, Criterion};
 
-use crate::{governors_quota, our_quota};
+use crate::{algorithms, governors_quota, our_quota};
 
 pub(crate) fn check(c: &mut Criterion) {
     let mut group = c.benchmark_group("rate_limit_direct");
@@ -21,6 +21,12 @@ pub(crate) fn check(c: &mut Criterion) {
     group.bench_function(BenchmarkId::new("check", "buttress_default_clock"), |b| {
         b.iter(|| black_box(default_clock.check().is_ok()));
     });
+
+    for (name, ours) in algorithms::direct() {
+        group.bench_function(BenchmarkId::new("check", name), |b| {
+            b.iter(|| black_box(ours.check().is_ok()));
+        });
+    }
 
     let governor = governor::RateLimiter::direct(governors_quota());
     group.bench_function(BenchmarkId::new("check", "governor"), |b| {

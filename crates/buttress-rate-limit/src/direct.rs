@@ -1,25 +1,22 @@
 mod builder;
 #[cfg(all(test, loom))]
 mod interleavings;
+mod place;
+mod shared;
 
 use std::{fmt, sync::Arc};
 
-use buttress_core::{Clock, ConfigError, Digest, Tick, clock::AnyClock};
+use buttress_core::{Clock, ConfigError};
 
 pub use self::builder::DirectRateLimiterBuilder;
-use crate::{
-    Decision, IntoQuota, Limit, Quota, Refused,
-    algorithm::{Algorithm, Gcra, OneWord},
-    limiter::answer,
-    store::signed,
-    sync::{AtomicU64, Mutex, Ordering, unpoisoned},
-    watcher::Watcher,
-};
+use self::{place::Place, shared::Shared};
+use crate::{Decision, IntoQuota, Quota, Refused, limiter::answer, store::signed};
 
 /// One quota for all, without keys and without tower: a process's own pace.
 ///
 /// Clones share their state: one atomic word. A check costs one reading of the clock and one
-/// compare-and-swap.
+/// compare-and-swap. With an [algorithm](DirectRateLimiterBuilder::algorithm) whose states are of several words it
+/// takes a lock instead, which is held for one decision.
 ///
 /// ```
 /// use buttress_rate_limit::{DirectRateLimiter, Quota};
@@ -33,21 +30,6 @@ use crate::{
 pub struct DirectRateLimiter {
     shared: Arc<Shared>,
 }
-
-struct Shared {
-    limit: Limit,
-    clock: AnyClock,
-    state: AtomicU64,
-    /// Held by who changes the quota.
-    changing: Mutex<()>,
-    watcher: Option<Watcher>,
-}
-
-/// The state while the quota is being changed.
-const CHANGING: u64 = u64::MAX;
-
-/// There is but one.
-const KEY: Digest = Digest::from_u128(1 << 64);
 
 impl DirectRateLimiter {
     /// A limiter on tokio's clock.
@@ -68,7 +50,7 @@ impl DirectRateLimiter {
         Self::builder(quota).clock(clock).build()
     }
 
-    /// A limiter with a name, a clock or an observer of your choice.
+    /// A limiter with a name, an algorithm, a clock or an observer of your choice.
     pub fn builder(quota: impl IntoQuota) -> DirectRateLimiterBuilder {
         DirectRateLimiterBuilder::of(quota.into_quota())
     }
@@ -91,31 +73,65 @@ impl DirectRateLimiter {
     /// never succeed.
     #[inline]
     pub fn check_n(&self, cost: u64) -> Result<Decision, Refused> {
+        self.shared.check(cost)
+    }
+
+    /// Charges a request of cost 1, and waits for its turn where the algorithm gives turns
+    /// ([`Pacing`](crate::Pacing), [`LeakyBucket::as_queue`](crate::LeakyBucket::as_queue)); with all others it
+    /// is [`check`](Self::check).
+    ///
+    /// The place is reserved when the future is first polled: whoever comes first goes first. Each waiter has
+    /// one timer and is woken once. Dropping the future before its turn gives the place back, which brings
+    /// later arrivals nearer and moves nobody who already waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use buttress_rate_limit::{DirectRateLimiter, Pacing, Quota};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // An importer that writes a steady five rows a second.
+    /// let pace = DirectRateLimiter::builder(Quota::per_second(5).burst(1))
+    ///     .algorithm(Pacing::up_to(Duration::from_secs(10)))
+    ///     .build()?;
+    /// for _ in 0..3 {
+    ///     pace.until_ready().await?;
+    ///     // write one
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], at once, where the wait would be longer than the algorithm allows.
+    pub async fn until_ready(&self) -> Result<Decision, Refused> {
         let shared = &*self.shared;
-        let now = shared.clock.now();
-        let mut seen = shared.state.load(Ordering::Acquire);
-        // After the state, which is written last when the quota changes: that of the state, or a later one.
-        while let Some(quota) = shared.limit.quotas().unchanged()
-            && seen != CHANGING
-        {
-            let (decision, next) = step(quota, seen, now, cost);
-            if let Err(newer) = next.map_or(Ok(0), |next| shared.swap(seen, next)) {
-                seen = newer;
-                continue;
-            }
-            if let Some(watcher) = &shared.watcher {
-                shared.tell(watcher, now, (cost, quota), decision);
-            }
-            return answer(quota, decision, cost);
+        let now = shared.now();
+        let (decision, quota, revision) = shared.acquire(now, 1);
+        let decision = answer(&quota, decision, 1)?;
+        if !decision.delay().is_zero() {
+            let place = Place::taken(shared, (quota, revision), now, decision.delay());
+            shared.sleep(decision.delay()).await;
+            place.leave();
         }
-        let (decision, quota) = shared.acquire(now, cost);
-        answer(&quota, decision, cost)
+        Ok(decision)
+    }
+
+    /// What a request of cost 1 would be answered now. Charges nothing.
+    pub fn peek(&self) -> Decision {
+        self.shared.peek(self.shared.now(), 1)
+    }
+
+    /// Gives `cost` back: a request that was admitted and then not made. The quota never becomes fuller than
+    /// full. An algorithm of windows gives it back to the current one.
+    pub fn refund(&self, cost: u64) {
+        let shared = &*self.shared;
+        shared.settle(shared.now(), shared.in_force(), -signed(cost));
     }
 
     /// The quota.
     #[must_use]
     pub fn quota(&self) -> Quota {
-        self.shared.limit.quota()
+        self.shared.in_force().0
     }
 
     /// Changes the quota, from now on, and keeps what was used in proportion: who has used half of the old one
@@ -134,83 +150,17 @@ impl DirectRateLimiter {
     ///
     /// # Errors
     ///
-    /// Those of [`Limit::set_quota`]; the old quota stays in force then.
+    /// Those of [`Limit::set_quota`](crate::Limit::set_quota); the old quota stays in force then.
     pub fn set_quota(&self, quota: impl IntoQuota) -> Result<(), ConfigError> {
         let quota = quota.into_quota()?;
-        self.shared.change(quota, self.shared.clock.now())
-    }
-}
-
-/// Decides; the next state comes with it where the request is admitted and costs anything.
-///
-/// By two functions, and not by [`OneWord::step`]: with but one state, each swap waits for the one before, and so it counts
-/// how soon the next state is known. By way of the decision that would be later.
-#[inline]
-fn step(quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
-    let decision = OneWord::check(&Gcra, quota, state, now, cost);
-    let charges = decision.is_admitted() && cost > 0;
-    let next = charges.then(|| OneWord::charge(&Gcra, quota, state, now, signed(cost)));
-    (decision, next)
-}
-
-impl Shared {
-    /// Charges `cost`, and tells under which quota.
-    #[cold]
-    #[inline(never)]
-    fn acquire(&self, now: Tick, cost: u64) -> (Decision, Quota) {
-        loop {
-            let seen = self.state.load(Ordering::Acquire);
-            if seen == CHANGING {
-                drop(unpoisoned(self.changing.lock()));
-                continue;
-            }
-            let (quota, _) = self.limit.in_force();
-            let (decision, next) = step(&quota, seen, now, cost);
-            let valid = match next {
-                Some(next) => self.swap(seen, next).is_ok(),
-                // Only who finds the state once more knows that it is of this quota.
-                None => self.state.load(Ordering::Acquire) == seen,
-            };
-            if valid {
-                if let Some(watcher) = &self.watcher {
-                    self.tell(watcher, now, (cost, &quota), decision);
-                }
-                return (decision, quota);
-            }
-        }
-    }
-
-    #[inline]
-    fn swap(&self, seen: u64, next: u64) -> Result<u64, u64> {
-        let (old, new) = (Ordering::AcqRel, Ordering::Acquire);
-        let next = next.min(CHANGING - 1);
-        self.state.compare_exchange_weak(seen, next, old, new)
-    }
-
-    fn change(&self, to: Quota, now: Tick) -> Result<(), ConfigError> {
-        let _changing = unpoisoned(self.changing.lock());
-        let mut state = [self.state.swap(CHANGING, Ordering::AcqRel)];
-        let from = self.limit.quota();
-        let changed = self.limit.set_quota_at(to, now);
-        if changed.is_ok() {
-            Gcra.carry_over(&from, &to, &mut state, now);
-        }
-        self.state
-            .store(state[0].min(CHANGING - 1), Ordering::Release);
-        changed
-    }
-
-    /// By value: a decision that somebody points to is kept in memory, where few checks need it.
-    #[cold]
-    fn tell(&self, watcher: &Watcher, now: Tick, (cost, quota): (u64, &Quota), decision: Decision) {
-        watcher.decided(now, &self.limit, KEY, quota, cost, &decision);
+        self.shared.change(quota, self.shared.now())
     }
 }
 
 impl fmt::Debug for DirectRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DirectRateLimiter")
-            .field("limit", &self.shared.limit)
+            .field("limit", self.shared.limit())
             .finish_non_exhaustive()
     }
 }

@@ -139,6 +139,16 @@ impl Kind {
         }
     }
 
+    /// [Takes](Algorithm::take) from a state of several words.
+    #[inline]
+    pub(crate) fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        match self {
+            Self::SlidingWindow(window) => window.take(quota, state, now, cost),
+            Self::SlidingLog(log) => log.take(quota, state, now, cost),
+            kind => kind.algorithm().take(quota, state, now, cost),
+        }
+    }
+
     /// Whether its states are of more than one word, and stand behind locks.
     #[inline]
     pub(crate) const fn is_long(&self) -> bool {

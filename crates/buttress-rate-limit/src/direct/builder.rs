@@ -4,10 +4,9 @@ use buttress_core::ConfigError;
 
 use super::{DirectRateLimiter, Shared};
 use crate::{
-    Limit, Overflow, Quota,
+    Algorithm, Limit, Overflow, Quota,
     algorithm::Kind,
     surroundings::{Surroundings, setters},
-    sync::{AtomicU64, Mutex},
 };
 
 /// A [`DirectRateLimiter`] in the making.
@@ -15,6 +14,7 @@ use crate::{
 pub struct DirectRateLimiterBuilder {
     name: Arc<str>,
     quota: Result<Quota, ConfigError>,
+    kind: Kind,
     surroundings: Surroundings,
 }
 
@@ -23,6 +23,7 @@ impl DirectRateLimiterBuilder {
         Self {
             name: "default".into(),
             quota,
+            kind: Kind::default(),
             surroundings: Surroundings::default(),
         }
     }
@@ -33,25 +34,26 @@ impl DirectRateLimiterBuilder {
         self
     }
 
-    setters!(clock, observer, near_limit);
+    /// How the quota is spent and comes back; [`Gcra`](crate::Gcra) if not given.
+    pub fn algorithm(mut self, algorithm: impl Algorithm) -> Self {
+        self.kind = Kind::of(algorithm);
+        self
+    }
+
+    setters!(clock, timer, observer, near_limit);
 
     /// The limiter.
     ///
     /// # Errors
     ///
-    /// Where the quota cannot be expressed, or a threshold is none.
+    /// Where the quota cannot be expressed, or is none that the algorithm supports, or a threshold is none.
     pub fn build(self) -> Result<DirectRateLimiter, ConfigError> {
-        let clock = self.surroundings.clock();
-        let (kind, overflow) = (Kind::default(), Overflow::default());
-        let limit = Limit::build(self.name, 0, self.quota?, kind, overflow, clock.clone())?;
+        let (clock, timer) = (self.surroundings.clock(), self.surroundings.timer());
+        let (quota, overflow) = (self.quota?, Overflow::default());
+        let limit = Limit::build(self.name, 0, quota, self.kind, overflow, clock.clone())?;
+        let watcher = self.surroundings.watcher(1)?;
         Ok(DirectRateLimiter {
-            shared: Arc::new(Shared {
-                limit,
-                clock,
-                state: AtomicU64::new(0),
-                changing: Mutex::new(()),
-                watcher: self.surroundings.watcher(1)?,
-            }),
+            shared: Arc::new(Shared::new(limit, clock, timer, watcher)),
         })
     }
 }
