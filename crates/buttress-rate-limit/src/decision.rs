@@ -287,3 +287,34 @@ impl fmt::Debug for Decision {
 fn nanos(span: Duration) -> u64 {
     Tick::from_duration(span).as_nanos()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever has to wait until the end of time is not told that it is for good.
+    #[test]
+    fn the_longest_wait_is_not_never() {
+        let refused = Decision::refused(0, Duration::MAX, Duration::MAX, Duration::MAX);
+        assert_eq!(refused.verdict(), Verdict::Refused);
+        let wait = refused.retry_after();
+        assert!(wait.is_some_and(|wait| wait > Duration::from_secs(200 * 365 * 86_400)));
+
+        let never = Decision::cost_exceeds_burst(0, Duration::ZERO, Duration::ZERO);
+        assert_eq!(never.verdict(), Verdict::CostExceedsBurst);
+        assert_eq!(never.retry_after(), None);
+    }
+
+    /// What was refused has no turn, and what was admitted may have any.
+    #[test]
+    fn only_what_was_admitted_is_delayed() {
+        let second = Duration::from_secs(1);
+        let refused = Decision::refused(0, second, second, second);
+        assert_eq!(refused.delayed(second), refused);
+        let admitted = Decision::admitted(3, Duration::ZERO, second);
+        assert!(admitted.is_admitted_at_once());
+        let delayed = admitted.delayed(Duration::MAX);
+        assert!(delayed.is_admitted() && !delayed.is_admitted_at_once());
+        assert_eq!((delayed.retry_after(), delayed.remaining()), (None, 3));
+    }
+}

@@ -141,7 +141,8 @@ impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
         self
     }
 
-    /// Where states are kept; in memory if not given. A store of your own makes `max_keys` meaningless.
+    /// Where states are kept; in memory if not given. To a store of your own `max_keys` means nothing: it
+    /// is the room for [near-limit signals](Self::near_limit) alone then.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self

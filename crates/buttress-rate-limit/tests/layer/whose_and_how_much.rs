@@ -444,9 +444,11 @@ async fn a_policy_has_one_way_to_its_quotas() {
     let all = || Policy::new("all", "1/h");
     let here = |_: &Head| "5/h".parse::<Quota>().ok();
     let there = |_: &Head| async { "3/h".parse::<Quota>().ok() };
+    let nowhere = |_: &Head| async { None };
     for (policy, told) in [
         (all().quota_by_lookup(there).quota_by(here), 5),
         (all().quota_by(here).quota_by_lookup(there), 3),
+        (all().quota_by(here).quota_by_lookup(nowhere), 1),
     ] {
         let layer = http(policy).clock(clock()).build().unwrap();
         let answer = send(&layer, &Handler::default(), with(&[])).await;

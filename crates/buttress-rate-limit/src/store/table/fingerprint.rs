@@ -62,3 +62,19 @@ impl From<Digest> for Fingerprint {
         Self(bits | (bits & OWN == 0) as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An owner of 0 is nobody, and its slot anybody's.
+    #[test]
+    fn no_digest_makes_a_key_of_nobody() {
+        for high in [0, 1 << 56, 0xff << 56, 1, u64::MAX] {
+            let key = Fingerprint::from(Digest::from((high, 7)));
+            assert_ne!(key.tagged(0), 0, "{high:x}");
+            assert_eq!(key.tag_of(key.tagged(5)), Some(5));
+            assert_eq!(key.tag_of(0), None);
+        }
+    }
+}
