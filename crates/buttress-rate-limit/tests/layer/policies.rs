@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use buttress_core::key_from;
 use buttress_http::{ClientIp, Head};
-use buttress_rate_limit::{OnMissingKey, Policy};
+use buttress_rate_limit::{OnMissingKey, Overflow, Policy};
 use http::Request;
 
 use crate::support::{Handler, clock, from_peer, http, send};
@@ -176,6 +176,37 @@ async fn policies_that_apply_by_turns_are_told_by_their_names() {
         (200, 0),
         "{nobody:?}"
     );
+}
+
+/// A clone of a policy is the same policy, in all that it was told.
+#[tokio::test]
+async fn a_clone_of_a_policy_is_the_same() {
+    let policy = Policy::new("tried", "1/h").shadow().clone();
+    let layer = http(policy).build().unwrap();
+    assert!(layer.limits().is_empty() && layer.limit("tried").is_none());
+
+    let keyed = Policy::new("per-tenant", "5/h").key(tenant()).cost(|_| 2);
+    let keyed = keyed
+        .missing_key(OnMissingKey::Exempt)
+        .overflow(Overflow::Refuse);
+    let layer = http(keyed.clone()).clock(clock()).build().unwrap();
+    assert_eq!(
+        layer.limit("per-tenant").unwrap().overflow(),
+        Overflow::Refuse
+    );
+    let handler = Handler::default();
+    let mut statuses = Vec::new();
+    for request in [
+        with_tenant("a"),
+        with_tenant("a"),
+        with_tenant("a"),
+        with_tenant("b"),
+    ] {
+        statuses.push(send(&layer, &handler, request).await.status);
+    }
+    let nobody = from_peer(Ipv4Addr::LOCALHOST);
+    statuses.push(send(&layer, &handler, nobody).await.status);
+    assert_eq!(statuses, [200, 200, 429, 200, 200]);
 }
 
 #[tokio::test]

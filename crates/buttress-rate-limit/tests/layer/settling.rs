@@ -366,6 +366,8 @@ async fn who_is_not_limited_has_a_permit_too() {
         let handler = service_fn(|request: Request<()>| async move {
             let permit = request.extensions().get::<Permit>().unwrap();
             assert_eq!(permit.charged("all"), None);
+            // Whose it is stands in no log.
+            assert_eq!(format!("{permit:?}"), "Permit { .. }");
             assert!(!permit.settle(5) && !permit.settle_for("all", 5) && !permit.refund());
             Handled::Ok(Response::default())
         });

@@ -77,6 +77,19 @@ async fn any_request_can_be_limited_and_refusals_are_errors() {
         matches!(&nobody, Error::MissingKey { missing, .. } if *missing == MissingKey::new("the request has no such key"))
     );
 
+    let text = "per-tenant: no key: the request has no such key";
+    assert_eq!(nobody.to_string(), text);
+    assert!(
+        nobody
+            .source()
+            .is_some_and(|source| source.is::<MissingKey>())
+    );
+    assert!(nobody.into_inner().is_none());
+    assert_eq!(
+        inner.into_inner().map(|error| error.to_string()).as_deref(),
+        Some("disk on fire")
+    );
+
     clock.advance(Duration::from_secs(1));
     assert!(service.ready().await.unwrap().call(acme()).await.is_ok());
 }
