@@ -22,7 +22,10 @@ use std::{any::Any, fmt};
 
 use buttress_core::{ConfigError, Tick};
 
-pub(crate) use self::{by_request::moved, kind::Kind};
+pub(crate) use self::{
+    by_request::moved,
+    kind::{Kind, Planned},
+};
 pub use self::{
     fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,
     sliding_log::SlidingLog, sliding_window::SlidingWindow, token_bucket::TokenBucket,

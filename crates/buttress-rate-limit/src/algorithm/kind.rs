@@ -6,6 +6,8 @@ use super::{
     Algorithm, FixedWindow, Gcra, LeakyBucket, OneWord as _, Pacing, SlidingLog, SlidingWindow,
     TokenBucket, Word, by_pointer,
     by_request::{ByRequest, moved},
+    sliding_log::Entries,
+    sliding_window::Addition,
 };
 use crate::{Decision, Quota, store::signed};
 
@@ -125,17 +127,25 @@ impl Kind {
         }
     }
 
-    /// Charges such a state.
+    /// The same, but leaves it to [`Planned::charge`] to charge what is admitted.
     #[inline]
-    pub(crate) fn charge_words(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) {
-        if cost == 0 {
-            return;
-        }
-        let cost = signed(cost);
+    pub(crate) fn plan_words(
+        &self,
+        quota: &Quota,
+        state: &mut [u64],
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Planned) {
         match self {
-            Self::SlidingWindow(window) => window.charge(quota, state, now, cost),
-            Self::SlidingLog(log) => log.charge(quota, state, now, cost),
-            kind => kind.in_memory().charge(quota, state, now, cost),
+            Self::SlidingWindow(window) => {
+                let (decision, addition) = window.decide(quota, state, now, cost);
+                (decision, Planned::Window(addition))
+            }
+            Self::SlidingLog(log) => {
+                let (decision, entries) = log.decide(quota, state, now, cost);
+                (decision, Planned::Log(entries))
+            }
+            kind => (kind.check_words(quota, state, now, cost), Planned::Other),
         }
     }
 
@@ -189,6 +199,33 @@ impl Kind {
     #[inline]
     pub(crate) const fn is_by_request(&self) -> bool {
         matches!(self, Self::ByRequest(_))
+    }
+}
+
+/// What is to be charged to a state of several words that was decided on, and not changed since.
+pub(crate) enum Planned {
+    Window(Addition),
+    Log(Entries),
+    /// What the algorithm makes of it.
+    Other,
+}
+
+impl Planned {
+    #[inline]
+    pub(crate) fn charge(
+        &self,
+        kind: &Kind,
+        quota: &Quota,
+        state: &mut [u64],
+        now: Tick,
+        cost: u64,
+    ) {
+        match self {
+            _ if cost == 0 => {}
+            Self::Window(addition) => addition.add_to(state),
+            Self::Log(entries) => entries.push_to(state),
+            Self::Other => kind.in_memory().charge(quota, state, now, signed(cost)),
+        }
     }
 }
 

@@ -43,6 +43,29 @@ impl SlidingLog {
     pub const fn for_counts_up_to(length: usize) -> Self {
         Self { length }
     }
+
+    /// What a request is answered, and what is to be charged for it if it is admitted.
+    #[inline(always)]
+    pub(super) fn decide(
+        self,
+        quota: &Quota,
+        state: &[u64],
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Entries) {
+        let period = quota.period_nanos().get();
+        let log = Log::of(state).at(now, period);
+        let over = log.over(now, period);
+        let decision = log.decide(self.limit(quota), over, (now, period), cost);
+        let count = usize::try_from(cost).unwrap_or(usize::MAX);
+        (decision, log.entering(over, now, count))
+    }
+
+    /// A quota that the log is too short for is limited to its length.
+    #[inline]
+    fn limit(self, quota: &Quota) -> usize {
+        usize::try_from(quota.count()).map_or(self.length, |count| count.min(self.length))
+    }
 }
 
 /// A log, as it is written in a state.
@@ -132,6 +155,55 @@ impl<'a> Log<'a> {
             Some(start) => self.before(start.saturating_add(1)),
         }
     }
+
+    /// When a request is charged that is admitted now: not before the latest one.
+    fn stamp(&self, now: Tick) -> u64 {
+        now.as_nanos().max(self.last().unwrap_or(0))
+    }
+
+    /// A charge of so many, where so many count no more.
+    fn entering(&self, over: usize, now: Tick, count: usize) -> Entries {
+        Entries {
+            first: self.first,
+            len: self.len,
+            over,
+            stamp: self.stamp(now),
+            count,
+        }
+    }
+
+    /// What a request is answered, where so many of the log count no more.
+    #[inline(always)]
+    fn decide(&self, limit: usize, over: usize, (now, period): (Tick, u64), cost: u64) -> Decision {
+        let used = self.len - over;
+        let cost = usize::try_from(cost).unwrap_or(usize::MAX);
+        let then_used = used.saturating_add(cost);
+
+        let (verdict, then_used, lacking) = if cost > limit {
+            (Verdict::CostExceedsBurst, used, 0)
+        } else if then_used <= limit || cost == 0 {
+            (Verdict::Admitted, then_used, 0)
+        } else {
+            (Verdict::Refused, used, then_used - limit)
+        };
+        let charged_at = self.stamp(now);
+        // Nanoseconds until as many of those that count then were given back.
+        let after = |lacking: usize| match lacking.checked_sub(1) {
+            None => 0,
+            Some(nth) => self
+                .get(over + nth)
+                .unwrap_or(charged_at)
+                .saturating_add(period)
+                .saturating_sub(now.as_nanos()),
+        };
+        Decision::reckoned(
+            verdict,
+            limit.saturating_sub(then_used) as u64,
+            after(lacking),
+            after(then_used.saturating_add(1).saturating_sub(limit)),
+            after(then_used),
+        )
+    }
 }
 
 /// How a log that begins at `first` and is `len` long is written; one of nothing as one never seen.
@@ -142,31 +214,45 @@ const fn head(first: usize, len: usize) -> u64 {
     ((first as u64) << 32) | len as u64
 }
 
-/// Forgets those that are `over`, and adds `count` at `stamp` in the place of the oldest, if need be.
-fn push(state: &mut [u64], (first, len): (usize, usize), over: usize, stamp: u64, count: usize) {
-    let [head_word, latest, ring @ ..] = state else {
-        return;
-    };
-    let size = ring.len();
-    if size == 0 {
-        return;
-    }
-    let (mut first, mut len) = match len - over {
-        0 => (0, 0),
-        left => (place(first, over, size), left),
-    };
-    *latest = stamp;
-    for _ in 0..count.min(size) {
-        if len == size {
-            first = place(first, 1, size);
-            len -= 1;
+/// A charge, reckoned for a log as it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Entries {
+    first: usize,
+    len: usize,
+    /// How many count no more, which are forgotten.
+    over: usize,
+    stamp: u64,
+    count: usize,
+}
+
+impl Entries {
+    /// Charges it to that log; in the place of the oldest, if need be.
+    #[inline]
+    pub(super) fn push_to(self, state: &mut [u64]) {
+        let [head_word, latest, ring @ ..] = state else {
+            return;
+        };
+        let size = ring.len();
+        if size == 0 {
+            return;
         }
-        if let Some(entry) = ring.get_mut(place(first, len, size)) {
-            *entry = stamp;
+        let (mut first, mut len) = match self.len - self.over {
+            0 => (0, 0),
+            left => (place(self.first, self.over, size), left),
+        };
+        *latest = self.stamp;
+        for _ in 0..self.count.min(size) {
+            if len == size {
+                first = place(first, 1, size);
+                len -= 1;
+            }
+            if let Some(entry) = ring.get_mut(place(first, len, size)) {
+                *entry = self.stamp;
+            }
+            len += 1;
         }
-        len += 1;
+        *head_word = head(first, len);
     }
-    *head_word = head(first, len);
 }
 
 /// Removes `count`: the first ones from the one at `from` on and, if these are too few, the last before.
@@ -224,37 +310,11 @@ impl Algorithm for SlidingLog {
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
         let period = quota.period_nanos().get();
         let log = Log::of(state).at(now, period);
-        let over = log.over(now, period);
-        let used = log.len - over;
-        // A quota that the log is too short for is limited to its length.
-        let limit =
-            usize::try_from(quota.count()).map_or(self.length, |count| count.min(self.length));
-        let cost = usize::try_from(cost).unwrap_or(usize::MAX);
-        let then_used = used.saturating_add(cost);
-
-        let (verdict, then_used, lacking) = if cost > limit {
-            (Verdict::CostExceedsBurst, used, 0)
-        } else if then_used <= limit || cost == 0 {
-            (Verdict::Admitted, then_used, 0)
-        } else {
-            (Verdict::Refused, used, then_used - limit)
-        };
-        let charged_at = now.as_nanos().max(log.last().unwrap_or(0));
-        // Nanoseconds until as many of those that count then were given back.
-        let after = |lacking: usize| match lacking.checked_sub(1) {
-            None => 0,
-            Some(nth) => log
-                .get(over + nth)
-                .unwrap_or(charged_at)
-                .saturating_add(period)
-                .saturating_sub(now.as_nanos()),
-        };
-        Decision::reckoned(
-            verdict,
-            limit.saturating_sub(then_used) as u64,
-            after(lacking),
-            after(then_used.saturating_add(1).saturating_sub(limit)),
-            after(then_used),
+        log.decide(
+            self.limit(quota),
+            log.over(now, period),
+            (now, period),
+            cost,
         )
     }
 
@@ -265,9 +325,8 @@ impl Algorithm for SlidingLog {
         let count = usize::try_from(cost.unsigned_abs()).unwrap_or(usize::MAX);
         if cost > 0 {
             let log = log.at(now, period);
-            let (over, stamp) = (log.over(now, period), log.last().unwrap_or(0));
-            let (first, len) = (log.first, log.len);
-            push(state, (first, len), over, stamp.max(now.as_nanos()), count);
+            log.entering(log.over(now, period), now, count)
+                .push_to(state);
         } else {
             let charged = now.as_nanos();
             // Whatever was charged then counts no more.
@@ -280,6 +339,15 @@ impl Algorithm for SlidingLog {
             let (first, len, from) = (log.first, log.len, log.before(charged));
             remove(state, (first, len), from, count);
         }
+    }
+
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let (decision, entries) = self.decide(quota, state, now, cost);
+        if decision.is_admitted() && cost > 0 {
+            entries.push_to(state);
+        }
+        decision
     }
 
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {

@@ -61,6 +61,22 @@ impl SlidingWindow {
         quota.period_nanos().get().div_ceil(divisor.max(1))
     }
 
+    /// What a request is answered, and what is to be charged for it if it is admitted.
+    #[inline(always)]
+    pub(super) fn decide(
+        self,
+        quota: &Quota,
+        state: &[u64],
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Addition) {
+        let counters = self.counters(quota, state, now);
+        let used = counters.used();
+        let price = quota.interval_nanos().get().saturating_mul(cost);
+        let decision = counters.decide(quota, used, now, cost);
+        (decision, counters.adding(used, price))
+    }
+
     /// The counters as they stand at `now`.
     #[inline]
     fn counters<'a>(self, quota: &Quota, state: &'a [u64], now: Tick) -> Counters<'a> {
@@ -138,6 +154,64 @@ impl Counters<'_> {
             .fold(0, |sum, &used| sum.saturating_add(used))
     }
 
+    /// A charge of this price, where so much is used.
+    #[inline]
+    fn adding(&self, used: u64, price: u64) -> Addition {
+        let (start, age) = (self.start, self.age);
+        Addition {
+            start,
+            age,
+            used,
+            price,
+        }
+    }
+
+    /// What a request is answered where so much is used.
+    #[inline(always)]
+    fn decide(&self, quota: &Quota, used: u64, now: Tick, cost: u64) -> Decision {
+        let price_of_one = quota.interval_nanos().get();
+        let full = price_of_one.saturating_mul(quota.count());
+
+        let then_used = used.saturating_add(price_of_one.saturating_mul(cost));
+        let (verdict, then_used, lacking) = if cost > quota.count() {
+            (Verdict::CostExceedsBurst, used, 0)
+        } else if then_used <= full || cost == 0 {
+            (Verdict::Admitted, then_used, 0)
+        } else {
+            (Verdict::Refused, used, then_used - full)
+        };
+
+        // The oldest come back first: when have they given back enough for each of the three questions?
+        let lacking_for_one = then_used.saturating_add(price_of_one).saturating_sub(full);
+        let (mut retry_at, mut next_at, mut reset_at, mut given_back) = (0, 0, 0, 0_u64);
+        let charged = (then_used - used, self.ends(0));
+        let charged = (charged.0 > 0).then_some(charged);
+        if let (0, Some((_, ends))) = (lacking_for_one, charged) {
+            // What nearly all are: there is more, and all of it is back with what was charged now.
+            reset_at = ends;
+        } else {
+            for (used, ends) in self.counting().chain(charged) {
+                if given_back < lacking {
+                    retry_at = ends;
+                }
+                if given_back < lacking_for_one {
+                    next_at = ends;
+                }
+                reset_at = ends;
+                given_back = given_back.saturating_add(used);
+            }
+        }
+        let after = |at: u64| at.saturating_sub(now.as_nanos());
+        Decision::reckoned_in(
+            quota.interval_nanos(),
+            verdict,
+            full.saturating_sub(then_used),
+            after(retry_at),
+            after(next_at),
+            after(reset_at),
+        )
+    }
+
     /// What still counts, from the oldest on, each with the time at which it stops to.
     fn counting(&self) -> impl Iterator<Item = (u64, u64)> {
         let nths = self.living().iter().enumerate().rev();
@@ -170,49 +244,8 @@ impl Algorithm for SlidingWindow {
 
     #[inline]
     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
-        let price_of_one = quota.interval_nanos().get();
-        let full = price_of_one.saturating_mul(quota.count());
         let counters = self.counters(quota, state, now);
-        let used = counters.used();
-
-        let then_used = used.saturating_add(price_of_one.saturating_mul(cost));
-        let (verdict, then_used, lacking) = if cost > quota.count() {
-            (Verdict::CostExceedsBurst, used, 0)
-        } else if then_used <= full || cost == 0 {
-            (Verdict::Admitted, then_used, 0)
-        } else {
-            (Verdict::Refused, used, then_used - full)
-        };
-
-        // The oldest come back first: when have they given back enough for each of the three questions?
-        let lacking_for_one = then_used.saturating_add(price_of_one).saturating_sub(full);
-        let (mut retry_at, mut next_at, mut reset_at, mut given_back) = (0, 0, 0, 0_u64);
-        let charged = (then_used - used, counters.ends(0));
-        let charged = (charged.0 > 0).then_some(charged);
-        if let (0, Some((_, ends))) = (lacking_for_one, charged) {
-            // What nearly all are: there is more, and all of it is back with what was charged now.
-            reset_at = ends;
-        } else {
-            for (used, ends) in counters.counting().chain(charged) {
-                if given_back < lacking {
-                    retry_at = ends;
-                }
-                if given_back < lacking_for_one {
-                    next_at = ends;
-                }
-                reset_at = ends;
-                given_back = given_back.saturating_add(used);
-            }
-        }
-        let after = |at: u64| at.saturating_sub(now.as_nanos());
-        Decision::reckoned_in(
-            quota.interval_nanos(),
-            verdict,
-            full.saturating_sub(then_used),
-            after(retry_at),
-            after(next_at),
-            after(reset_at),
-        )
+        counters.decide(quota, counters.used(), now, cost)
     }
 
     #[inline]
@@ -226,17 +259,18 @@ impl Algorithm for SlidingWindow {
         let most = price_of_one.saturating_mul(quota.count()).saturating_mul(2);
         let counters = self.counters(quota, state, now);
         let used = counters.used();
-        let price = price.min(most.saturating_sub(used));
-        let (start, age) = (counters.start, counters.age);
-        let [first, total, counts @ ..] = state else {
-            return;
-        };
-        *first = start.saturating_add(1);
-        *total = used.saturating_add(price);
-        grow_older(counts, age);
-        if let Some(current) = counts.first_mut() {
-            *current = current.saturating_add(price);
+        counters
+            .adding(used, price.min(most.saturating_sub(used)))
+            .add_to(state);
+    }
+
+    #[inline]
+    fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
+        let (decision, addition) = self.decide(quota, state, now, cost);
+        if decision.is_admitted() && cost > 0 {
+            addition.add_to(state);
         }
+        decision
     }
 
     fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
@@ -279,6 +313,34 @@ impl Algorithm for SlidingWindow {
         };
         let nth = nth(to, at).saturating_sub(ago);
         Tick::from_nanos(nth.saturating_mul(self.length(to)))
+    }
+}
+
+/// A charge, reckoned for a state as it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Addition {
+    /// When the current sub-window begins.
+    start: u64,
+    /// By how many that is newer than the newest one that was written.
+    age: usize,
+    /// What is used by now.
+    used: u64,
+    price: u64,
+}
+
+impl Addition {
+    /// Charges it to that state.
+    #[inline]
+    pub(super) fn add_to(self, state: &mut [u64]) {
+        let [first, total, counts @ ..] = state else {
+            return;
+        };
+        *first = self.start.saturating_add(1);
+        *total = self.used.saturating_add(self.price);
+        grow_older(counts, self.age);
+        if let Some(current) = counts.first_mut() {
+            *current = current.saturating_add(self.price);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 pub(super) use self::request::{Found, Request};
 use self::slots::{Slots, WAYS, scale, zeros};
-use super::table::Fingerprint;
+use super::{memory::signed, table::Fingerprint};
 use crate::{
     Algorithm, Decision,
     limit::Tag,
@@ -94,7 +94,7 @@ impl LockedTable {
     #[inline]
     pub(super) fn hold(&self, key: Fingerprint, tag: Tag) -> Option<Held<'_>> {
         let slots = self.shard(key)?;
-        let (slot, written) = slots.find(key)?;
+        let (slot, written) = slots.find(key, tag)?;
         (written == tag).then_some(Held { slots, slot })
     }
 
@@ -116,15 +116,14 @@ impl LockedTable {
         &self,
         key: Fingerprint,
         request: &Request<'_, A>,
-        by: i64,
     ) -> Found<Decision> {
         self.with(key, request, |slots, known| {
             if let Some(slot) = known {
-                return Some(request.charge_if_admitted(slots.state(slot)?, by));
+                return Some(request.take(slots.state(slot)?));
             }
             let decision = request.check(&self.unseen);
-            if decision.is_admitted() && by > 0 {
-                slots.insert(key, request, by)?;
+            if decision.is_admitted() && request.cost > 0 {
+                slots.insert(key, request, signed(request.cost))?;
             }
             Some(decision)
         })
@@ -162,7 +161,7 @@ impl LockedTable {
         let Some(mut slots) = self.shard(key) else {
             return Found::Full;
         };
-        let known = match slots.find(key) {
+        let known = match slots.find(key, request.tag()) {
             Some((slot, written)) if written != request.tag() => {
                 if slots.carry_over(slot, key, request, written).is_err() {
                     return Found::Stale;
@@ -194,9 +193,8 @@ impl LockedTable {
     pub(super) fn acquire_shared<A: Algorithm + ?Sized>(
         &self,
         request: &Request<'_, A>,
-        by: i64,
     ) -> Option<Decision> {
-        self.with_shared(request, |state| request.charge_if_admitted(state, by))
+        self.with_shared(request, |state| request.take(state))
     }
 
     /// How that bucket stands.

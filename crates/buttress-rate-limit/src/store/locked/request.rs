@@ -44,25 +44,27 @@ impl<A: Algorithm + ?Sized> Request<'_, A> {
     /// Decides on the state of a key, which is one of this quota from then on.
     #[inline]
     pub(super) fn move_and_check(&self, state: &mut [u64]) -> Decision {
+        self.move_to_quota(state);
+        self.check(state)
+    }
+
+    /// The same, and charges it what is admitted.
+    #[inline]
+    pub(in crate::store) fn take(&self, state: &mut [u64]) -> Decision {
+        self.move_to_quota(state);
+        self.algorithm.take(self.quota, state, self.now, self.cost)
+    }
+
+    #[inline]
+    fn move_to_quota(&self, state: &mut [u64]) {
         if self.by_request {
             moved(self.algorithm, state, self.quota, self.now);
         }
-        self.check(state)
     }
 
     #[inline]
     pub(super) fn charge(&self, state: &mut [u64], by: i64) {
         self.algorithm.charge(self.quota, state, self.now, by);
-    }
-
-    /// The same, and charges it.
-    #[inline]
-    pub(super) fn charge_if_admitted(&self, state: &mut [u64], by: i64) -> Decision {
-        let decision = self.move_and_check(state);
-        if decision.is_admitted() && by > 0 {
-            self.charge(state, by);
-        }
-        decision
     }
 
     /// What its states are tagged with.

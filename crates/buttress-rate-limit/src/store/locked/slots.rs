@@ -33,8 +33,28 @@ impl Slots {
         }
     }
 
-    /// The slot of a key, and the tag of its state.
-    pub(super) fn find(&self, key: Fingerprint) -> Option<(usize, Tag)> {
+    /// The slot of a key, and the tag of its state, which is most likely this one.
+    #[inline]
+    pub(super) fn find(&self, key: Fingerprint, tag: Tag) -> Option<(usize, Tag)> {
+        // All slots of the first bucket are compared before anything depends on which of them it is, as in the table of
+        // one word.
+        let first = self.bucket(key, 0);
+        let wanted = key.tagged(tag);
+        let owners = self.owners.get(first.clone())?;
+        let mut found = first.end;
+        for (slot, owner) in first.clone().zip(owners).rev() {
+            found = if *owner == wanted { slot } else { found };
+        }
+        if found < first.end {
+            return Some((found, tag));
+        }
+        self.find_anywhere(key)
+    }
+
+    /// As [`find`](Self::find) does, one slot after the other, in all buckets.
+    #[cold]
+    #[inline(never)]
+    fn find_anywhere(&self, key: Fingerprint) -> Option<(usize, Tag)> {
         (0..CHOICES)
             .flat_map(|choice| self.bucket(key, choice))
             .find_map(|slot| Some((slot, key.tag_of(*self.owners.get(slot)?)?)))

@@ -58,13 +58,13 @@ fn each_key_has_a_state_of_its_own() {
     let (table, quota) = (table(100), quota());
     for remaining in [2, 1, 0] {
         for n in 0..50 {
-            let decision = table.acquire(key(n), &at(&quota, 1), 1).known().unwrap();
+            let decision = table.acquire(key(n), &at(&quota, 1)).known().unwrap();
             assert!(decision.is_admitted());
             assert_eq!(decision.remaining(), remaining);
         }
     }
     for n in 0..50 {
-        let refused = table.acquire(key(n), &at(&quota, 1), 1).known().unwrap();
+        let refused = table.acquire(key(n), &at(&quota, 1)).known().unwrap();
         assert!(!refused.is_admitted());
         table.settle(key(n), &at(&quota, 1), -2).known();
         assert_eq!(
@@ -85,29 +85,27 @@ fn only_what_can_be_forgotten_makes_room() {
     let (table, quota) = (table(1), quota());
     let (slots, one_later) = (slots(&table), SECOND + 1);
     for n in 0..slots {
-        assert!(table.acquire(key(n), &at(&quota, 1), 1).known().is_some());
+        assert!(table.acquire(key(n), &at(&quota, 1)).known().is_some());
     }
-    assert_eq!(
-        table.acquire(key(slots), &at(&quota, SECOND), 1).known(),
-        None
-    );
+    assert_eq!(table.acquire(key(slots), &at(&quota, SECOND)).known(), None);
     // Nothing to charge needs no slot, and who is known has one.
     assert!(
         table
-            .acquire(key(slots), &at(&quota, SECOND), 0)
+            .acquire(
+                key(slots),
+                &Request {
+                    cost: 0,
+                    ..at(&quota, SECOND)
+                }
+            )
             .known()
             .is_some()
     );
-    assert!(
-        table
-            .acquire(key(0), &at(&quota, SECOND), 1)
-            .known()
-            .is_some()
-    );
+    assert!(table.acquire(key(0), &at(&quota, SECOND)).known().is_some());
 
     assert!(
         table
-            .acquire(key(slots), &at(&quota, one_later), 1)
+            .acquire(key(slots), &at(&quota, one_later))
             .known()
             .is_some()
     );
@@ -123,7 +121,7 @@ fn who_has_no_place_is_told_so() {
     let (table, quota) = (table(1), quota());
     let stranger = key(slots(&table));
     for n in 0..slots(&table) {
-        assert!(table.acquire(key(n), &at(&quota, 1), 1).known().is_some());
+        assert!(table.acquire(key(n), &at(&quota, 1)).known().is_some());
     }
     assert_eq!(table.peek(stranger, &at(&quota, 1)).known(), None);
     assert!(table.settle(stranger, &at(&quota, 1), 1).known().is_none());
@@ -146,7 +144,7 @@ fn a_slot_that_changes_hands_brings_nothing_along() {
     for n in 0..100 {
         let now = 1 + n * 2 * SECOND;
         for remaining in [2, 1, 0] {
-            let decision = table.acquire(key(n), &at(&quota, now), 1).known().unwrap();
+            let decision = table.acquire(key(n), &at(&quota, now)).known().unwrap();
             assert_eq!(decision.remaining(), remaining);
         }
     }
@@ -157,7 +155,7 @@ fn holds_as_many_busy_keys_as_it_promises() {
     for keys in [1_000, 100_000] {
         let (table, quota) = (table(keys), quota());
         let full = (0..keys as u64)
-            .filter(|&n| table.acquire(key(n), &at(&quota, 1), 1).known().is_none())
+            .filter(|&n| table.acquire(key(n), &at(&quota, 1)).known().is_none())
             .count();
         assert!(full <= keys / 300, "{full} of {keys} keys found no place");
     }
@@ -197,7 +195,7 @@ fn threads_lose_no_charge() {
         for _ in 0..3 {
             scope.spawn(|| {
                 for n in 0..6_000 {
-                    assert!(table.acquire(key(n % 2), &request, 1).known().is_some());
+                    assert!(table.acquire(key(n % 2), &request).known().is_some());
                     if n % 3 == 0 {
                         table.settle(key(n % 2), &request, -1).known();
                     }
@@ -233,11 +231,11 @@ fn an_algorithm_that_panics_harms_nobody_else() {
     let panics = request_of(&Panics, &quota, 1);
     thread::scope(|scope| {
         let panicked = scope
-            .spawn(|| table.acquire(key(1), &panics, 1).known())
+            .spawn(|| table.acquire(key(1), &panics).known())
             .join();
         assert!(panicked.is_err());
     });
-    let decision = table.acquire(key(1), &at(&quota, 1), 1).known().unwrap();
+    let decision = table.acquire(key(1), &at(&quota, 1)).known().unwrap();
     assert_eq!(decision.remaining(), 2);
 }
 
@@ -252,7 +250,7 @@ proptest! {
             let request = Request { cost: by as u64, ..at(&quota, now) };
             let state = model.entry(name).or_insert_with(|| vec![0; LOG.words()]);
             let expected = request.check(state);
-            let Some(decision) = table.acquire(key(name), &request, by).known() else {
+            let Some(decision) = table.acquire(key(name), &request).known() else {
                 prop_assert!(LOG.forget_at(&quota, state) <= request.now);
                 continue;
             };

@@ -2,9 +2,7 @@
 
 use buttress_core::Tick;
 
-use super::{
-    MemoryStore, Place, SHARED, Stale, ask::Ask, course::Course, signed, unplaced::unplaced,
-};
+use super::{MemoryStore, Place, SHARED, Stale, ask::Ask, course::Course, unplaced::unplaced};
 use crate::{
     Algorithm, Decision, FixedWindow, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord, Word},
@@ -146,10 +144,16 @@ impl MemoryStore {
         let Some(table) = self.locked(ask.limit) else {
             return Ok(Place::Own);
         };
-        let by = signed(ask.cost);
+        // The usual case by itself.
+        if let Some(revision) = ask.revision
+            && let Some(mut held) = table.hold(ask.key, revision as Tag)
+        {
+            *out = ask.request(algorithm).take(held.words());
+            return Ok(Place::Own);
+        }
         loop {
             let request = ask.request(algorithm);
-            match table.acquire(ask.key, &request, by) {
+            match table.acquire(ask.key, &request) {
                 Found::Known(decision) => {
                     *out = decision;
                     return Ok(Place::Own);
@@ -161,7 +165,7 @@ impl MemoryStore {
                         *out = decision;
                         return Ok(Place::Own);
                     }
-                    if let Some(decision) = table.acquire_shared(&request, by) {
+                    if let Some(decision) = table.acquire_shared(&request) {
                         *out = decision;
                         return Ok(Place::Shared);
                     }

@@ -3,6 +3,7 @@ use buttress_core::Tick;
 use super::{MemoryStore, Wanted};
 use crate::{
     Decision,
+    algorithm::Planned,
     store::{locked::Held, table::Slot},
 };
 
@@ -38,7 +39,7 @@ pub(super) struct Swapped<'a> {
 /// One of these; or several words behind a lock, and what is to be charged to them.
 pub(super) enum Any<'a> {
     Swapped(Swapped<'a>),
-    Held(Held<'a>, Wanted<'a>),
+    Held(Held<'a>, Wanted<'a>, Planned),
 }
 
 impl<'a> State<'a> for Swapped<'a> {
@@ -88,14 +89,15 @@ impl<'a> State<'a> for Any<'a> {
             return Swapped::decide(store, now, wanted, out).map(Self::Swapped);
         }
         let mut held = store.locked(wanted.limit)?.hold(wanted.key, wanted.tag)?;
-        *out = kind.check_words(wanted.quota, held.words(), now, wanted.cost);
-        Some(Self::Held(held, wanted))
+        let planned;
+        (*out, planned) = kind.plan_words(wanted.quota, held.words(), now, wanted.cost);
+        Some(Self::Held(held, wanted, planned))
     }
 
     fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision {
         match self {
             Self::Swapped(swapped) => swapped.check(now, wanted),
-            Self::Held(held, _) => {
+            Self::Held(held, ..) => {
                 let kind = wanted.limit.kind();
                 kind.check_words(wanted.quota, held.words(), now, wanted.cost)
             }
@@ -116,9 +118,11 @@ impl<'a> State<'a> for Any<'a> {
 
     #[inline]
     fn charge(&mut self, now: Tick) {
-        if let Self::Held(held, wanted) = self {
-            let kind = wanted.limit.kind();
-            kind.charge_words(wanted.quota, held.words(), now, wanted.cost);
+        if let Self::Held(held, wanted, planned) = self {
+            let Wanted {
+                limit, quota, cost, ..
+            } = *wanted;
+            planned.charge(limit.kind(), quota, held.words(), now, cost);
         }
     }
 }
