@@ -69,6 +69,7 @@ pub struct Config {
     /// The upstream, if there is one only; see [`upstreams`](Self::upstreams()).
     pub upstream: Option<UpstreamUrl>,
     /// The upstreams, in order of preference.
+    #[serde(deserialize_with = "upstreams::some")]
     pub upstreams: Vec<UpstreamConfig>,
     /// Whose request it is.
     pub client_ip: ClientIpConfig,

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::{UpstreamUrl, Violation, timeouts};
 
@@ -48,6 +48,18 @@ impl UpstreamConfig {
             None => self.url.authority().as_str(),
         }
     }
+}
+
+/// A list with nothing in it is a mistake of whatever wrote the file: it would start the built-in one.
+pub(super) fn some<'de, D>(deserializer: D) -> Result<Vec<UpstreamConfig>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let upstreams = Vec::deserialize(deserializer)?;
+    if upstreams.is_empty() {
+        return Err(de::Error::custom("`[]` given, expected at least one"));
+    }
+    Ok(upstreams)
 }
 
 /// Which of several upstreams a call has been to is kept in the bits of one word.

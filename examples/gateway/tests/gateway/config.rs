@@ -50,6 +50,10 @@ const WRONG: &[(&str, &str)] = &[
         "gateway.toml:1: listen: invalid type: integer `8080`, expected an address and a port such as",
     ),
     (
+        "\nupstreams = []",
+        "gateway.toml:2: upstreams: `[]` given, expected at least one",
+    ),
+    (
         "upstreams = ['http://a']",
         "gateway.toml:1: upstreams[0]: invalid type: string \"http://a\", expected a table with a `url`",
     ),
