@@ -47,10 +47,6 @@ pub trait Outgoing<Req>: sealed::Sealed {
     #[doc(hidden)]
     fn again(&self, call: &mut Self::Call, is_last: bool) -> Option<Self::Attempt>;
 
-    /// Whom a park is about, where what is remembered of a request would not tell it.
-    #[doc(hidden)]
-    fn key_of(&self, request: &Req) -> Option<Digest>;
-
     /// Whom a park is about.
     #[doc(hidden)]
     fn key(&self, call: &Self::Call) -> Digest;
@@ -74,7 +70,7 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
     type Discarding: Future<Output = ()> + Unpin;
 
     #[doc(hidden)]
-    fn judge(&self, call: &Self::Call, answer: &Result<Rsp, Failed<E>>) -> Judged;
+    fn judge(&self, call: &Self::Call, answer: Result<&Rsp, &Failed<E>>) -> Judged;
 
     /// Whether a response is no word of the upstream, but a refusal of this side.
     #[doc(hidden)]

@@ -15,10 +15,7 @@ use tower_service::Service;
 use self::between::{Between, Turn};
 pub(crate) use self::{alarm::Alarm, held::Held};
 use crate::{
-    Flavor, Judgment, Outgoing,
-    error::Failed,
-    flavor::Judged,
-    settings::{Hold, Settings},
+    Flavor, Judgment, Outgoing, error::Failed, flavor::Judged, settings::Hold, shared::Shared,
 };
 
 type Attempt<Req, F> = <F as Outgoing<Req>>::Attempt;
@@ -53,7 +50,8 @@ pin_project! {
     {
         #[pin]
         pub(crate) stage: Stage<S, Req, F>,
-        pub(crate) held: Held<S, Req, F>,
+        // `None` once the call is over.
+        pub(crate) held: Option<Held<S, Req, F>>,
     }
 }
 
@@ -73,7 +71,7 @@ pin_project! {
         // Between two attempts or, before a parked upstream, in front of the first. Boxed, so that the usual future stays
         // small.
         Between { between: Box<Between<S, Req, F>> },
-        // In passing, and once the call is over.
+        // In passing.
         Nowhere,
     }
 }
@@ -100,7 +98,7 @@ where
     pub(crate) fn held_back(hold: Hold, attempt: Attempt<Req, F>, held: Held<S, Req, F>) -> Self {
         Self {
             stage: Stage::between(Between::held_back(hold, attempt)),
-            held,
+            held: Some(held),
         }
     }
 }
@@ -115,25 +113,34 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let held = this.held;
-        loop {
+        // Polled again after it was ready, it has nothing to say, as the contract allows.
+        let Some(held) = this.held else {
+            return Poll::Pending;
+        };
+        let out = loop {
             let out = match this.stage.as_mut().project() {
                 StageProjection::Attempting { future, limit } => {
-                    let settings = &held.shared.settings;
-                    let answer = ready!(poll_attempt::<S, Req, F>(future, limit, settings, cx));
-                    let judged = held.shared.flavor.judge(&held.call, &answer);
+                    let Shared { settings, flavor } = &*held.shared;
+                    let answer = match future.poll(cx) {
+                        Poll::Ready(Ok(response)) => Ok(response),
+                        Poll::Ready(Err(error)) => Err(Failed::Inner(error)),
+                        Poll::Pending => {
+                            let Some(limit) = limit else {
+                                return Poll::Pending;
+                            };
+                            ready!(limit.poll(settings, cx));
+                            Err(Failed::TimedOut)
+                        }
+                    };
+                    let judged = flavor.judge(&held.call, answer.as_ref());
+                    // The attempt's future goes before anything else is done.
+                    this.stage.set(Stage::Nowhere);
                     let is_first = held.progress.attempts == 1;
                     match answer {
                         Ok(response) if is_first && judged == Judged::Known(Judgment::Success) => {
-                            let out = held.succeeded(response);
-                            this.stage.set(Stage::Nowhere);
-                            return Poll::Ready(out);
+                            break held.succeeded(response);
                         }
-                        answer => {
-                            // The attempt's future goes before anything else is done.
-                            this.stage.set(Stage::Nowhere);
-                            held.answered(answer, judged, this.stage.as_mut(), cx)
-                        }
+                        answer => held.answered(answer, judged, this.stage.as_mut(), cx),
                     }
                 }
                 StageProjection::Between { between } => match ready!(between.poll(held, cx)) {
@@ -144,40 +151,19 @@ where
                         held.call(attempt, now, this.stage.as_mut());
                         None
                     }
-                    Turn::Over(out) => {
-                        this.stage.set(Stage::Nowhere);
-                        Some(out)
-                    }
+                    Turn::Over(out) => Some(out),
                 },
-                // Polled again after it was ready, it has nothing to say, as the contract allows.
                 StageProjection::Nowhere => return Poll::Pending,
             };
             if let Some(out) = out {
-                return Poll::Ready(out);
+                break out;
             }
-        }
+        };
+        this.stage.set(Stage::Nowhere);
+        // With the answer, and not with the future: whoever keeps that would keep the request and a service.
+        *this.held = None;
+        Poll::Ready(out)
     }
-}
-
-/// The answer of an attempt, or that it takes too long.
-fn poll_attempt<S, Req, F>(
-    future: Pin<&mut S::Future>,
-    limit: &mut Option<Alarm>,
-    settings: &Settings,
-    cx: &mut Context<'_>,
-) -> Poll<Answer<S, Req, F>>
-where
-    F: Outgoing<Req>,
-    S: Service<<F as Outgoing<Req>>::Attempt>,
-{
-    if let Poll::Ready(result) = future.poll(cx) {
-        return Poll::Ready(result.map_err(Failed::Inner));
-    }
-    let Some(limit) = limit else {
-        return Poll::Pending;
-    };
-    ready!(limit.poll(settings, cx));
-    Poll::Ready(Err(Failed::TimedOut))
 }
 
 impl<S, Req, F> fmt::Debug for ResponseFuture<S, Req, F>

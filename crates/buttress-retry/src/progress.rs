@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use buttress_core::{Digest, Tick};
+use buttress_core::Tick;
 
 use crate::decide::time_left;
 
@@ -17,8 +17,6 @@ pub(crate) struct Progress {
     pub(crate) parked_since: Option<Tick>,
     /// When a retry was granted that has not been made yet, on the budget's clock.
     pub(crate) granted: Option<Tick>,
-    /// Whom a park is about, where that was asked at the start.
-    pub(crate) key: Option<Digest>,
 }
 
 impl Progress {
@@ -31,7 +29,6 @@ impl Progress {
             backoff: None,
             parked_since: None,
             granted: None,
-            key: None,
         }
     }
 
@@ -41,11 +38,6 @@ impl Progress {
             let deadline = self.started.saturating_add(timeout);
             self.deadline = Some(self.deadline.map_or(deadline, |other| other.min(deadline)));
         }
-    }
-
-    #[inline]
-    pub(crate) fn about(&mut self, key: Option<Digest>) {
-        self.key = key;
     }
 
     pub(crate) fn time_left(&self, now: Tick) -> Option<Duration> {

@@ -56,23 +56,24 @@ where
         let Shared { settings, flavor } = &**shared;
         let mut progress = settings.begin();
         let now = progress.started;
-        progress.about(flavor.key_of(&request));
         // Not taken apart before it must be: what it is made of is large, and every name for it may be a copy.
         let mut begun = flavor.begin(request, &settings.random);
         progress.within(flavor.timeout(&begun.1));
 
-        if settings.is_anybody_parked(now)
-            && let Some(hold) = settings.hold(&mut progress, now, || flavor.key(&begun.1))
-        {
-            // Who has to wait holds nothing that others could use meanwhile.
-            readiness::release(inner);
-            let held = Held {
-                service: inner.clone(),
-                shared: Arc::clone(shared),
-                call: begun.1,
-                progress,
-            };
-            return ResponseFuture::held_back(hold, begun.0, held);
+        if settings.is_anybody_parked(now) {
+            // A copy: what is borrowed has to be in memory, and is in registers where nobody is parked.
+            let mut progress = progress;
+            if let Some(hold) = settings.hold(&mut progress, now, || flavor.key(&begun.1)) {
+                // Who has to wait holds nothing that others could use meanwhile.
+                readiness::release(inner);
+                let held = Held {
+                    service: inner.clone(),
+                    shared: Arc::clone(shared),
+                    call: begun.1,
+                    progress,
+                };
+                return ResponseFuture::held_back(hold, begun.0, held);
+            }
         }
         settings.attempt(&mut progress, now);
         let told = Told {
@@ -87,12 +88,12 @@ where
                 future: inner.call(begun.0),
                 limit: settings.limit(&progress, now).map(Alarm::at),
             },
-            held: Held {
+            held: Some(Held {
                 service: fresh,
                 shared: Arc::clone(shared),
                 call: begun.1,
                 progress,
-            },
+            }),
         }
     }
 }

@@ -126,8 +126,7 @@ impl Settings {
         key: impl FnOnce() -> Digest,
     ) -> Option<Hold> {
         let parks = self.parks.as_ref().filter(|parks| parks.any(now))?;
-        let key = progress.key.unwrap_or_else(key);
-        self.hold_before(parks, progress, now, key)
+        self.hold_before(parks, progress, now, key())
     }
 
     #[cold]
@@ -192,7 +191,7 @@ impl Settings {
         };
         let mut parked = None;
         if let (Some(parks), Some(span)) = (&self.parks, situation.park(&self.terms)) {
-            let key = progress.key.unwrap_or_else(key);
+            let key = key();
             if parks.park(key, now, now.saturating_add(span)) {
                 self.observe(|| Happening::Parked { span });
             }

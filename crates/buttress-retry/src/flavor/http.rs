@@ -171,11 +171,6 @@ where
         Some(Request::from_parts(call.parts.clone(), body))
     }
 
-    #[inline]
-    fn key_of(&self, _request: &Request<B>) -> Option<Digest> {
-        None
-    }
-
     fn key(&self, call: &Self::Call) -> Digest {
         self.options.key_of(call.head())
     }
@@ -206,7 +201,7 @@ where
     type Discarding = Discarding<B>;
 
     #[inline]
-    fn judge(&self, call: &Self::Call, answer: &Result<Response<B>, Failed<E>>) -> Judged {
+    fn judge(&self, call: &Self::Call, answer: Result<&Response<B>, &Failed<E>>) -> Judged {
         match answer {
             Ok(response) => self.options.judge(call.head(), call.protocol, response),
             Err(Failed::Inner(error)) => Judged::Known(self.errors.classify_error(error)),

@@ -89,6 +89,13 @@ impl<Rsp, E, P, K> Typed<Rsp, E, P, K> {
     }
 }
 
+/// What is remembered of a request.
+pub struct Call<K> {
+    kept: K,
+    /// Whom a park is about, which what is kept might not tell.
+    key: Digest,
+}
+
 impl<Rsp, E, P, K> Sealed for Typed<Rsp, E, P, K> {}
 
 impl<Req, Rsp, E, P, K> Outgoing<Req> for Typed<Rsp, E, P, K>
@@ -97,39 +104,36 @@ where
     K: ExtractKey<Req>,
 {
     type Attempt = P::Attempt;
-    type Call = P::Kept;
+    type Call = Call<P::Kept>;
 
     #[inline]
-    fn begin(&self, request: Req, _random: &Random) -> (P::Attempt, P::Kept) {
-        self.replay.keep(request)
+    fn begin(&self, request: Req, _random: &Random) -> (P::Attempt, Self::Call) {
+        let key = self.park_key(&request);
+        let (attempt, kept) = self.replay.keep(request);
+        (attempt, Call { kept, key })
     }
 
     #[inline]
-    fn timeout(&self, _kept: &P::Kept) -> Option<Duration> {
+    fn timeout(&self, _call: &Self::Call) -> Option<Duration> {
         None
     }
 
     #[inline]
-    fn prepare(&self, _kept: &P::Kept, _attempt: &mut P::Attempt, _told: Told) {}
+    fn prepare(&self, _call: &Self::Call, _attempt: &mut P::Attempt, _told: Told) {}
 
-    fn can_repeat(&self, kept: &P::Kept) -> bool {
-        self.replay.can_repeat(kept)
+    fn can_repeat(&self, call: &Self::Call) -> bool {
+        self.replay.can_repeat(&call.kept)
     }
 
-    fn again(&self, kept: &mut P::Kept, is_last: bool) -> Option<P::Attempt> {
+    fn again(&self, call: &mut Self::Call, is_last: bool) -> Option<P::Attempt> {
         match is_last {
-            true => self.replay.last(kept),
-            false => self.replay.again(kept),
+            true => self.replay.last(&mut call.kept),
+            false => self.replay.again(&mut call.kept),
         }
     }
 
-    #[inline]
-    fn key_of(&self, request: &Req) -> Option<Digest> {
-        self.park_by.is_some().then(|| self.park_key(request))
-    }
-
-    fn key(&self, _kept: &P::Kept) -> Digest {
-        EVERYBODY
+    fn key(&self, call: &Self::Call) -> Digest {
+        call.key
     }
 }
 
@@ -144,7 +148,7 @@ where
     type Discarding = Ready<()>;
 
     #[inline]
-    fn judge(&self, _kept: &P::Kept, answer: &Result<Rsp, Failed<E>>) -> Judged {
+    fn judge(&self, _call: &Self::Call, answer: Result<&Rsp, &Failed<E>>) -> Judged {
         Judged::Known(match answer {
             Ok(response) => (self.classifier)(Ok(response)),
             Err(Failed::Inner(error)) => (self.classifier)(Err(error)),
@@ -156,14 +160,14 @@ where
         false
     }
 
-    fn is_safe(&self, _kept: &P::Kept, _: &Result<Rsp, Failed<E>>, _: Judgment) -> bool {
+    fn is_safe(&self, _call: &Self::Call, _: &Result<Rsp, Failed<E>>, _: Judgment) -> bool {
         true
     }
 
     /// Never asked for: the classifier has seen the whole response.
     fn look(
         &self,
-        _kept: &P::Kept,
+        _call: &Self::Call,
         response: Rsp,
         _timer: &Arc<dyn Sleep>,
         _left: Duration,
@@ -178,7 +182,7 @@ where
 
     fn discard(
         &self,
-        _kept: &P::Kept,
+        _call: &Self::Call,
         response: Rsp,
         _timer: &Arc<dyn Sleep>,
         _left: impl FnOnce() -> Duration,
@@ -189,7 +193,7 @@ where
 
     fn finish(
         &self,
-        _kept: &P::Kept,
+        _call: &Self::Call,
         answer: Result<Rsp, Failed<E>>,
         report: impl Fn() -> Report,
         _tell: bool,
@@ -227,5 +231,12 @@ impl<Rsp, E, P: Clone, K: Clone> Clone for Typed<Rsp, E, P, K> {
 impl<Rsp, E, P, K> fmt::Debug for Typed<Rsp, E, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed").finish_non_exhaustive()
+    }
+}
+
+impl<K> fmt::Debug for Call<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is kept may have credentials in it.
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }

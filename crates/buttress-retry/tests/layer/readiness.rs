@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
+    future::{Future as _, Ready, ready},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -166,6 +166,45 @@ async fn a_call_can_be_dropped_at_any_point() {
 }
 
 /// A broken service is no attempt.
+/// Whoever keeps a future that has answered, as a select in a loop does, keeps neither the request nor a service.
+#[tokio::test(start_paused = true)]
+async fn what_a_call_held_goes_with_its_answer() {
+    for answers in [
+        &[200][..],
+        &[400],
+        &[503, 200],
+        &[503, 503, 503],
+        &[429, 200],
+    ] {
+        let upstream = answers
+            .iter()
+            .fold(Upstream::new(), |upstream, &status| upstream.says(status));
+        let (in_request, in_service) = (Arc::new(()), Arc::new(()));
+        let held_by_service = Arc::clone(&in_service);
+        let inner = upstream.clone();
+        let mut service = http().build().unwrap().layer(tower::service_fn(
+            move |request: Inner<Full<bytes::Bytes>>| {
+                let _held = &held_by_service;
+                inner.clone().oneshot(request)
+            },
+        ));
+        let mut request = get();
+        request.extensions_mut().insert(Arc::clone(&in_request));
+        let mut future = Box::pin(service.ready().await.unwrap().call(request));
+        drop(service);
+        assert!(Arc::strong_count(&in_request) > 1);
+        let response = (&mut future).await.unwrap();
+        assert_eq!(u16::from(response.status()), *answers.last().unwrap());
+        assert_eq!(Arc::strong_count(&in_request), 1, "{answers:?}");
+        assert_eq!(Arc::strong_count(&in_service), 1, "{answers:?}");
+        assert_pending!(
+            future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_not_ready_ends_it() {
     for backoff in [NOW, 100 * MS] {
