@@ -27,6 +27,9 @@ use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
 /// take the place of those that stand there, an inner layer's or an upstream's; on a refusal from further in
 /// (429, 503, or one that carries the mark) nothing is written: what the one who refused says is what the
 /// caller needs.
+///
+/// To refuse in a form of your own, with a page or an API's own errors, map the response outside of the layer: what it has
+/// refused is what carries the mark.
 #[derive(Clone, Debug)]
 pub struct AsResponse {
     shared: Arc<Shared>,

@@ -117,7 +117,11 @@ async fn a_boxed_error_inside_and_one_outside() {
 #[tokio::test]
 async fn of_several_policies_the_one_that_refuses_is_told_with_its_cost() {
     let layer = RateLimitLayer::typed(Policy::<u64>::new("requests", "9/s"))
-        .policy(Policy::new("rows", "10/s").cost(|rows| *rows))
+        .policy(
+            Policy::new("rows", "10/s")
+                .cost(|rows| *rows)
+                .quota_by(|rows| (*rows == 7).then(|| "5/s".parse().unwrap())),
+        )
         .clock(clock())
         .build()
         .unwrap();
@@ -128,4 +132,9 @@ async fn of_several_policies_the_one_that_refuses_is_told_with_its_cost() {
         "rows: a cost of 11 exceeds the burst of 10: it can never be admitted"
     );
     assert_eq!(refused.retry_after(), None);
+    let refused = layer.layer(echo).oneshot(7).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("exceeds the burst of 5"),
+        "the request's own: {refused}"
+    );
 }

@@ -333,3 +333,37 @@ fn an_unknown_key_can_be_charged_afterwards() {
     }
     assert_eq!(remaining(&store, &charges), [6; 4]);
 }
+
+/// A store of somebody's own hands on what it was asked a moment ago: the quota that is in force by then decides.
+#[test]
+fn who_asks_under_an_older_quota_is_answered_under_the_one_in_force() {
+    for limits in [
+        limits(Overflow::Share, &["4/h"]),
+        mixed(Overflow::Share, [4; 4]),
+    ] {
+        let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+        for limit in &limits {
+            let twice = "8/h".parse().unwrap();
+            limit.set_quota_at(twice, NOW).unwrap();
+        }
+        let in_force: Vec<_> = limits.iter().map(|limit| limit.in_force()).collect();
+        let older = charges(&limits, 1);
+        let newer: Vec<_> = older
+            .iter()
+            .zip(&in_force)
+            .map(|(charge, (quota, revision))| Charge {
+                quota,
+                revision: Some(*revision),
+                cost: 4,
+                ..*charge
+            })
+            .collect();
+        assert!(acquire(&store, &newer).0);
+        let (admitted, out) = acquire(&store, &older);
+        assert!(admitted);
+        assert!(
+            out.iter().all(|decision| decision.remaining() == 3),
+            "{out:?}"
+        );
+    }
+}
