@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::SystemTime};
 
-use buttress_http::rate_limit_info::{Advice, BodyHints, LimitInfo, RateLimitInfo};
+use buttress_http::rate_limit_info::{Advice, BodyHints, Cause, LimitInfo, RateLimitInfo};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
@@ -195,5 +195,155 @@ fn a_body_may_end_anywhere() {
                 vector.name
             );
         }
+    }
+}
+
+/// One field is enough, and each counts; as the vendors write them.
+#[test]
+fn each_mark_tells_its_vendor() {
+    for (vendor, marks) in [
+        (
+            "GitHub",
+            &["X-GitHub-Request-Id", "X-GitHub-Media-Type"][..],
+        ),
+        ("GitLab", &["GitLab-LB", "GitLab-SV"]),
+        (
+            "Discord",
+            &[
+                "X-RateLimit-Bucket",
+                "X-RateLimit-Scope",
+                "X-RateLimit-Global",
+            ],
+        ),
+        (
+            "Shopify",
+            &["X-Shopify-Shop-Api-Call-Limit", "X-Shopify-Stage"],
+        ),
+        ("Stripe", &["Stripe-Should-Retry", "Stripe-Version"]),
+        (
+            "Anthropic",
+            &[
+                "anthropic-organization-id",
+                "anthropic-ratelimit-requests-limit",
+                "anthropic-ratelimit-tokens-limit",
+            ],
+        ),
+        (
+            "Azure OpenAI",
+            &["apim-request-id", "azureml-model-session"],
+        ),
+        (
+            "OpenAI",
+            &[
+                "openai-processing-ms",
+                "openai-version",
+                "openai-organization",
+                "x-ratelimit-limit-requests",
+                "x-ratelimit-limit-tokens",
+            ],
+        ),
+        ("Azure", &["x-ms-request-id", "x-ms-retry-after-ms"]),
+        (
+            "AWS",
+            &[
+                "x-amzn-RequestId",
+                "x-amz-request-id",
+                "x-amzn-ErrorType",
+                "x-amz-retry-after",
+            ],
+        ),
+        (
+            "HubSpot",
+            &[
+                "X-HubSpot-RateLimit-Daily",
+                "X-HubSpot-RateLimit-Secondly",
+                "X-HubSpot-Correlation-Id",
+            ],
+        ),
+        ("Docker Hub", &["docker-ratelimit-source"]),
+        ("X", &["x-rate-limit-limit", "x-rate-limit-reset"]),
+    ] {
+        for mark in marks {
+            let headers = headers(&[format!("{mark}: 1")]);
+            let now = SystemTime::UNIX_EPOCH;
+            let info = RateLimitInfo::of(StatusCode::INTERNAL_SERVER_ERROR, &headers, now);
+            let told = info.vendor().map(|vendor| vendor.as_str());
+            assert_eq!(told, Some(vendor), "{mark}");
+        }
+    }
+}
+
+/// What a body says that has this in it, and nothing else.
+fn cause(body: &str) -> Option<Cause> {
+    let silent = RateLimitInfo::of(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &HeaderMap::new(),
+        SystemTime::UNIX_EPOCH,
+    );
+    let info = silent.with_body(body.as_bytes(), &BodyHints::default());
+    info.verdict().map(|verdict| verdict.cause)
+}
+
+/// As the vendors write them.
+#[test]
+fn each_code_tells_which_refusal_it_is() {
+    for (codes, meant) in [
+        (
+            &[
+                "insufficient_quota",
+                "billing_hard_limit_reached",
+                "billing_not_active",
+                "credit_balance_exhausted",
+                "billing_error",
+                "enforced_spend_limit_reached",
+                "CreditsDepleted",
+            ][..],
+            Cause::Billing,
+        ),
+        (&["overloaded_error", "server_overloaded"], Cause::Overload),
+        (
+            &[
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                "RateLimitReached",
+                "RESOURCE_EXHAUSTED",
+                "SlowDown",
+                "Throttling",
+                "ThrottlingException",
+                "ThrottledException",
+                "RequestThrottled",
+                "RequestThrottledException",
+                "RequestLimitExceeded",
+                "TooManyRequestsException",
+                "ProvisionedThroughputExceededException",
+                "BandwidthLimitExceeded",
+                "LimitExceededException",
+                "PriorRequestNotComplete",
+                "EC2ThrottledException",
+            ],
+            Cause::Burst,
+        ),
+    ] {
+        for code in codes {
+            let json = format!(r#"{{"error":{{"code":"{code}"}}}}"#);
+            assert_eq!(cause(&json), Some(meant), "{code}");
+            let xml = format!("<Error><Code>{code}</Code></Error>");
+            assert_eq!(cause(&xml), Some(meant), "{code}");
+        }
+    }
+    for member in ["code", "type", "status", "reason", "__type", "error"] {
+        let json = format!(r#"{{"{member}":"SlowDown"}}"#);
+        assert_eq!(cause(&json), Some(Cause::Burst), "{member}");
+    }
+    assert_eq!(cause(r#"{"message":"SlowDown"}"#), None);
+    for (phrase, meant) in [
+        ("当前分组上游负载已饱和,请稍后再试", Cause::Overload),
+        ("GenerateRequestsPerDayPerProjectPerModel", Cause::Window),
+        ("Limit: 200 requests per day", Cause::Window),
+        ("Rate limit reached for gpt-x", Cause::Burst),
+        ("Too Many Requests", Cause::Burst),
+    ] {
+        let json = format!(r#"{{"message":"{phrase}"}}"#);
+        assert_eq!(cause(&json), Some(meant), "{phrase}");
     }
 }
