@@ -11,6 +11,8 @@ use tokio::{
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
+const GET: &str = "GET /a HTTP/1.1\nHost: a\n\n";
+
 /// What must happen, or the test fails.
 #[track_caller]
 fn within<T>(what: impl Future<Output = T>) -> impl Future<Output = T> {
@@ -128,6 +130,15 @@ impl Proxy {
         Raw::connect(self.address).await
     }
 
+    /// Both ends of a request that has come to the upstream.
+    async fn ask(&self, request: &str) -> (Raw, Raw) {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        let mut server = self.accept().await;
+        server.head().await;
+        (client, server)
+    }
+
     async fn accept(&self) -> Raw {
         Raw::on(within(self.upstream.accept()).await.unwrap().0)
     }
@@ -211,10 +222,7 @@ async fn odd_methods_statuses_and_bytes_pass_and_fields_for_one_hop_do_not() {
 #[tokio::test]
 async fn a_broken_upstream_is_a_bad_gateway_and_is_asked_once() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
-    let mut server = proxy.accept().await;
-    server.head().await;
+    let (mut client, server) = proxy.ask(GET).await;
     drop(server);
     let answer = client.head().await;
     assert_eq!(answer.first_line(), "HTTP/1.1 502 Bad Gateway");
@@ -224,10 +232,7 @@ async fn a_broken_upstream_is_a_bad_gateway_and_is_asked_once() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_breaks_off_and_is_not_stored() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
-    let mut server = proxy.accept().await;
-    server.head().await;
+    let (mut client, mut server) = proxy.ask(GET).await;
     server
         .send("HTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Length: 8\n\nhalf")
         .await;
@@ -238,7 +243,7 @@ async fn an_answer_that_breaks_off_breaks_off_and_is_not_stored() {
     assert!(client.is_closed().await);
 
     let mut client = proxy.connect().await;
-    client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+    client.send(GET).await;
     proxy.accept().await.head().await;
 }
 
@@ -248,7 +253,7 @@ async fn without_a_lifetime_everything_goes_to_the_upstream() {
     let mut client = proxy.connect().await;
     let mut server = None;
     for _ in 0..2 {
-        client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+        client.send(GET).await;
         let server = match &mut server {
             Some(server) => server,
             none => none.insert(proxy.accept().await),
@@ -266,16 +271,13 @@ async fn without_a_lifetime_everything_goes_to_the_upstream() {
 async fn a_private_cache_keeps_what_is_private() {
     for (arguments, stored) in [(&["--private"][..], true), (&[], false)] {
         let proxy = Proxy::start(arguments).await;
-        let mut client = proxy.connect().await;
-        client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
-        let mut server = proxy.accept().await;
-        server.head().await;
+        let (mut client, mut server) = proxy.ask(GET).await;
         server
             .send("HTTP/1.1 200 OK\nCache-Control: private, max-age=600\nContent-Length: 4\n\nbody")
             .await;
         client.head().await;
         client.expect("body").await;
-        client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+        client.send(GET).await;
         if stored {
             assert!(client.head().await.one("age").is_some());
         } else {
@@ -288,10 +290,7 @@ async fn a_private_cache_keeps_what_is_private() {
 #[tokio::test]
 async fn a_stream_of_events_is_not_held_back() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client.send("GET /events HTTP/1.1\nHost: a\n\n").await;
-    let mut server = proxy.accept().await;
-    server.head().await;
+    let (mut client, mut server) = proxy.ask("GET /events HTTP/1.1\nHost: a\n\n").await;
     server
         .send("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTransfer-Encoding: chunked\n\n")
         .await;
@@ -305,12 +304,9 @@ async fn a_stream_of_events_is_not_held_back() {
 #[tokio::test]
 async fn interim_responses_go_before_the_answer_and_are_not_stored() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client
-        .send("GET /a HTTP/1.1\nHost: a\n\nGET /a HTTP/1.1\nHost: a\n\n")
+    let (mut client, mut server) = proxy
+        .ask("GET /a HTTP/1.1\nHost: a\n\nGET /a HTTP/1.1\nHost: a\n\n")
         .await;
-    let mut server = proxy.accept().await;
-    server.head().await;
     server.send("HTTP/1.1 102 Processing\n\n").await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 102 Processing");
     // At once with what follows it.
@@ -341,10 +337,7 @@ async fn interim_responses_go_before_the_answer_and_are_not_stored() {
 #[tokio::test]
 async fn http_1_0_is_sent_no_interim_response() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client.send("GET /a HTTP/1.0\nHost: a\n\n").await;
-    let mut server = proxy.accept().await;
-    server.head().await;
+    let (mut client, mut server) = proxy.ask("GET /a HTTP/1.0\nHost: a\n\n").await;
     server
         .send("HTTP/1.1 103 Early Hints\nLink: </a.css>\n\nHTTP/1.1 200 OK\nContent-Length: 4\n\nbody")
         .await;
@@ -356,12 +349,9 @@ async fn http_1_0_is_sent_no_interim_response() {
 #[tokio::test]
 async fn a_body_that_waits_to_be_asked_for_is_asked_for_once() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client
-        .send("PUT /a HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 4\n\n")
+    let (mut client, mut server) = proxy
+        .ask("PUT /a HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 4\n\n")
         .await;
-    let mut server = proxy.accept().await;
-    server.head().await;
     server.send("HTTP/1.1 100 Continue\n\n").await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 100 Continue");
     client.send("body").await;
@@ -374,10 +364,7 @@ async fn a_body_that_waits_to_be_asked_for_is_asked_for_once() {
 #[tokio::test]
 async fn an_interim_response_to_what_nobody_waits_for_goes_nowhere() {
     let proxy = Proxy::start(&[]).await;
-    let mut client = proxy.connect().await;
-    client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
-    let mut server = proxy.accept().await;
-    server.head().await;
+    let (mut client, mut server) = proxy.ask(GET).await;
     server
         .send("HTTP/1.1 200 OK\nCache-Control: max-age=0, stale-while-revalidate=600\nConnection: close\nContent-Length: 3\n\nold")
         .await;
@@ -386,7 +373,7 @@ async fn an_interim_response_to_what_nobody_waits_for_goes_nowhere() {
     // Nothing is validated while the fetch is still being put away.
     let mut server = within(async {
         loop {
-            client.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+            client.send(GET).await;
             client.head().await;
             client.expect("old").await;
             if let Ok(validation) = timeout(Duration::from_millis(50), proxy.accept()).await {
@@ -407,7 +394,7 @@ async fn an_interim_response_to_what_nobody_waits_for_goes_nowhere() {
     within(async {
         let mut body = [0; 3];
         while &body != b"new" {
-            observer.send("GET /a HTTP/1.1\nHost: a\n\n").await;
+            observer.send(GET).await;
             observer.head().await;
             observer.0.read_exact(&mut body).await.unwrap();
         }
