@@ -60,12 +60,11 @@ impl Kept {
         if standing.is_plain() {
             Self::Many(standing.decisions().iter().map(Told::of).collect())
         } else {
-            let applying = standing.applying();
-            Self::Found(
-                applying
-                    .map(|(place, quota, decision)| (place, quota, Told::of(&decision)))
-                    .collect(),
-            )
+            // All that were asked apply, which a filter does not know.
+            let mut found = Vec::with_capacity(standing.asked().len());
+            let told = |(place, quota, decision)| (place, quota, Told::of(&decision));
+            found.extend(standing.applying().map(told));
+            Self::Found(found.into())
         }
     }
 }
