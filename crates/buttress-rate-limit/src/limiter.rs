@@ -87,17 +87,22 @@ impl RateLimiter {
                 return answer(quota, decision, cost);
             }
         }
-        let (decision, quota, _) = self.acquire(key, now, cost);
+        let (decision, quota, _) = self.acquire(key, short, now, cost);
         answer(&quota, decision, cost)
     }
 
     /// Charges `cost`, and tells under which quota, of which revision.
     #[cold]
     #[inline(never)]
-    fn acquire<K: Key + ?Sized>(&self, key: &K, now: Tick, cost: u64) -> (Decision, Quota, u64) {
+    fn acquire<K: Key + ?Sized>(
+        &self,
+        key: &K,
+        short: Fingerprint,
+        now: Tick,
+        cost: u64,
+    ) -> (Decision, Quota, u64) {
         let shared = &*self.shared;
         let limit = &shared.limit;
-        let short = Fingerprint::from(shared.secret.digest(key));
         let (decision, quota, revision) = loop {
             let (quota, revision) = limit.in_force();
             let terms = (&quota, Some(revision));
@@ -144,8 +149,9 @@ impl RateLimiter {
     ///
     /// [`Refused`], at once, where the wait would be longer than the algorithm allows.
     pub async fn until_ready<K: Key + ?Sized>(&self, key: &K) -> Result<Decision, Refused> {
+        let short = Fingerprint::from(self.shared.secret.digest(key));
         let now = self.shared.clock.now();
-        let (decision, quota, revision) = self.acquire(key, now, 1);
+        let (decision, quota, revision) = self.acquire(key, short, now, 1);
         let decision = answer(&quota, decision, 1)?;
         if !decision.delay().is_zero() {
             let shared = &*self.shared;

@@ -173,7 +173,11 @@ impl<T: ?Sized + 'static> Limits<T> {
         &self,
         peer: impl FnOnce() -> Option<SocketAddr>,
     ) -> Option<Fingerprint> {
-        let digest = match &self.usual.as_ref()?.reads {
+        let usual = self.usual.as_ref()?;
+        if !self.is_as_built() {
+            return None;
+        }
+        let digest = match &usual.reads {
             Reads::Nothing => EVERYBODY,
             Reads::Peer(client) => match peer()?.ip() {
                 IpAddr::V4(peer) => self.secret.digest(&peer),
@@ -197,6 +201,9 @@ impl<T: ?Sized + 'static> Limits<T> {
     /// The same, with keys and costs that are read of `from`. `None` also where there is no key.
     pub(crate) fn decide_on(&self, from: &T, decided: &mut Decided) -> Option<Plain<'_>> {
         let usual = self.usual.as_ref()?;
+        if !self.is_as_built() {
+            return None;
+        }
         let read = |whose: &Whose<T>| {
             let key = match &whose.key {
                 None => EVERYBODY,
@@ -220,6 +227,14 @@ impl<T: ?Sized + 'static> Limits<T> {
             }
         }
         self.decide_several(several)
+    }
+
+    /// Whether no quota was changed. Asked before a key is read, which else would be read and hashed for nothing, and
+    /// then again.
+    #[inline(always)]
+    fn is_as_built(&self) -> bool {
+        let mut limits = self.books.limits.iter();
+        limits.all(|limit| limit.quotas().unchanged().is_some())
     }
 
     #[inline(always)]

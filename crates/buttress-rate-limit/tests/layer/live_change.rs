@@ -2,7 +2,10 @@
 
 use std::{
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -55,6 +58,30 @@ async fn every_key_keeps_what_it_has_used_in_proportion() {
         assert_eq!(admitted(&statuses(&layer, ALICE, 20).await), 10);
         let stranger = statuses(&layer, Ipv4Addr::LOCALHOST, 30).await;
         assert_eq!(admitted(&stranger), 20);
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_read_once_also_after_a_change() {
+    let policy = |name: &str, asked: &Arc<AtomicUsize>| {
+        let asked = Arc::clone(asked);
+        let cost = move |_: &Head| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            1
+        };
+        Policy::new(name, "10/h").key(ClientIp::peer()).cost(cost)
+    };
+    for others in [0, 2] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut builder = http(policy("per-ip", &asked)).clock(clock());
+        for name in ["second", "third"].into_iter().take(others) {
+            builder = builder.policy(policy(name, &asked));
+        }
+        let layer = builder.build().unwrap();
+        assert_eq!(admitted(&statuses(&layer, ALICE, 2).await), 2);
+        layer.limit("per-ip").unwrap().set_quota("20/h").unwrap();
+        assert_eq!(admitted(&statuses(&layer, ALICE, 3).await), 3);
+        assert_eq!(asked.load(Ordering::Relaxed), 5 * (1 + others));
     }
 }
 
