@@ -106,6 +106,9 @@ impl fmt::Debug for Acquire {
 pub enum Overflow {
     /// All such keys share one further bucket with the limit's quota. Under a flood of keys the callers
     /// that have no place yet are limited together, and nobody is free.
+    ///
+    /// A refund goes where the key stands when it is made. While the flood lasts, that of a key whose own state came
+    /// back and was forgotten meanwhile is therefore credited to the shared bucket, never above full.
     #[default]
     Share,
     /// Such keys are not limited.
