@@ -162,3 +162,19 @@ async fn a_304_to_what_was_invalidated_meanwhile_leaves_alone_what_came_since() 
     setup.origin_is_left_alone().await;
     assert_eq!(read(again).await.body, "new");
 }
+
+/// A server hears of its host by the field only, which is looked at again when the answer names another target.
+#[tokio::test(start_paused = true)]
+async fn what_a_location_names_is_found_by_the_host_of_its_request() {
+    let mut setup = Setup::shared();
+    setup.fill("/a", answer(&[FRESH], "old")).await;
+    let put = http::Request::put("/b").header("host", "Example.com:80");
+    let asked = setup.ask(empty(put));
+    let created = status(201, &[("location", "/a")], "");
+    setup.call().await.answer(created);
+    let read = read(asked).await;
+    assert_eq!(read.cache_status(), "Buttress;fwd=method;fwd-status=201");
+    assert_eq!(setup.heard("NotStored { why: Rules(Method) }"), 1);
+    let _asked = setup.get("/a");
+    assert_eq!(setup.calls().await.len(), 1);
+}
