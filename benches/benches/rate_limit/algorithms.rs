@@ -13,7 +13,7 @@ use buttress_rate_limit::{
 
 use crate::our_quota;
 
-/// How many requests a log holds.
+/// How many requests a log holds. A million of them take most of a gigabyte.
 const LOG: u64 = 64;
 
 struct Measured {
@@ -22,8 +22,6 @@ struct Measured {
     algorithm: fn() -> Box<dyn Algorithm>,
     /// The widest quota that it can keep.
     wide: fn() -> QuotaBuilder,
-    /// The most keys that it is measured with.
-    most_keys: u32,
 }
 
 const ALL: [Measured; 6] = [
@@ -31,47 +29,37 @@ const ALL: [Measured; 6] = [
         name: "buttress_token_bucket_at_intervals",
         algorithm: || Box::new(TokenBucket::refilled_at_intervals()),
         wide: our_quota,
-        most_keys: u32::MAX,
     },
     Measured {
         name: "buttress_leaky_bucket_as_queue",
         algorithm: || Box::new(LeakyBucket::as_queue()),
         wide: our_quota,
-        most_keys: u32::MAX,
     },
     Measured {
         name: "buttress_pacing",
         algorithm: || Box::new(Pacing::up_to(Duration::ZERO)),
         wide: our_quota,
-        most_keys: u32::MAX,
     },
     Measured {
         name: "buttress_fixed_window",
         algorithm: || Box::new(FixedWindow),
         wide: || Quota::per_second(250_000_000),
-        most_keys: u32::MAX,
     },
     Measured {
         name: "buttress_sliding_window",
         algorithm: || Box::new(SlidingWindow::of_sub_windows(10)),
         wide: our_quota,
-        most_keys: u32::MAX,
     },
     Measured {
         name: "buttress_sliding_log",
         algorithm: || Box::new(SlidingLog::for_counts_up_to(LOG as usize)),
         wide: || Quota::per(LOG, Duration::from_nanos(LOG)),
-        // A million logs would be a gigabyte.
-        most_keys: 100_000,
     },
 ];
 
-/// Handles of all that are measured with so many keys.
+/// Handles of all, with room for so many keys.
 pub(crate) fn of(keys: u32) -> impl Iterator<Item = (&'static str, RateLimiter)> {
-    let measured = ALL
-        .into_iter()
-        .filter(move |measured| keys <= measured.most_keys);
-    measured.map(move |measured| {
+    ALL.into_iter().map(move |measured| {
         let limiter = RateLimiter::per_key((measured.wide)())
             .algorithm((measured.algorithm)())
             .clock(QuantaClock::starting_now())
