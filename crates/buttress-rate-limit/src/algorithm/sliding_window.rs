@@ -39,7 +39,8 @@ const MOST_SUB_WINDOWS: usize = 60;
 ///
 /// State: `k + 3` words. The start of the newest sub-window in nanoseconds, and one; then what was used in
 /// all of them, and in each, from the newest to the oldest, as the time in which the quota gives back
-/// as much. As long as a sub-window lasts, a decision reads no more than the first two. So a state says the same of a quota whose count has changed: half of it is used.
+/// as much. So a state says the same of a quota whose count has changed: half of it is used. As long as a sub-window
+/// lasts, a decision reads no more than the first two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindow {
     sub_windows: usize,
