@@ -47,6 +47,16 @@ pub trait Refuse<T: ?Sized, Rsp, E>: Clone + sealed::Sealed {
         false
     }
 
+    /// Whether there is anything to [finish](Self::finish): else an answer is [forwarded](Self::forward).
+    fn remembers(pass: &Self::Pass) -> bool;
+
+    /// The inner service has answered a request of whose admission nothing is remembered.
+    ///
+    /// # Errors
+    ///
+    /// Where the inner service failed.
+    fn forward(result: Result<Rsp, E>) -> Result<Self::Response, Self::Error>;
+
     /// The inner service has answered a request that was admitted.
     ///
     /// # Errors

@@ -161,12 +161,20 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
         !self.shared.settlements.is_empty()
     }
 
+    #[inline]
+    fn remembers(pass: &Pass) -> bool {
+        pass.0.is_some()
+    }
+
+    #[inline(always)]
+    fn forward(result: Result<Response<B>, E>) -> Result<Self::Response, E> {
+        result.map(unmetered)
+    }
+
     // Always, because a response that is handed to a function is copied there and back.
     #[inline(always)]
     fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
         match (result, pass) {
-            // By itself: what the other arms lend to a function has to be in memory, and a response that was
-            // written there a moment ago, word by word, is waited for before it is copied.
             (Ok(response), Pass(None)) => Ok(unmetered(response)),
             (Ok(response), Pass(Some(remembered))) => match &remembered.permit {
                 // Wrapped first, so that it is not moved again once fields were written into it.
