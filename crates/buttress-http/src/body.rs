@@ -51,6 +51,15 @@ impl<B> ResponseBody<B> {
         }
     }
 
+    /// The inner service's body, unless this one was made here.
+    #[must_use]
+    pub const fn get_mut(&mut self) -> Option<&mut B> {
+        match &mut self.kind {
+            Kind::Inner { body } => Some(body),
+            Kind::Full { .. } => None,
+        }
+    }
+
     /// A body made here, in one piece.
     #[inline]
     pub fn full(bytes: impl Into<Bytes>) -> Self {

@@ -23,11 +23,14 @@ pin_project! {
 }
 
 impl<B> MeteredBody<B> {
-    pub(crate) fn around(inner: B, gauge: Option<Gauge>) -> Self {
-        Self {
-            inner,
-            gauge: gauge.map(Box::new),
-        }
+    #[inline]
+    pub(crate) const fn around(inner: B) -> Self {
+        Self { inner, gauge: None }
+    }
+
+    /// From now on it is watched.
+    pub(crate) fn watch(&mut self, gauge: Gauge) {
+        self.gauge = Some(Box::new(gauge));
     }
 }
 

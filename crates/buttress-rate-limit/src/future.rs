@@ -123,16 +123,18 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.as_mut().project().state.project() {
             StateProjection::Calling { future, pass } => {
-                // Asked before the response is there: whoever asks with the response in hand puts it aside meanwhile, and
-                // a processor waits for what was just written in other pieces than it is read in.
+                // Asked before the response is there: one that may yet be written into is copied once more, and a processor
+                // waits for what was just written in other pieces than it is read in.
                 if pass.as_ref().is_some_and(|pass| !R::remembers(pass)) {
                     let result = ready!(future.poll(cx));
                     *pass = None;
                     return Poll::Ready(R::forward(result));
                 }
-                let result = ready!(future.poll(cx));
-                pass.take()
-                    .map_or(Poll::Pending, |pass| Poll::Ready(R::finish(pass, result)))
+                let mut result = R::forward(ready!(future.poll(cx)));
+                if let (Some(pass), Ok(response)) = (pass.take(), &mut result) {
+                    R::finish(pass, response);
+                }
+                Poll::Ready(result)
             }
             // Polled again after it was ready, it has nothing to say, as the contract allows.
             StateProjection::Answered { out } => out.take().map_or(Poll::Pending, Poll::Ready),

@@ -47,22 +47,18 @@ pub trait Refuse<T: ?Sized, Rsp, E>: Clone + sealed::Sealed {
         false
     }
 
-    /// Whether there is anything to [finish](Self::finish): else an answer is [forwarded](Self::forward).
-    fn remembers(pass: &Self::Pass) -> bool;
-
-    /// The inner service has answered a request of whose admission nothing is remembered.
+    /// The inner service has answered a request that was admitted.
     ///
     /// # Errors
     ///
     /// Where the inner service failed.
     fn forward(result: Result<Rsp, E>) -> Result<Self::Response, Self::Error>;
 
-    /// The inner service has answered a request that was admitted.
-    ///
-    /// # Errors
-    ///
-    /// Where the inner service failed.
-    fn finish(pass: Self::Pass, result: Result<Rsp, E>) -> Result<Self::Response, Self::Error>;
+    /// Whether anything is remembered of an admission, and so to be [finished](Self::finish).
+    fn remembers(pass: &Self::Pass) -> bool;
+
+    /// Adds to the answer what is remembered of the admission, and settles by it.
+    fn finish(pass: Self::Pass, response: &mut Self::Response);
 
     /// The request was refused.
     ///

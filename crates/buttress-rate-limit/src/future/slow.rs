@@ -151,10 +151,11 @@ where
         let Some(future) = this.calling.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let result = ready!(future.poll(cx));
+        let mut result = R::forward(ready!(future.poll(cx)));
         this.calling.set(None);
-        this.pass
-            .take()
-            .map_or(Poll::Pending, |pass| Poll::Ready(R::finish(pass, result)))
+        if let (Some(pass), Ok(response)) = (this.pass.take(), &mut result) {
+            R::finish(pass, response);
+        }
+        Poll::Ready(result)
     }
 }

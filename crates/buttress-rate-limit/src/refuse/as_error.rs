@@ -92,19 +92,17 @@ impl<T: ?Sized, Rsp, E> Refuse<T, Rsp, E> for AsError {
     }
 
     #[inline]
-    fn remembers((): &()) -> bool {
-        false
-    }
-
-    #[inline]
     fn forward(result: Result<Rsp, E>) -> Result<Rsp, Error<E>> {
         result.map_err(Error::Inner)
     }
 
     #[inline]
-    fn finish((): (), result: Result<Rsp, E>) -> Result<Rsp, Error<E>> {
-        <Self as Refuse<T, Rsp, E>>::forward(result)
+    fn remembers((): &()) -> bool {
+        false
     }
+
+    #[inline]
+    fn finish((): (), _: &mut Rsp) {}
 
     fn refuse(&self, _from: &T, refusal: &Refusal<'_>) -> Result<Rsp, Error<E>> {
         let Some(limit) = refusal.limit() else {

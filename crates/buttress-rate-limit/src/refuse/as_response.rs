@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use buttress_core::ConfigError;
 use buttress_http::{FieldStyle, Head, LocalRefusal, Protocol, ResponseBody, retry_after_value};
@@ -161,31 +161,21 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
         !self.shared.settlements.is_empty()
     }
 
+    #[inline(always)]
+    fn forward(result: Result<Response<B>, E>) -> Result<Self::Response, E> {
+        let wrap = |body| ResponseBody::inner(MeteredBody::around(body));
+        result.map(|response| response.map(wrap))
+    }
+
     #[inline]
     fn remembers(pass: &Pass) -> bool {
         pass.0.is_some()
     }
 
     #[inline(always)]
-    fn forward(result: Result<Response<B>, E>) -> Result<Self::Response, E> {
-        result.map(unmetered)
-    }
-
-    // Always, because a response that is handed to a function is copied there and back.
-    #[inline(always)]
-    fn finish(pass: Pass, result: Result<Response<B>, E>) -> Result<Self::Response, E> {
-        match (result, pass) {
-            (Ok(response), Pass(None)) => Ok(unmetered(response)),
-            (Ok(response), Pass(Some(remembered))) => match &remembered.permit {
-                // Wrapped first, so that it is not moved again once fields were written into it.
-                None => {
-                    let mut response = unmetered(response);
-                    remembered.write_fields(&mut response);
-                    Ok(response)
-                }
-                Some(permit) => Ok(remembered.settle(permit, response)),
-            },
-            (Err(error), _) => Err(error),
+    fn finish(pass: Pass, response: &mut Self::Response) {
+        if let Some(remembered) = pass.0 {
+            remembered.finish(response);
         }
     }
 
@@ -229,16 +219,13 @@ fn is_refusal<B>(response: &Response<B>) -> bool {
     ) || LocalRefusal::of(response).is_some()
 }
 
-/// What most responses become.
-#[inline(always)]
-fn unmetered<B>(response: Response<B>) -> Response<ResponseBody<MeteredBody<B>>> {
-    response.map(|body| ResponseBody::inner(MeteredBody::around(body, None)))
-}
-
 impl Remembered {
     // Out of line, so that it costs nothing where nothing is to be written.
     #[inline(never)]
-    fn write_fields<B>(&self, response: &mut Response<B>) {
+    fn finish<B>(&self, response: &mut Response<ResponseBody<MeteredBody<B>>>) {
+        if let Some(permit) = &self.permit {
+            self.settle(permit, response);
+        }
         // Where somebody further in refused, a limit of ours or the upstream's, its fields are what the
         // caller needs.
         if let Some(kept) = &self.kept
@@ -249,18 +236,12 @@ impl Remembered {
     }
 
     /// Settles what can be, and leaves the rest to the body's end.
-    #[inline(never)]
-    fn settle<B>(
-        &self,
-        permit: &Permit,
-        response: Response<B>,
-    ) -> Response<ResponseBody<MeteredBody<B>>> {
-        let (parts, body) = response.into_parts();
-        let gauge = self.gauge(permit, &parts);
-        let body = ResponseBody::inner(MeteredBody::around(body, gauge));
-        let mut response = Response::from_parts(parts, body);
-        self.write_fields(&mut response);
-        response
+    fn settle<B>(&self, permit: &Permit, response: &mut Response<ResponseBody<MeteredBody<B>>>) {
+        let (parts, mut body) = mem::take(response).into_parts();
+        if let (Some(gauge), Some(body)) = (self.gauge(permit, &parts), body.get_mut()) {
+            body.watch(gauge);
+        }
+        *response = Response::from_parts(parts, body);
     }
 
     /// Settles by the head; what is left to the body.
