@@ -134,8 +134,12 @@ where
         let rest = self.rest.as_ref();
         let rest = rest.map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
         let mut hint = SizeHint::new();
-        let upper = rest.upper().and_then(|upper| upper.checked_add(seen));
         hint.set_lower(rest.lower().saturating_add(seen));
+        // Of a body that broke off nobody knows how long it would have been: told a length, a server would send what came
+        // of it as the whole.
+        let is_whole = self.frames.iter().all(Result::is_ok);
+        let upper = rest.upper().filter(|_| is_whole);
+        let upper = upper.and_then(|upper| upper.checked_add(seen));
         if let Some(upper) = upper {
             hint.set_upper(upper);
         }

@@ -18,7 +18,9 @@ use http_body_util::{BodyExt as _, Empty, Full, StreamBody, channel::Channel};
 use tokio_stream::StreamExt as _;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::support::{Frames, MS, Upstream, answer, ended, get, http, put, report, send, status};
+use crate::support::{
+    Frames, MS, Upstream, answer, ended, get, http, put, report, send, status, with,
+};
 
 fn frames(frames: Frames) -> Request<Frames> {
     put("").map(|_| frames)
@@ -401,6 +403,22 @@ async fn the_response_passes_untouched() {
     let body = body.collect().await.unwrap();
     assert_eq!(body.trailers().unwrap()["x-end"], "1");
     assert_eq!(body.to_bytes(), "ab");
+}
+
+/// A server that hands it on says as the length what it is told, and what came would look like the whole.
+#[tokio::test(start_paused = true)]
+async fn what_broke_off_while_it_was_looked_at_has_no_length() {
+    let refusal = with(answer(429), "content-type", "application/json");
+    let refusal = refusal.map(|_| Frames::default().data("half").breaks_off());
+    let layer = http().max_attempts(1).build().unwrap();
+    let out = send(&layer, &Upstream::new().answers(refusal), get()).await;
+    let mut body = out.unwrap().into_body();
+    let hint = body.size_hint();
+    assert_eq!((hint.lower(), hint.upper()), (4, None));
+    let half = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(half, "half");
+    assert!(body.frame().await.unwrap().is_err());
+    assert!(body.frame().await.is_none());
 }
 
 /// A connection that still sends an earlier attempt waits for the source; nothing else tells it that it is over.
