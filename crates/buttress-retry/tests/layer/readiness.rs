@@ -165,7 +165,6 @@ async fn a_call_can_be_dropped_at_any_point() {
     }
 }
 
-/// A broken service is no attempt.
 /// Whoever keeps a future that has answered, as a select in a loop does, keeps neither the request nor a service.
 #[tokio::test(start_paused = true)]
 async fn what_a_call_held_goes_with_its_answer() {
@@ -205,6 +204,7 @@ async fn what_a_call_held_goes_with_its_answer() {
     }
 }
 
+/// A broken service is no attempt.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_not_ready_ends_it() {
     for backoff in [NOW, 100 * MS] {
