@@ -6,7 +6,7 @@ use buttress_core::{
 };
 
 use crate::{
-    Backoff, Budget, Event, Exponential, LayerFor,
+    Backoff, Budget, Event, Exponential, Http, LayerFor,
     budget::Ratio,
     decide::{LONGEST, Spread, Terms},
     parks::Parks,
@@ -98,7 +98,8 @@ impl<For> RetryBuilder<For> {
     }
 
     /// How long a call may take, all attempts and waits included; for ever if not given. No wait goes past it: where
-    /// the next attempt would come too late, there is none, and the answer in hand is returned at once.
+    /// the next attempt would come too late, there is none, and the answer in hand is returned at once. It ends with the
+    /// head of the answer: a body takes as long as it takes.
     pub fn total_timeout(mut self, timeout: Duration) -> Self {
         self.options.total_timeout = Some(timeout);
         self
@@ -127,12 +128,6 @@ impl<For> RetryBuilder<For> {
     /// The clock; [`TokioClock`] if not given, which follows tokio's paused time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Some(AnyClock::of(clock));
-        self
-    }
-
-    /// What is waited on; tokio's timer if not given.
-    pub fn timer(mut self, timer: impl Sleep) -> Self {
-        self.options.timer = Arc::new(timer);
         self
     }
 
@@ -167,11 +162,21 @@ impl<For> RetryBuilder<For> {
     }
 }
 
-/// What only a layer can do: it makes the attempts, and holds callers back.
+/// What only a layer can do: it makes the attempts, waits, and holds callers back.
 impl<F> RetryBuilder<LayerFor<F>> {
+    /// What is waited on; tokio's timer if not given.
+    pub fn timer(mut self, timer: impl Sleep) -> Self {
+        self.options.timer = Arc::new(timer);
+        self
+    }
+
     /// How long each attempt may take; for ever if not given. One that takes longer is dropped, and may be repeated where
     /// that is safe. It is reckoned from the call of the service inside to the response's head, and costs an allocation for
     /// each attempt that is not answered at once.
+    ///
+    /// What layers further in do takes some of it: a pacing limit's attempt that waits for its turn may be over before it is sent,
+    /// and a circuit breaker sees no failure, but a call that was dropped. In front of these put the timeout of an attempt
+    /// below them, next to the client, and here only the [whole](Self::total_timeout).
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.options.attempt_timeout = Some(timeout);
         self
@@ -190,7 +195,10 @@ impl<F> RetryBuilder<LayerFor<F>> {
         self.options.max_parks = upstreams;
         self
     }
+}
 
+/// What only messages of HTTP can carry.
+impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
     /// Whether every request carries its [`Attempt`](crate::Attempt) and every response its
     /// [`Report`](crate::Report), also where there is nothing special to tell; false if not given.
     pub fn tell_always(mut self, tell: bool) -> Self {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use buttress_http::{Head, Protocol};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// How long a call may take, all attempts and waits included: an extension of the request.
+/// How long a call may take, all attempts and waits included, until the head of its answer: an extension of the request.
 ///
 /// The earliest of it, of the [policy's](crate::RetryBuilder::total_timeout) and of gRPC's `grpc-timeout` counts.
 ///
