@@ -30,8 +30,10 @@ impl RetryLayer {
     /// `retryableStatusCodes` of gRPC's own policies are; nothing in a call would tell.
     ///
     /// What comes without a code counts as the one that gRPC has for it: a connection that broke, and 429, 502, 503 and 504
-    /// of a proxy, as `UNAVAILABLE`, and an attempt that takes [too long](RetryBuilder::attempt_timeout) as
-    /// `DEADLINE_EXCEEDED`. What was not processed is repeated whatever the codes are.
+    /// of a proxy, as `UNAVAILABLE`; a 429 also as `RESOURCE_EXHAUSTED`. An attempt that takes
+    /// [too long](RetryBuilder::attempt_timeout) is repeated after `DEADLINE_EXCEEDED`, and after `UNAVAILABLE`: of a server
+    /// that is silent one knows as little as of one whose connection broke, and whoever vouches for the latter vouches for the
+    /// former. What was not processed is repeated whatever the codes are.
     ///
     /// ```
     /// use buttress_http::GrpcCode;

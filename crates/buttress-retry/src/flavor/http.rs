@@ -219,7 +219,9 @@ where
         answer: &Result<Self::Response, Failed<E>>,
         judgment: Judgment,
     ) -> bool {
-        self.options.is_safe(call.head(), judgment) || self.options.is_named(answer, judgment)
+        let one_too_many = judge::is_one_too_many(answer, judgment);
+        self.options.is_safe(call.head(), one_too_many)
+            || self.options.is_named(answer, one_too_many)
     }
 
     fn look(

@@ -145,6 +145,7 @@ async fn what_has_no_code_is_repeated_by_that_which_grpc_has_for_it() {
     let breaks = || Upstream::new().fails();
     let hangs = || Upstream::new().hangs();
     let says = |status| Upstream::new().says(status);
+    let tells = |status| Upstream::new().answers(with(answer(status), "retry-after", "1"));
     for (code, upstream, repeated) in [
         (Unavailable, breaks(), true),
         (ResourceExhausted, breaks(), false),
@@ -152,13 +153,16 @@ async fn what_has_no_code_is_repeated_by_that_which_grpc_has_for_it() {
         (Unavailable, says(503), true),
         (Unavailable, says(504), true),
         (ResourceExhausted, says(503), false),
+        (ResourceExhausted, tells(503), false),
+        (Unavailable, tells(503), true),
         (Unavailable, says(500), false),
         (Unknown, says(500), true),
         (Unavailable, says(429), true),
         (ResourceExhausted, says(429), true),
         (Aborted, says(429), false),
-        (Unavailable, hangs(), false),
+        (Unavailable, hangs(), true),
         (DeadlineExceeded, hangs(), true),
+        (ResourceExhausted, hangs(), false),
     ] {
         let layer = steady(RetryLayer::grpc([code])).attempt_timeout(S);
         let out = send(&layer.build().unwrap(), &upstream, call("")).await;

@@ -114,9 +114,28 @@ async fn a_throttled_post_is_repeated_on_demand() {
     let layer = http().repeat_throttled(true).build().unwrap();
     let asked = upstream();
     assert_eq!(status(&send(&layer, &asked, post("")).await), 200);
-    // It says nothing of failures.
-    let asked = Upstream::new().says(503);
-    assert_eq!(status(&send(&layer, &asked, post("")).await), 503);
+    // gRPC's word for the same.
+    let exhausted = with(answer(200), "grpc-status", "8");
+    let asked = Upstream::new().answers(exhausted);
+    let out = send(&layer, &asked, crate::support::call("")).await;
+    assert_eq!(ended(&out), Some((Ended::Success, 2)));
+}
+
+/// What broke down may be half done, also where the server, or a proxy before it, tells when to come back.
+#[tokio::test(start_paused = true)]
+async fn a_word_for_429_says_nothing_of_failures() {
+    let layer = http().repeat_throttled(true).build().unwrap();
+    let failures = [
+        answer(503),
+        with(answer(503), "retry-after", "1"),
+        with(answer(529), "retry-after", "1"),
+    ];
+    for failure in failures {
+        let said = format!("{failure:?}");
+        let asked = Upstream::new().answers(failure);
+        let out = send(&layer, &asked, post("")).await;
+        assert_eq!(ended(&out), Some((Ended::NotSafe, 1)), "{said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

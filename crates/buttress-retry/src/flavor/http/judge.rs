@@ -107,18 +107,20 @@ impl Options {
     pub(super) fn is_named<B: Body, E>(
         &self,
         answer: &Result<Response<B>, Failed<E>>,
-        judgment: Judgment,
+        one_too_many: bool,
     ) -> bool {
-        let code = match answer {
-            Err(Failed::Inner(_)) => GrpcCode::Unavailable,
-            Err(Failed::TimedOut | Failed::Parked(_)) => GrpcCode::DeadlineExceeded,
+        let has = |code| self.codes.has(code);
+        let is_named = match answer {
             // It had a code itself, or else the user's classifier knows it.
-            Ok(response) if response.status() == StatusCode::OK => return self.grpc_only,
-            Ok(response) => code_of(response.status()),
+            Ok(response) if response.status() == StatusCode::OK => true,
+            Ok(response) => has(code_of(response.status())),
+            Err(Failed::Inner(_)) => has(GrpcCode::Unavailable),
+            // Of a server that is silent one knows as little as of one whose connection broke.
+            Err(Failed::TimedOut | Failed::Parked(_)) => {
+                has(GrpcCode::DeadlineExceeded) || has(GrpcCode::Unavailable)
+            }
         };
-        let throttled = matches!(judgment, Judgment::Throttled { .. });
-        self.grpc_only
-            && (self.codes.has(code) || throttled && self.codes.has(GrpcCode::ResourceExhausted))
+        self.grpc_only && (is_named || one_too_many && has(GrpcCode::ResourceExhausted))
     }
 
     fn awaits_trailers(&self, head: &Head) -> bool {
@@ -173,6 +175,18 @@ pub(super) fn of_info(info: &RateLimitInfo, status: StatusCode) -> Judgment {
         // The upstream did its work, be the answer a welcome one or not.
         Judgment::Success
     }
+}
+
+/// Whether a request was refused because it is one too many, which is refused before anything is done. What the server broke
+/// down over may be half done, whatever it tells of a wait.
+pub(super) fn is_one_too_many<B, E>(
+    answer: &Result<Response<B>, Failed<E>>,
+    judgment: Judgment,
+) -> bool {
+    let broke_down = answer
+        .as_ref()
+        .is_ok_and(|response| response.status().is_server_error());
+    matches!(judgment, Judgment::Throttled { .. }) && !broke_down
 }
 
 /// What gRPC makes of a status that comes without one of its own, as far as it may be repeated ("HTTP to gRPC Status

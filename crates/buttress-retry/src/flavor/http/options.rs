@@ -111,10 +111,10 @@ impl Options {
         }
     }
 
-    pub(super) fn is_safe(&self, head: &Head, judgment: Judgment) -> bool {
+    pub(super) fn is_safe(&self, head: &Head, one_too_many: bool) -> bool {
         is_idempotent(head.method())
             || has_key(head)
-            || (self.repeat_throttled && matches!(judgment, Judgment::Throttled { .. }))
+            || (self.repeat_throttled && one_too_many)
             || self
                 .repeatable
                 .as_ref()
