@@ -138,7 +138,13 @@ where
                     let is_first = held.progress.attempts == 1;
                     match answer {
                         Ok(response) if is_first && judged == Judged::Known(Judgment::Success) => {
-                            break held.succeeded(response);
+                            held.succeeded();
+                            if !settings.is_listened_to() {
+                                // To the caller without a stop: each would be a copy.
+                                *this.held = None;
+                                return Poll::Ready(Ok(F::wrap(response)));
+                            }
+                            break held.told_of_success(response);
                         }
                         answer => held.answered(answer, judged, this.stage.as_mut(), cx),
                     }

@@ -56,16 +56,21 @@ where
 {
     /// At the first attempt.
     #[inline]
-    pub(super) fn succeeded(&self, response: S::Response) -> Out<S, Req, F> {
+    pub(super) fn succeeded(&self) {
+        self.shared.settings.budget.succeeded();
+    }
+
+    /// The same, and somebody wants to know.
+    pub(super) fn told_of_success(&self, response: S::Response) -> Out<S, Req, F> {
         let settings = &self.shared.settings;
-        settings.budget.succeeded();
-        let response = F::wrap(response);
-        if !settings.is_listened_to() {
-            return Ok(response);
-        }
         let report = settings.over(&self.progress, Ended::Success);
         let flavor = &self.shared.flavor;
-        flavor.finish(&self.call, Ok(response), report, settings.tell_always)
+        flavor.finish(
+            &self.call,
+            Ok(F::wrap(response)),
+            report,
+            settings.tell_always,
+        )
     }
 
     /// What an answer leads to: the outcome, or else the next stage.
