@@ -1,7 +1,13 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::{AbortHandle, JoinSet},
 };
 
@@ -12,7 +18,24 @@ use crate::{desk::Desk, http1, http2, script::Script, visit::Visit};
 pub struct RudeServer {
     addr: SocketAddr,
     desk: Arc<Desk>,
+    lines: Arc<Lines>,
     running: AbortHandle,
+}
+
+/// The connections that there are: each has a receiver.
+#[derive(Debug, Default)]
+struct Lines(Mutex<watch::Sender<()>>);
+
+impl Lines {
+    fn pick_up(&self) -> watch::Receiver<()> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.subscribe()
+    }
+
+    /// Those that come are others.
+    fn take(&self) -> watch::Sender<()> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl RudeServer {
@@ -23,12 +46,24 @@ impl RudeServer {
     /// Where it cannot listen there.
     pub async fn start(addr: SocketAddr, script: Script) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let desk = Arc::new(Desk::new(script));
+        let addr = listener.local_addr()?;
+        let (desk, lines) = (Arc::new(Desk::new(script)), Arc::default());
+        let accepting = accept(listener, Arc::clone(&desk), Arc::clone(&lines));
         Ok(Self {
-            addr: listener.local_addr()?,
-            desk: Arc::clone(&desk),
-            running: tokio::spawn(accept(listener, desk)).abort_handle(),
+            addr,
+            desk,
+            lines,
+            running: tokio::spawn(accepting).abort_handle(),
         })
+    }
+
+    /// Closes all connections without a word, as a server does that is restarted, or that has had enough of idle ones. A
+    /// client with a pool hears of it when it looks at its connections next, which may be when it has chosen one.
+    pub async fn hang_up(&self) {
+        let lines = self.lines.take();
+        // Who is gone already needs no word.
+        let _ = lines.send(());
+        lines.closed().await;
     }
 
     /// Where it listens.
@@ -59,14 +94,14 @@ impl Drop for RudeServer {
 /// More connections wait in the listener's backlog.
 const CONNECTIONS: usize = 1_000;
 
-async fn accept(listener: TcpListener, desk: Arc<Desk>) {
+async fn accept(listener: TcpListener, desk: Arc<Desk>, lines: Arc<Lines>) {
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((socket, _)) => {
-                    connections.spawn(serve(socket, Arc::clone(&desk)));
+                    connections.spawn(serve(socket, Arc::clone(&desk), lines.pick_up()));
                 }
                 // Too many open files, or somebody who left before we came: both pass.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -76,8 +111,17 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>) {
     }
 }
 
+/// Until the client leaves, or we hang up. The line is let go of after the socket was closed, and not after whatever this
+/// task does next.
+async fn serve(socket: TcpStream, desk: Arc<Desk>, mut line: watch::Receiver<()>) {
+    tokio::select! {
+        () = talk(socket, desk) => {}
+        _ = line.changed() => {}
+    }
+}
+
 /// What goes wrong on a connection is the client's to notice.
-async fn serve(socket: TcpStream, desk: Arc<Desk>) {
+async fn talk(socket: TcpStream, desk: Arc<Desk>) {
     let _ = socket.set_nodelay(true);
     match begins_http2(&socket).await {
         Ok(true) => http2::serve(socket, desk).await,

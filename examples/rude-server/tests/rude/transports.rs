@@ -4,7 +4,7 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use rude_server::Answered;
 
-use crate::client::{BOTH, Client, Version, read, root, server};
+use crate::client::{BOTH, Client, Version, in_time, read, root, server};
 
 #[tokio::test]
 async fn cut_is_no_answer_at_all() {
@@ -123,5 +123,31 @@ async fn what_only_http2_can_say_is_not_said_in_http1() {
             505,
             "{name}"
         );
+    }
+}
+
+/// What a client with a pool meets when the server was restarted.
+#[tokio::test]
+async fn hanging_up_closes_what_is_open_and_nothing_that_comes() {
+    for version in BOTH {
+        let server = server().await;
+        let client = Client::new(version);
+        assert_eq!(client.status(server.uri("/ok?id=a")).await, 200);
+        let hanging = client.get(server.uri("/slow?wait=1h&id=b"));
+        let hung_up = async {
+            in_time(async {
+                while server.visits("b").is_empty() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
+            in_time(server.hang_up()).await;
+        };
+        let (answer, ()) = tokio::join!(hanging, hung_up);
+        assert!(answer.is_err(), "{version:?}");
+        // Nobody is left.
+        in_time(server.hang_up()).await;
+        let anew = Client::new(version);
+        assert_eq!(anew.status(server.uri("/ok?id=c")).await, 200);
     }
 }
