@@ -91,6 +91,33 @@ async fn a_cut_connection_is_no_proof() {
     assert_eq!(server.visits("post").len(), 1);
 }
 
+/// A pooled connection that the server has closed: what hyper would send again by itself, unseen by budget, pace and report,
+/// is an attempt like any other.
+#[tokio::test]
+async fn nothing_is_repeated_behind_the_layers() {
+    let server = server().await;
+    let client = hyper_client::client(|_| ()).unwrap();
+    let ask = async |manner: &str| {
+        let request = Request::get(server.uri(manner)).body(Full::default());
+        let response = in_time(client.clone().oneshot(request.unwrap())).await;
+        let response = response.unwrap();
+        let attempts = response.extensions().get::<Report>().map(Report::attempts);
+        in_time(response.into_body().collect()).await.unwrap();
+        attempts
+    };
+    for round in 0..5 {
+        let (first, again) = (format!("first-{round}"), format!("again-{round}"));
+        // On a new connection in any case, and so is that of the second request.
+        server.hang_up().await;
+        ask(&format!("/ok?id={first}")).await;
+        // Its turn in the pace: who waits for that notices in good time.
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        server.hang_up().await;
+        let attempts = ask(&format!("/ok?id={again}")).await;
+        assert_eq!((attempts, server.visits(&again).len()), (Some(2), 1));
+    }
+}
+
 /// Waiting does not refill a billing quota.
 #[tokio::test]
 async fn it_gives_up_where_waiting_does_not_help() {

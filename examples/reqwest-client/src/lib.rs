@@ -1,4 +1,11 @@
 //! reqwest with retries and a pace.
+//!
+//! What reqwest repeats by itself, the budget, the pace and the report do not know of. Its own retries are switched off, and
+//! could do nothing anyway: below the layers a body is a stream, which reqwest does not clone. What it keeps is hyper-util's
+//! (`retry_canceled_requests`), for which it has no switch: a request that was given to a pooled connection, and that this gave
+//! back unsent since the server had closed it, goes to another one at once. It comes to the server once all the same.
+//!
+//! For the same reason a 307 or 308 is followed only where the request has no body; one that has, gets it as the answer.
 
 use std::{error::Error, time::Duration};
 
@@ -26,11 +33,17 @@ impl Client {
     ///
     /// Where reqwest finds no TLS that it was promised.
     pub fn new() -> Result<Self, Box<dyn Error>> {
-        let reqwest = reqwest::Client::builder()
-            // It repeats some requests by itself. That is the layer's work now. What it keeps is hyper's second try when a
-            // pooled connection turns out closed before it took the request, which reqwest has no switch for.
-            .retry(reqwest::retry::never())
-            .build()?;
+        Self::with(reqwest::Client::builder())
+    }
+
+    /// A client with more to it, such as a proxy.
+    ///
+    /// # Errors
+    ///
+    /// As of [`new`](Self::new), and where reqwest does not like what it is told.
+    pub fn with(reqwest: reqwest::ClientBuilder) -> Result<Self, Box<dyn Error>> {
+        // That is the layer's work now.
+        let reqwest = reqwest.retry(reqwest::retry::never()).build()?;
         let stack = stack(reqwest.clone())?;
         Ok(Self { reqwest, stack })
     }

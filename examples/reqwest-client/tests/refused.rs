@@ -69,3 +69,67 @@ async fn a_cut_connection_is_no_proof() {
     assert!(in_time(client.execute(post.unwrap())).await.is_err());
     assert_eq!(server.visits("post").len(), 1);
 }
+
+/// Over HTTP/2 reqwest would repeat both by itself.
+#[tokio::test]
+async fn what_was_not_processed_is_repeated_by_the_layer() {
+    let server = server().await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge();
+    let client = Client::with(http2).unwrap();
+    for refusal in ["refused-stream", "goaway"] {
+        let uri = server.uri(&format!("/{refusal}?id={refusal}"));
+        let post = client.reqwest().post(uri).body("once").build().unwrap();
+        let response = in_time(client.execute(post)).await.unwrap();
+        assert_eq!(ended(&response), Some((Ended::Success, 2)), "{refusal}");
+        assert_eq!(server.visits(refusal).len(), 2, "{refusal}");
+    }
+}
+
+/// What reqwest keeps: a pooled connection that the server has closed gives a request back unsent, and no layer hears of it.
+/// Or it is sent into the void, if the server's word is late: then it is an attempt like any other.
+#[tokio::test]
+async fn what_was_never_sent_comes_once() {
+    let server = server().await;
+    let client = Client::new().unwrap();
+    let get = async |id: &str| {
+        let uri = server.uri(&format!("/ok?id={id}"));
+        let request = client.reqwest().get(uri).build().unwrap();
+        ended(&in_time(client.execute(request)).await.unwrap())
+    };
+    in_time(async {
+        for round in 0.. {
+            get(&format!("first-{round}")).await;
+            // Its turn in the pace: who waits for that notices in good time.
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            server.hang_up().await;
+            let again = format!("again-{round}");
+            let told = get(&again).await;
+            assert_eq!(server.visits(&again).len(), 1);
+            if told.is_none() {
+                return;
+            }
+            assert_eq!(told, Some((Ended::Success, 2)));
+        }
+    })
+    .await;
+}
+
+/// What reqwest follows no more.
+#[tokio::test]
+async fn a_redirect_of_a_body_is_handed_on() {
+    let moved = "[dialects.moved]\nstatus = 307\nheaders = [\"location: /ok\"]";
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let server = RudeServer::start(anywhere, Script::parse(moved).unwrap());
+    let server = server.await.unwrap();
+    let client = Client::new().unwrap();
+    let status = async |request: reqwest::RequestBuilder| {
+        let answer = client.execute(request.build().unwrap());
+        in_time(answer).await.unwrap().status()
+    };
+    let uri = server.uri("/moved?refuse=always");
+    assert_eq!(status(client.reqwest().get(&uri)).await, 200);
+    assert_eq!(
+        status(client.reqwest().put(&uri).body("a thing")).await,
+        307
+    );
+}
