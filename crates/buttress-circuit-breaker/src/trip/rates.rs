@@ -19,8 +19,11 @@ use crate::{
 /// # The window
 ///
 /// It slides in ten steps: of a window of 10 s, the calls of the last 9 to 10 s count; of one of 100
-/// calls, the last 90 to 100. It holds ten sums, however many calls there are. A window of ten calls or
-/// fewer slides by single calls.
+/// calls, the last 91 to 100. It holds ten sums, however many calls there are. A window of ten calls or
+/// fewer slides by single calls; one of more is rounded up to whole steps, such as one of 95 to 100.
+///
+/// So a [minimum](Self::minimum_calls) that is as large as the window is met once in each step: of 100 calls, by
+/// every tenth. One of nine tenths of it, or less, is met by each call.
 ///
 /// ```
 /// use std::time::Duration;
@@ -204,6 +207,9 @@ struct Beside {
 struct Pace {
     /// How long a slice is, in nanoseconds or in calls.
     slice: u64,
+    /// After how many calls those in the open slice are put away, over calls: all of a slice's at once, where so many fit
+    /// into a word.
+    part: u64,
     /// Over time, when the open slice ends; over calls always [`BY_CALLS`].
     ends_at: AtomicU64,
 }
@@ -257,6 +263,7 @@ impl Rates {
         let beside = Beside {
             pace: Pace {
                 slice,
+                part: slice.div_ceil(slice.div_ceil(Counts::FULL).max(1)),
                 ends_at: AtomicU64::new(ends_at),
             },
             limits: Limits {
@@ -278,8 +285,8 @@ impl Rates {
         let now = call.at.as_nanos();
         if now >= ends_at {
             self.turn_to(now);
-        } else if ends_at == BY_CALLS && self.window.open_calls() >= pace.slice {
-            self.window.turn(None, |_| {});
+        } else if ends_at == BY_CALLS && self.window.open_calls() >= pace.part {
+            self.window.turn_after(pace.slice);
         }
         let counts = self.window.add(Counts::one(call.failed, call.slow));
         limits.reached(counts)
@@ -287,8 +294,11 @@ impl Rates {
 
     #[cold]
     fn turn_to(&self, now: u64) {
-        let Pace { slice, ends_at } = &self.window.beside.pace;
-        self.window.turn(now.checked_div(*slice), |number| {
+        let Pace { slice, ends_at, .. } = &self.window.beside.pace;
+        let Some(number) = now.checked_div(*slice) else {
+            return;
+        };
+        self.window.turn(number, |number| {
             let end = number.saturating_add(1).saturating_mul(*slice);
             ends_at.store(end, Ordering::Release);
         });
@@ -308,5 +318,37 @@ impl Rates {
             .by_time()
             .then(|| now.as_nanos().checked_div(pace.slice));
         self.window.exactly(number.flatten())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A tenth of it does not fit into the word of the open slice.
+    #[test]
+    fn a_window_of_twenty_million_calls_slides() {
+        let rates = Rates::starting_with(&RateTrip::over_calls(20_000_000));
+        let call = |failed| rates.record(Call::new(failed, Tick::ZERO));
+        let at_once = 100_000;
+        let many = |failures| {
+            rates.window.add(Counts {
+                calls: at_once - 1,
+                failures: if failures { at_once - 1 } else { 0 },
+                slow: 0,
+            });
+            call(failures)
+        };
+        for _ in 0..1_000 {
+            assert_eq!(many(false), None);
+        }
+        let calls = rates.counts(Tick::ZERO).calls;
+        assert!((18_000_000..=22_000_000).contains(&calls), "{calls}");
+        let mut failures = 0;
+        while many(true).is_none() {
+            failures += at_once;
+            assert!(failures < 12_000_000, "it does not slide");
+        }
+        assert!(failures >= 9_000_000, "{failures}");
     }
 }

@@ -54,6 +54,11 @@ impl Ring {
         self.newest
     }
 
+    /// What was [added](Self::add) to the open slice.
+    pub(super) fn newest_slice(&self) -> Counts {
+        self.get(self.newest).copied().unwrap_or_default()
+    }
+
     /// The sum over the window.
     pub(super) fn total(&self) -> Counts {
         self.total

@@ -81,17 +81,30 @@ impl<R> Window<R> {
     }
 
     /// Ends the open slice and begins the slice `number`, unless another thread is at it: then this one
-    /// need not wait. `None` as the number means the next.
+    /// need not wait.
     #[cold]
-    pub(super) fn turn(&self, number: Option<u64>, turned: impl FnOnce(u64)) {
+    pub(super) fn turn(&self, number: u64, turned: impl FnOnce(u64)) {
         let Some(mut ring) = self.try_lock() else {
             return;
         };
         ring.add(Counts::unpack(self.open.0.swap(0, Ordering::AcqRel)));
-        let next = number.unwrap_or(ring.newest().wrapping_add(1));
-        ring.turn_to(next);
+        ring.turn_to(number);
         self.publish(&ring);
         turned(ring.newest());
+    }
+
+    /// Ends the open slice and begins the next one if so many `calls` are in it, unless another thread is at it.
+    #[cold]
+    pub(super) fn turn_after(&self, calls: u64) {
+        let Some(mut ring) = self.try_lock() else {
+            return;
+        };
+        ring.add(Counts::unpack(self.open.0.swap(0, Ordering::AcqRel)));
+        if ring.newest_slice().calls >= calls {
+            let next = ring.newest().wrapping_add(1);
+            ring.turn_to(next);
+        }
+        self.publish(&ring);
     }
 
     /// Makes room in the open slice's word without ending the slice.

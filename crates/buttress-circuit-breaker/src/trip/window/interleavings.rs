@@ -28,7 +28,7 @@ fn loom_no_call_is_lost_or_counted_twice() {
                 let window = Arc::clone(&window);
                 thread::spawn(move || {
                     window.add(FAILURE);
-                    window.turn(None, |_| {});
+                    window.turn_after(0);
                 })
             })
             .collect();
@@ -48,7 +48,7 @@ fn loom_somebody_sees_all_calls() {
         let window = Arc::new(Window::of(10, ()));
         let other = Arc::clone(&window);
         let other = thread::spawn(move || {
-            other.turn(None, |_| {});
+            other.turn_after(0);
             other.add(FAILURE).failures
         });
         let here = window.add(FAILURE).failures;
