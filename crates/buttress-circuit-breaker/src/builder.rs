@@ -170,14 +170,16 @@ impl<For> CircuitBreakerBuilder<For> {
     }
 
     /// How many calls go through a half-open circuit, and decide by the same rates whether it closes; 3 if
-    /// not given, at most 1,000. They decide as soon as the others cannot change it any more.
+    /// not given, at most 1,000. They decide as soon as the others cannot change it any more. Each takes 24 bytes of
+    /// each circuit.
     pub fn probes(mut self, probes: u32) -> Self {
         self.options.probes = probes;
         self
     }
 
     /// How long a probe may take; 10 s if not given. One that has no answer by then counts as a failure,
-    /// and what it says later is not heard.
+    /// and what it says later is not heard, however well it is: give an upstream whose honest answers take longer a
+    /// longer deadline, or its circuit stays open.
     pub fn probe_deadline(mut self, deadline: Duration) -> Self {
         self.options.probe_deadline = deadline;
         self

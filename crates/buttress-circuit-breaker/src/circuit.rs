@@ -187,7 +187,7 @@ impl Circuit {
     #[cold]
     pub(crate) fn withdraw(&self, ticket: &Ticket) {
         if let Pass::Probe(probe) = ticket.pass {
-            lock(&self.inside).machine.give_back(probe);
+            lock(&self.inside).machine.withdraw(probe);
         }
     }
 

@@ -58,7 +58,8 @@ pub enum CallKind {
     Ignored,
     /// Nobody waited for its end.
     Dropped,
-    /// The circuit changed its state since it was let go: it changes nothing any more.
+    /// The circuit changed its state since it was let go, or it is a probe past its deadline: what it says changes
+    /// nothing any more.
     Late,
 }
 

@@ -153,7 +153,13 @@ impl Machine {
             .then(|| self.open(now, reason, terms, asked))
     }
 
-    /// A probe's outcome is known. That of a probe that nobody waits for any more is none.
+    /// Whether a probe's outcome would be heard at `now`.
+    pub(crate) fn hears(&self, probe: Probe, now: Tick) -> bool {
+        self.phase == Phase::HalfOpen && self.probes.is_waited_for(probe, now)
+    }
+
+    /// A probe's outcome is known. That of a probe that nobody waits for any more is none, and of one whose deadline
+    /// has passed the deadline has told it.
     pub(crate) fn settle(
         &mut self,
         probe: Probe,
@@ -162,21 +168,42 @@ impl Machine {
         terms: &Terms,
         asked: Option<Duration>,
     ) -> Option<Transition> {
-        if self.phase != Phase::HalfOpen || !self.probes.settle(probe, answer) {
+        if self.phase != Phase::HalfOpen {
+            self.probes.release(probe);
             return None;
         }
+        // Where no other call came, nobody has looked at the deadlines yet.
+        self.probes.expire(now);
+        self.probes.settle(probe, answer);
         self.judge(now, terms, asked)
     }
 
-    /// A probe was cancelled, or its outcome says nothing: another call may go in its place.
-    pub(crate) fn give_back(&mut self, probe: Probe) {
-        self.probes.give_back(probe);
+    /// A probe was cancelled, or its outcome says nothing: another call may go in its place. Unless its deadline has
+    /// passed: who waits for longer than that, and then gives up, met an upstream that hangs.
+    pub(crate) fn give_back(
+        &mut self,
+        probe: Probe,
+        now: Tick,
+        terms: &Terms,
+    ) -> Option<Transition> {
+        if self.phase != Phase::HalfOpen {
+            self.probes.release(probe);
+            return None;
+        }
+        self.probes.expire(now);
+        self.probes.release(probe);
+        self.judge(now, terms, None)
+    }
+
+    /// A probe was not sent after all.
+    pub(crate) fn withdraw(&mut self, probe: Probe) {
+        self.probes.release(probe);
     }
 
     /// A probe got an answer that is good so far. Should the rest not come before its deadline, it
     /// counts as a success.
-    pub(crate) fn answered(&mut self, probe: Probe) {
-        self.probes.answered(probe);
+    pub(crate) fn answered(&mut self, probe: Probe, now: Tick) {
+        self.probes.answered(probe, now);
     }
 
     fn judge(&mut self, now: Tick, terms: &Terms, asked: Option<Duration>) -> Option<Transition> {

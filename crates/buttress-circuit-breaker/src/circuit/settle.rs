@@ -24,7 +24,8 @@ impl Circuit {
             ticket.stopwatch = Stopwatch::Stopped(took);
         }
         if let Pass::Probe(probe) = ticket.pass {
-            lock(&self.inside).machine.answered(probe);
+            let now = settings.now();
+            lock(&self.inside).machine.answered(probe, now);
         }
     }
 
@@ -50,9 +51,7 @@ impl Circuit {
             OnThrottled::Succeed => self.count(settings, ticket, false, CallKind::Throttled),
             OnThrottled::Ignore => self.give_back(settings, ticket, CallKind::Throttled),
             OnThrottled::Fail => {
-                // Should this open the circuit, it stays open at least that long.
-                self.park
-                    .park(settings.now().saturating_add(settings.wait(retry_after)));
+                self.note(settings, ticket, settings.wait(retry_after));
                 self.count(settings, ticket, true, CallKind::Throttled);
             }
             OnThrottled::Park => {
@@ -119,7 +118,7 @@ impl Circuit {
         let took = ticket.took(now);
         let slow = is_slow(settings, took);
         let mut inside = lock(&self.inside);
-        let in_time = inside.machine.generation() == ticket.generation;
+        let in_time = inside.machine.hears(probe, now);
         let answer = Answer { failed, slow };
         let asked = self.park.time_left(now);
         let moved = inside
@@ -150,19 +149,35 @@ impl Circuit {
 
     /// The call says nothing.
     fn give_back(&self, settings: &Settings, ticket: Ticket, kind: CallKind) {
-        if let Pass::Probe(probe) = ticket.pass {
-            lock(&self.inside).machine.give_back(probe);
+        let ended = || {
+            let took = ticket.is_timed().then(|| ticket.took(settings.now()));
+            let took = took.flatten().or(ticket.took(Tick::ZERO));
+            Happening::Call {
+                kind,
+                slow: is_slow(settings, took),
+                took,
+            }
+        };
+        match ticket.pass {
+            Pass::Unwatched => {}
+            Pass::Watched => self.observe(settings, ended),
+            Pass::Probe(probe) => {
+                let (now, ended) = (settings.now(), ended());
+                let mut inside = lock(&self.inside);
+                let moved = inside.machine.give_back(probe, now, &settings.terms);
+                self.settled(settings, inside, Some(ended), moved);
+            }
         }
-        if ticket.is_watched() {
-            self.observe(settings, || {
-                let took = ticket.is_timed().then(|| ticket.took(settings.now()));
-                let took = took.flatten().or(ticket.took(Tick::ZERO));
-                Happening::Call {
-                    kind,
-                    slow: is_slow(settings, took),
-                    took,
-                }
-            });
+    }
+
+    /// The upstream asked a call not to be called for so long: should it open the circuit, that stays open for so long
+    /// at least.
+    fn note(&self, settings: &Settings, ticket: Ticket, wait: Duration) {
+        let until = settings.now().saturating_add(wait);
+        // Under the lock, or the circuit might be given to another key meanwhile.
+        let inside = lock(&self.inside);
+        if inside.machine.generation() == ticket.generation && ticket.is_watched() {
+            self.park.park(until);
         }
     }
 

@@ -45,6 +45,26 @@ enum Place {
     Settled,
 }
 
+impl Place {
+    fn holds(&self, probe: Probe) -> bool {
+        matches!(self, Self::Out { serial, .. } if *serial == probe.serial)
+    }
+
+    /// What the deadline of a probe says, once it has passed: a failure where no answer came, since an upstream that
+    /// hangs is the commonest kind of one that is down.
+    fn overdue(&self, now: Tick) -> Option<Answer> {
+        match *self {
+            Self::Out {
+                deadline, answered, ..
+            } if deadline <= now => Some(Answer {
+                failed: !answered,
+                slow: false,
+            }),
+            _ => None,
+        }
+    }
+}
+
 impl Probes {
     pub(super) fn with_room_for(terms: &ProbeTerms) -> Self {
         Self {
@@ -83,16 +103,21 @@ impl Probes {
     /// The place of a probe that is still waited for.
     fn place_of(&mut self, probe: Probe) -> Option<&mut Place> {
         let place = self.places.get_mut(probe.place as usize)?;
-        matches!(place, Place::Out { serial, .. } if *serial == probe.serial).then_some(place)
+        place.holds(probe).then_some(place)
     }
 
-    pub(super) fn settle(&mut self, probe: Probe, answer: Answer) -> bool {
-        let Some(place) = self.place_of(probe) else {
-            return false;
-        };
-        *place = Place::Settled;
-        self.count(answer);
-        true
+    /// Whether a probe is still waited for: its deadline may have passed without anybody looking.
+    pub(super) fn is_waited_for(&self, probe: Probe, now: Tick) -> bool {
+        let place = self.places.get(probe.place as usize);
+        place.is_some_and(|place| place.holds(probe) && place.overdue(now).is_none())
+    }
+
+    /// Counts a probe's answer. That of one that nobody waits for any more is none.
+    pub(super) fn settle(&mut self, probe: Probe, answer: Answer) {
+        if let Some(place) = self.place_of(probe) {
+            *place = Place::Settled;
+            self.count(answer);
+        }
     }
 
     fn count(&mut self, answer: Answer) {
@@ -101,35 +126,31 @@ impl Probes {
         self.slow += u32::from(answer.slow);
     }
 
-    pub(super) fn give_back(&mut self, probe: Probe) {
+    /// Leaves a probe's place to another.
+    pub(super) fn release(&mut self, probe: Probe) {
         if let Some(place) = self.place_of(probe) {
             *place = Place::Free;
         }
     }
 
-    pub(super) fn answered(&mut self, probe: Probe) {
-        if let Some(Place::Out { answered, .. }) = self.place_of(probe) {
+    pub(super) fn answered(&mut self, probe: Probe, now: Tick) {
+        if let Some(place) = self.place_of(probe)
+            && place.overdue(now).is_none()
+            && let Place::Out { answered, .. } = place
+        {
             *answered = true;
         }
     }
 
-    /// Settles what is past its deadline: a failure where no answer came, since an upstream that hangs is
-    /// the commonest kind of one that is down.
+    /// Settles what is past its deadline.
     pub(super) fn expire(&mut self, now: Tick) {
         for n in 0..self.places.len() {
             let Some(place) = self.places.get_mut(n) else {
                 return;
             };
-            if let Place::Out {
-                deadline, answered, ..
-            } = *place
-                && deadline <= now
-            {
+            if let Some(answer) = place.overdue(now) {
                 *place = Place::Settled;
-                self.count(Answer {
-                    failed: !answered,
-                    slow: false,
-                });
+                self.count(answer);
             }
         }
     }

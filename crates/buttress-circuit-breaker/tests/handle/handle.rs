@@ -99,6 +99,47 @@ async fn a_cancelled_probe_gives_its_permit_back() {
     assert_eq!(circuit.state(), State::Closed);
 }
 
+/// Two good probes of three are enough; the third is out for a while longer, and not for ever.
+#[test]
+fn a_probe_that_ends_after_the_verdict_is_not_in_flight_any_more() {
+    let trip = Trip::over_calls(10).failure_rate(0.5).minimum_calls(2);
+    let (builder, clock) = breaker(trip);
+    let circuit = builder.probes(3).build().unwrap();
+    fail(&circuit);
+    fail(&circuit);
+    for outcome in [Outcome::Success, Outcome::Failure, Outcome::Ignored] {
+        clock.advance(5 * SECOND);
+        let last = circuit.try_acquire().unwrap();
+        for _ in 0..2 {
+            circuit.try_acquire().unwrap().record(Outcome::Success);
+        }
+        assert_eq!(circuit.state(), State::Closed);
+        assert_eq!(circuit.snapshot().probes_in_flight, 1);
+        last.record(outcome);
+        assert_eq!(circuit.snapshot().probes_in_flight, 0, "{outcome:?}");
+        fail(&circuit);
+        fail(&circuit);
+        assert_eq!(circuit.state(), State::Open);
+    }
+}
+
+/// A client with a timeout of its own, further out, calls an upstream that hangs, and nobody else does.
+#[test]
+fn an_upstream_that_hangs_is_not_probed_for_ever() {
+    let (builder, clock) = breaker(Trip::consecutive_failures(1));
+    let circuit = builder.probe_deadline(10 * SECOND).build().unwrap();
+    fail(&circuit);
+    clock.advance(5 * SECOND);
+    let hangs = circuit.try_acquire().unwrap();
+    clock.advance(30 * SECOND);
+    drop(hangs);
+    assert_eq!(circuit.state(), State::Open);
+    assert_eq!(
+        circuit.try_acquire().unwrap_err().retry_after(),
+        Some(5 * SECOND)
+    );
+}
+
 fn futures_poll<F: std::future::Future>(
     future: std::pin::Pin<&mut F>,
 ) -> std::task::Poll<F::Output> {

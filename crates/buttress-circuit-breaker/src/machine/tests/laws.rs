@@ -67,8 +67,10 @@ fn after(
                 };
                 machine.settle(out.remove(nth), answer, now, terms, None);
             }
-            Step::GiveBack(nth) if nth < out.len() => machine.give_back(out.remove(nth)),
-            Step::Answered(nth) if nth < out.len() => machine.answered(out[nth]),
+            Step::GiveBack(nth) if nth < out.len() => {
+                machine.give_back(out.remove(nth), now, terms);
+            }
+            Step::Answered(nth) if nth < out.len() => machine.answered(out[nth], now),
             Step::Settle { .. } | Step::GiveBack(_) | Step::Answered(_) => {}
             Step::Trip => {
                 let generation = machine.generation();
@@ -161,7 +163,7 @@ fn a_late_answer_does_not_settle_another_probe() {
     let (Admission::Probe(lost), _) = machine.admit(now, &terms) else {
         panic!("its time is up");
     };
-    machine.give_back(lost);
+    machine.give_back(lost, now, &terms);
     let (Admission::Probe(next), _) = machine.admit(now, &terms) else {
         panic!("a place is free");
     };
@@ -186,8 +188,25 @@ fn a_probe_that_answered_is_a_success_at_its_deadline() {
     let (Admission::Probe(stream), _) = machine.admit(now, &terms) else {
         panic!("its time is up");
     };
-    machine.answered(stream);
+    machine.answered(stream, now);
     let (admission, moved) = machine.admit(now.saturating_add(Duration::from_secs(2)), &terms);
     assert_eq!(admission, Admission::Watched);
     assert_eq!(moved.unwrap().to, State::Closed);
+}
+
+/// As nobody may have called since: then nobody has looked whether the deadline has passed.
+#[test]
+fn headers_that_come_after_the_deadline_do_not_make_a_success() {
+    let terms = terms(1, 1);
+    let mut machine = Machine::closed(&terms.probes);
+    machine.trip(0, Tick::ZERO, Reason::FailureRate, &terms, None);
+    let sent = Tick::from_duration(Duration::from_secs(9));
+    let (Admission::Probe(stream), _) = machine.admit(sent, &terms) else {
+        panic!("its time is up");
+    };
+    let late = sent.saturating_add(Duration::from_secs(2));
+    assert!(!machine.hears(stream, late));
+    machine.answered(stream, late);
+    let moved = machine.give_back(stream, late, &terms).unwrap();
+    assert_eq!(moved.to_string(), "half_open => open: probes_failed");
 }

@@ -86,7 +86,8 @@ impl Pure {
 
     fn give_back(&mut self, call: &Going) {
         if let Admission::Probe(probe) = call.admission {
-            self.machine.give_back(probe);
+            let moved = self.machine.give_back(probe, self.now, &self.terms);
+            self.moved(moved);
         }
     }
 }
@@ -124,10 +125,11 @@ impl Subject for Pure {
             End::Ignored => self.give_back(&call),
             End::Throttled(wait) => {
                 self.give_back(&call);
-                let heeds = !matches!(
+                let by_hand = matches!(
                     self.machine.state(),
                     State::Disabled | State::MetricsOnly | State::ForcedOpen
                 );
+                let heeds = !by_hand && self.machine.generation() == call.generation;
                 let (least, most) = self.bounds;
                 let wait = wait.unwrap_or(least).max(least).min(most);
                 if heeds && (self.throttled_fails || self.throttled_parks) {
