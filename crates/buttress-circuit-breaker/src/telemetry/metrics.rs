@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use buttress_core::Observer;
@@ -20,6 +23,8 @@ pub struct Metrics {
 
 struct Named {
     name: String,
+    /// Whether some of its circuits are those of keys.
+    keyed: AtomicBool,
     calls: [(CallKind, Counter, Histogram); CallKind::EACH.len()],
     slow_calls: Counter,
     not_permitted: Counter,
@@ -68,6 +73,7 @@ impl Named {
         });
         Self {
             name: name.to_owned(),
+            keyed: keyed.into(),
             calls,
             slow_calls: count("circuitbreaker.slow_calls"),
             not_permitted: count("circuitbreaker.not_permitted_calls"),
@@ -78,6 +84,9 @@ impl Named {
     }
 
     fn count(&self, event: &Event<'_>) {
+        if event.key.is_some() && !self.keyed.load(Ordering::Relaxed) {
+            self.is_keyed_after_all();
+        }
         match event.happening {
             Happening::Call { kind, slow, took } => {
                 for (_, counter, histogram) in self.calls.iter().filter(|(of, ..)| *of == kind) {
@@ -91,14 +100,27 @@ impl Named {
                 }
             }
             Happening::NotPermitted(_) => self.not_permitted.increment(1),
-            Happening::Transition(transition) => self.enter(transition, event.key.is_some()),
+            Happening::Transition(transition) => self.enter(transition),
             Happening::Parked(_) => self.parked.increment(1),
             Happening::NoRoom => self.unwatched.increment(1),
         }
     }
 
+    /// What was heard of first was the circuit of the requests without a key.
+    #[cold]
+    fn is_keyed_after_all(&self) {
+        if !self.keyed.swap(true, Ordering::Relaxed) {
+            let closed = self
+                .states
+                .iter()
+                .filter(|(state, _)| *state == State::Closed);
+            closed.for_each(|(_, gauge)| gauge.set(0.0));
+        }
+    }
+
     /// Each circuit leaves one state and enters another, so the same arithmetic serves one of them and many.
-    fn enter(&self, Transition { from, to, .. }: Transition, keyed: bool) {
+    fn enter(&self, Transition { from, to, .. }: Transition) {
+        let keyed = self.keyed.load(Ordering::Relaxed);
         for (state, gauge) in &self.states {
             // Closed circuits of keys are made and forgotten unheard: there is no telling how many there are.
             if keyed && *state == State::Closed {
@@ -267,6 +289,43 @@ mod tests {
                 ("state upstreams open", 1.0),
             ],
         );
+    }
+
+    /// Whichever is heard of first, the circuit of the requests without a key or that of one with.
+    #[test]
+    fn the_circuit_of_those_without_a_key_is_one_of_them() {
+        use tower::{Layer as _, Service as _};
+
+        for order in [[0_u32, 7], [7, 0]] {
+            let told = heard(|| {
+                let by_number = |number: &u32| (*number > 0).then_some(*number);
+                let layer = crate::CircuitBreakerLayer::typed::<u32>(Trip::consecutive_failures(2))
+                    .key(buttress_core::key_from(by_number))
+                    .name("upstreams")
+                    .clock(ManualClock::default())
+                    .observer(Metrics::default())
+                    .build()
+                    .unwrap();
+                let mut service = layer.layer(tower::service_fn(|_: u32| {
+                    std::future::ready(Err::<(), _>("down"))
+                }));
+                for number in order.into_iter().chain([0, 0]) {
+                    let waker = std::task::Waker::noop();
+                    let mut call = std::pin::pin!(service.call(number));
+                    let _ = call
+                        .as_mut()
+                        .poll(&mut std::task::Context::from_waker(waker));
+                }
+            });
+            as_expected(
+                &told,
+                &[
+                    ("calls upstreams failed", 3.0),
+                    ("not_permitted_calls upstreams", 1.0),
+                    ("state upstreams open", 1.0),
+                ],
+            );
+        }
     }
 
     #[test]
