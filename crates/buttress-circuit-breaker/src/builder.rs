@@ -22,9 +22,9 @@ pub struct CircuitBreakerBuilder<For = Single> {
 pub struct Single(());
 
 /// [`CircuitBreakers`] are made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PerKey {
-    max_keys: usize,
+    max_keys: Option<usize>,
     secret: Option<DigestKey>,
 }
 
@@ -34,18 +34,9 @@ const DEFAULT_MAX_KEYS: usize = 1_000;
 /// As many circuits can be told apart.
 const MOST_KEYS: usize = 1 << 24;
 
-impl Default for PerKey {
-    fn default() -> Self {
-        Self {
-            max_keys: DEFAULT_MAX_KEYS,
-            secret: None,
-        }
-    }
-}
-
 impl PerKey {
     pub(crate) fn set_max_keys(&mut self, max_keys: usize) {
-        self.max_keys = max_keys;
+        self.max_keys = Some(max_keys);
     }
 
     pub(crate) fn set_secret(&mut self, secret: DigestKey) {
@@ -53,17 +44,26 @@ impl PerKey {
     }
 
     pub(crate) fn keyed(self) -> Result<Keyed, ConfigError> {
-        if !(1..=MOST_KEYS).contains(&self.max_keys) {
-            return Err(ConfigError::new(
-                "max_keys",
-                self.max_keys,
-                "1 to 16,777,216",
-            ));
+        let max_keys = self.max_keys.unwrap_or(DEFAULT_MAX_KEYS);
+        if !(1..=MOST_KEYS).contains(&max_keys) {
+            return Err(ConfigError::new("max_keys", max_keys, "1 to 16,777,216"));
         }
         Ok(Keyed {
-            table: Table::with_room_for(self.max_keys),
+            table: Table::with_room_for(max_keys),
             secret: self.secret.unwrap_or_default(),
         })
+    }
+
+    /// What was said of keys, where there are none.
+    pub(crate) fn unused(self) -> Result<(), ConfigError> {
+        const EXPECTED: &str = "a `key` as well: without one all requests share a circuit";
+        if let Some(max_keys) = self.max_keys {
+            return Err(ConfigError::new("max_keys", max_keys, EXPECTED));
+        }
+        match self.secret {
+            Some(_) => Err(ConfigError::new("digest_key", "***", EXPECTED)),
+            None => Ok(()),
+        }
     }
 }
 

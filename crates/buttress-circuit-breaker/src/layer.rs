@@ -174,11 +174,14 @@ impl<T: ?Sized, F> CircuitBreakerBuilder<LayerFor<T, F>> {
     ///
     /// # Errors
     ///
-    /// Where a rate is not within 0 and 1, a window is empty or needs more calls than it holds, a time is
-    /// zero or longer than a year, or the number of probes is not from 1 to 1,000.
+    /// As of [`CircuitBreaker`](CircuitBreakerBuilder#method.build), and where there is room for no key, or where
+    /// something is said of keys without a [`key`](Self::key).
     pub fn build(self) -> Result<CircuitBreakerLayer<T, F>, ConfigError> {
         let (settings, made) = self.parts()?;
-        let keyed = made.key.as_ref().map(|_| made.room.keyed()).transpose()?;
+        let keyed = match made.key {
+            Some(_) => Some(made.room.keyed()?),
+            None => made.room.unused().map(|()| None)?,
+        };
         Ok(CircuitBreakerLayer {
             shared: Shared::of(settings, keyed),
             key: made.key,

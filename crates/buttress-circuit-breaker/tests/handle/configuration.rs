@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder, OpenFor, Trip};
+use buttress_circuit_breaker::{
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer, CircuitBreakers, OpenFor, Trip,
+};
+use buttress_core::DigestKey;
+use buttress_http::keys::Authority;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -71,6 +75,38 @@ fn what_cannot_work_is_an_error() {
     for (builder, expected) in cases {
         assert_eq!(builder.build().unwrap_err().to_string(), expected);
     }
+}
+
+/// A bound on keys that does nothing would be found when it is needed.
+#[test]
+fn what_is_said_of_keys_is_for_who_has_some() {
+    let trip = || Trip::consecutive_failures(1);
+    let layer = || CircuitBreakerLayer::http(trip());
+    let keyless = "a `key` as well: without one all requests share a circuit";
+    let cases = [
+        (
+            layer().max_keys(5),
+            format!("max_keys: `5` given, expected {keyless}"),
+        ),
+        (
+            layer().digest_key(DigestKey::from_words(1, 2)),
+            format!("digest_key: `***` given, expected {keyless}"),
+        ),
+        (
+            layer().key(Authority).max_keys(0),
+            "max_keys: `0` given, expected 1 to 16,777,216".to_owned(),
+        ),
+    ];
+    for (builder, expected) in cases {
+        assert_eq!(builder.build().unwrap_err().to_string(), expected);
+    }
+    assert!(
+        CircuitBreakers::per_key(trip())
+            .max_keys(0)
+            .build()
+            .is_err()
+    );
+    assert!(layer().max_keys(5).key(Authority).build().is_ok());
 }
 
 #[test]
