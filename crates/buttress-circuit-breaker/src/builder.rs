@@ -72,9 +72,11 @@ impl CircuitBreakerBuilder<PerKey> {
     /// is short of one, and a circuit is made when its place is first used: of three quarters of a kilobyte, and
     /// none is ever added after the last place.
     ///
-    /// At the bound a new key takes the place of one whose circuit is closed, the longest unused first. A
-    /// circuit that is open, half open, parked or switched by hand is not forgotten. Should a new key find
-    /// nothing else, its calls go unwatched, and the observer [hears](crate::Happening::NoRoom) of it.
+    /// At the bound a new key takes the place of one whose circuit is closed, one that was not used lately first. A
+    /// circuit that is open, half open, parked or switched by hand is not forgotten for it. Only where there is nothing
+    /// else does the new key take the place of a circuit whose time to be open is over, and which nobody has called
+    /// since: its next call would go anyway, as a probe. Where there is none of those, the new key's calls go unwatched,
+    /// and the observer [hears](crate::Happening::NoRoom) of it.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.made.set_max_keys(max_keys);
         self

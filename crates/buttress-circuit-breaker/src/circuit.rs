@@ -50,6 +50,21 @@ pub(crate) struct Circuit {
     inside: Mutex<Inside>,
 }
 
+/// A circuit as it was before another key got it.
+pub(crate) struct Forgotten {
+    before: Option<Digest>,
+    moved: Option<Transition>,
+}
+
+impl Forgotten {
+    /// Tells the observer of it, if it was not closed: not under any lock.
+    pub(crate) fn tell(self, settings: &Settings) {
+        if let Some(moved) = self.moved {
+            settings.observe(|| self.before, || Happening::Transition(moved));
+        }
+    }
+}
+
 struct Inside {
     machine: Machine,
     /// Whether calls have to look at `park`.
@@ -196,24 +211,37 @@ impl Circuit {
         self.key.1.store(key.low(), Ordering::Relaxed);
     }
 
-    /// Begins anew as the circuit of `key`, if it is closed and not parked. `rename` is called before anybody
-    /// can see that.
-    pub(crate) fn give_to(&self, settings: &Settings, key: Digest, rename: impl FnOnce()) -> bool {
+    /// Begins anew as the circuit of `key`, if it is closed and not parked; or, where those are `also_due` whose time to
+    /// be open is over, if the next call would go. `rename` is called before anybody can see that. Returns what became of
+    /// the circuit of the key before.
+    pub(crate) fn give_to(
+        &self,
+        settings: &Settings,
+        key: Digest,
+        also_due: bool,
+        rename: impl FnOnce(),
+    ) -> Option<Forgotten> {
         let mut inside = lock(&self.inside);
-        let parked = inside.parked && self.park.time_left(settings.now()).is_some();
-        if inside.machine.state() != State::Closed || parked {
-            return false;
+        let is_closed = inside.machine.state() == State::Closed;
+        if !is_closed && !also_due {
+            return None;
         }
+        let now = settings.now();
+        let parked = inside.parked && self.park.time_left(now).is_some();
+        if parked || !inside.machine.is_at_rest(now) {
+            return None;
+        }
+        let before = self.key();
+        let moved = inside.machine.begin_anew();
         inside.parked = false;
         inside.subscribers = Subscribers::default();
-        inside.machine.disown();
         self.park.clear();
         self.rule.reset();
         self.not_permitted.store(0, Ordering::Relaxed);
         self.belongs_to(key);
         rename();
         self.publish(&inside);
-        true
+        Some(Forgotten { before, moved })
     }
 
     fn key(&self) -> Option<Digest> {

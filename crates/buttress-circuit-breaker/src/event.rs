@@ -39,8 +39,8 @@ pub enum Happening {
     Transition(Transition),
     /// The upstream asked not to be called for so long, and will not be.
     Parked(Duration),
-    /// There is no room for the circuit of a key, since all circuits near its place are open: its calls go
-    /// unwatched.
+    /// There is no room for the circuit of a key, since all circuits near its place refuse calls or were switched by
+    /// hand: its calls go unwatched.
     NoRoom,
 }
 

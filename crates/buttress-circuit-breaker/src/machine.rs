@@ -254,6 +254,26 @@ impl Machine {
         self.by_hand(Phase::Closed)
     }
 
+    /// Whether a call would go at `now`, and no probe is waited for that decides about others.
+    pub(crate) fn is_at_rest(&self, now: Tick) -> bool {
+        match self.phase {
+            Phase::Closed => true,
+            Phase::Open { until } => until <= now,
+            Phase::HalfOpen => self.probes.are_settled(now),
+            Phase::Disabled | Phase::ForcedOpen | Phase::MetricsOnly => false,
+        }
+    }
+
+    /// Any => Closed, for somebody else: what was said of the one before counts no more.
+    pub(crate) fn begin_anew(&mut self) -> Option<Transition> {
+        self.trips = 0;
+        if self.phase == Phase::Closed {
+            self.disown();
+            return None;
+        }
+        Some(self.enter(Phase::Closed, Reason::Forgotten))
+    }
+
     fn by_hand(&mut self, phase: Phase) -> Option<Transition> {
         (self.phase != phase).then(|| self.enter(phase, Reason::ByHand))
     }

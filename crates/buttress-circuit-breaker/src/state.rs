@@ -90,11 +90,13 @@ pub enum Reason {
     ProbesFailed,
     /// Somebody said so.
     ByHand,
+    /// A circuit whose time to be open was over went without a call, and made room for that of another key.
+    Forgotten,
 }
 
 impl Reason {
     /// The reason in a word, for a label of a metric: `failure_rate`, `slow_call_rate`,
-    /// `consecutive_failures`, `rule`, `time_is_up`, `probes_succeeded`, `probes_failed`, `by_hand`.
+    /// `consecutive_failures`, `rule`, `time_is_up`, `probes_succeeded`, `probes_failed`, `by_hand`, `forgotten`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,6 +108,7 @@ impl Reason {
             Self::ProbesSucceeded => "probes_succeeded",
             Self::ProbesFailed => "probes_failed",
             Self::ByHand => "by_hand",
+            Self::Forgotten => "forgotten",
         }
     }
 }

@@ -4,7 +4,7 @@ use buttress_core::Digest;
 
 use crate::{
     Refused,
-    circuit::{Circuit, Ticket},
+    circuit::{Circuit, Forgotten, Ticket},
     settings::Settings,
     sync::{AtomicU64, Mutex, Ordering, lock},
 };
@@ -33,9 +33,10 @@ const TRIES: usize = 3;
 /// # Who is forgotten
 ///
 /// A new key takes a place that was never used, else one whose circuit is closed and was not asked for since
-/// somebody last looked for a place there, else any that is closed. One that is open, half open, parked or
-/// switched by hand is never forgotten. Where there is nothing else, the new key has no circuit, and its
-/// calls go unwatched.
+/// somebody last looked for a place there, else any that is closed. At last it takes that of one whose time to be open
+/// is over, and that nobody called since: dead upstreams are not called again, and would keep their places for ever. One
+/// that refuses calls or was switched by hand is never forgotten. Where there is nothing else, the new key has no
+/// circuit, and its calls go unwatched.
 ///
 /// # How owner and circuit change together
 ///
@@ -160,9 +161,21 @@ impl Table {
     #[cold]
     #[inline(never)]
     fn insert(&self, key: Digest, settings: &Settings) -> Option<Place<'_>> {
+        let (place, forgotten) = self.insert_locked(key, settings)?;
+        if let Some(forgotten) = forgotten {
+            forgotten.tell(settings);
+        }
+        Some(place)
+    }
+
+    fn insert_locked(
+        &self,
+        key: Digest,
+        settings: &Settings,
+    ) -> Option<(Place<'_>, Option<Forgotten>)> {
         let _inserting = lock(&self.inserting);
         if let Some(place) = self.find(key) {
-            return Some(place);
+            return Some((place, None));
         }
         let Fingerprint(owner) = key.into();
         let candidates = || {
@@ -183,11 +196,11 @@ impl Table {
                 // Only whoever holds the lock makes circuits.
                 if circuit.set(Box::new(made)).is_ok() {
                     place.store(owner, Ordering::Release);
-                    return bucket.place(number, way, owner);
+                    return Some((bucket.place(number, way, owner)?, None));
                 }
             }
         }
-        for also_used in [false, true] {
+        for (also_used, also_due) in [(false, false), (true, false), (true, true)] {
             for (number, bucket, way) in candidates() {
                 let bit = 1 << way;
                 if !also_used && bucket.used.load(Ordering::Relaxed) & bit != 0 {
@@ -196,12 +209,12 @@ impl Table {
                 let Some(place) = bucket.place(number, way, owner) else {
                     continue;
                 };
-                let given = place.circuit.give_to(settings, key, || {
+                let given = place.circuit.give_to(settings, key, also_due, || {
                     place.owner.store(owner, Ordering::Release);
                 });
-                if given {
+                if given.is_some() {
                     // In use it is from its second call on: strangers who come once drive out each other.
-                    return Some(place);
+                    return Some((place, given));
                 }
             }
             // Who is asked for until the next time is in use.

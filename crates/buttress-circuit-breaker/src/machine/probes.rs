@@ -167,6 +167,14 @@ impl Probes {
             && self.slow.saturating_add(out) < terms.slow
     }
 
+    /// Whether none is waited for any more.
+    pub(super) fn are_settled(&self, now: Tick) -> bool {
+        self.places.iter().all(|place| match place {
+            Place::Out { .. } => place.overdue(now).is_some(),
+            Place::Free | Place::Settled => true,
+        })
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.places
             .iter()

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use buttress_circuit_breaker::{
-    CircuitBreakerBuilder, CircuitBreakers, Event, Happening, Outcome, PerKey, State, Trip,
+    CircuitBreakerBuilder, CircuitBreakers, Event, Happening, OnThrottled, Outcome, PerKey, Reason,
+    State, Trip,
 };
 use buttress_core::{DigestKey, clock::ManualClock};
 use proptest::prelude::*;
@@ -176,6 +177,57 @@ fn without_room_calls_go_unwatched() {
     assert!((8..100).all(|key| call(&circuits, key, Outcome::Failure)));
 }
 
+/// Hosts that are gone for good are called no more: their circuits would stay open, and keep all the room there is.
+#[test]
+fn circuits_whose_time_is_up_make_room_at_last() {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (log, clock) = (Arc::clone(&told), ManualClock::default());
+    let circuits = touchy(&clock, 1)
+        .observer(move |event: &Event<'_>| {
+            if let Happening::Transition(transition) = event.happening
+                && transition.reason == Reason::Forgotten
+            {
+                assert!(event.key.is_some());
+                log.lock().unwrap().push(transition.to_string());
+            }
+        })
+        .build()
+        .unwrap();
+    for key in 0..6 {
+        call(&circuits, key, Outcome::Failure);
+    }
+    assert!(circuits.force_open(&6_u32) && circuits.disable(&7_u32));
+    assert!(call(&circuits, 99, Outcome::Failure));
+    assert_eq!(circuits.state(&99_u32), None, "all of them refuse calls");
+
+    // One has a probe out, one was probed in vain, and of one the probe was lost.
+    clock.advance(5 * SECOND);
+    let _probe = circuits.try_acquire_owned(&0_u32).unwrap();
+    call(&circuits, 1, Outcome::Failure);
+    call(&circuits, 2, Outcome::Ignored);
+    for key in 100..104 {
+        call(&circuits, key, Outcome::Failure);
+        assert_eq!(circuits.state(&key), Some(State::Open), "{key}");
+    }
+    assert!(call(&circuits, 104, Outcome::Failure));
+    assert_eq!(circuits.state(&104_u32), None, "again all of them do");
+
+    let state = |key: u32| circuits.state(&key);
+    assert_eq!([0, 1].map(state), [State::HalfOpen, State::Open].map(Some));
+    assert_eq!(
+        [6, 7].map(state),
+        [State::ForcedOpen, State::Disabled].map(Some)
+    );
+    assert!([2, 3, 4, 5].map(state).iter().all(Option::is_none));
+    let mut told = told.lock().unwrap();
+    told.sort();
+    let [half_open, open @ ..] = &told[..] else {
+        panic!("nothing was told");
+    };
+    assert_eq!(half_open, "half_open => closed: forgotten");
+    assert_eq!(open, ["open => closed: forgotten"; 3]);
+}
+
 /// What was let go for a key that has lost its place says nothing about the one that has it now.
 #[test]
 fn a_permit_of_a_forgotten_key_changes_nothing() {
@@ -193,6 +245,33 @@ fn a_permit_of_a_forgotten_key_changes_nothing() {
     for key in 100..200_u32 {
         assert_ne!(circuits.state(&key), Some(State::Open));
     }
+}
+
+/// Nor does it say for how long the new one stays open.
+#[test]
+fn a_word_to_a_forgotten_key_is_not_heard() {
+    let circuits = touchy(&ManualClock::default(), 1)
+        .on_throttled(OnThrottled::Fail)
+        .build()
+        .unwrap();
+    let old: Vec<_> = (0..8_u32)
+        .map(|key| circuits.try_acquire_owned(&key).unwrap())
+        .collect();
+    for key in 100..200 {
+        call(&circuits, key, Outcome::Success);
+    }
+    let retry_after = Some(60 * SECOND);
+    for permit in old {
+        permit.record(Outcome::Throttled { retry_after });
+    }
+    let present = (100..200_u32).filter(|key| circuits.state(key).is_some());
+    let waits: Vec<_> = present
+        .map(|key| {
+            call(&circuits, key, Outcome::Failure);
+            circuits.try_acquire(&key).unwrap_err().retry_after()
+        })
+        .collect();
+    assert_eq!(waits, [Some(5 * SECOND); 8]);
 }
 
 proptest! {
