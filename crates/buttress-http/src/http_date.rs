@@ -14,7 +14,8 @@ const LONGEST: usize = 33;
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
 /// Reads an HTTP date (RFC 9110 §5.6.7) in any of its three forms: IMF-fixdate, RFC 850's, asctime's. `None` for
-/// anything else, which includes dates before 1970, a wrong day of the week and a zone other than GMT.
+/// anything else, which includes dates before 1970, a wrong day of the week and a zone other than GMT. A leap second,
+/// `23:59:60`, is the second after `23:59:59`.
 ///
 /// `now` decides the century of RFC 850's two-digit years: a date that appears to be more than 50 years ahead is past.
 ///
@@ -46,6 +47,17 @@ pub(crate) fn parse(text: &str, now: SystemTime) -> Option<SystemTime> {
     if text.len() > LONGEST {
         return None;
     }
+    without_leap_second(text, now).or_else(|| leap_second(text, now))
+}
+
+/// The grammar has room for one, and `httpdate` has not. Past the year 9999 there are no HTTP dates.
+fn leap_second(text: &str, now: SystemTime) -> Option<SystemTime> {
+    let (day, rest) = text.split_once(" 23:59:60")?;
+    let before = without_leap_second(&format!("{day} 23:59:59{rest}"), now)?;
+    Some((before + Duration::from_secs(1)).min(SystemTime::UNIX_EPOCH + LAST))
+}
+
+fn without_leap_second(text: &str, now: SystemTime) -> Option<SystemTime> {
     // Of the three forms only RFC 850's has hyphens. It must not reach `httpdate`, which takes 70 to 99
     // for 1970 to 1999 whatever the year is.
     if text.contains('-') {
@@ -132,6 +144,21 @@ mod tests {
         }
     }
 
+    /// RFC 9110 §5.6.7: `00:00:00 - 23:59:60 (leap second)`.
+    #[test]
+    fn a_leap_second_is_the_one_after() {
+        let now = at("Sun, 01 Jan 2017 00:00:00 GMT");
+        for form in [
+            "Sat, 31 Dec 2016 23:59:60 GMT",
+            "Saturday, 31-Dec-16 23:59:60 GMT",
+            "Sat Dec 31 23:59:60 2016",
+        ] {
+            assert_eq!(parse(form, now), Some(now), "{form}");
+        }
+        let last = parse("Fri, 31 Dec 9999 23:59:60 GMT", now);
+        assert_eq!(last, Some(SystemTime::UNIX_EPOCH + LAST));
+    }
+
     /// `httpdate` alone reads 70 as 1970 for ever.
     #[test]
     fn two_digits_are_of_the_century_that_is_at_most_50_years_ahead() {
@@ -205,6 +232,9 @@ mod tests {
             "Sun, 06-Nov-94 08:49:37 GMT",
             "Mon, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:60 GMT",
+            "Sun, 06 Nov 1994 23:59:61 GMT",
+            "Sun, 06 Nov 1994 23:59:600 GMT",
             "Sun, 06 Nov 1994 08:49:37 CET",
             "Sun, 6 Nov 1994 08:49:37 GMT",
             "Sunday, 06-Nov-ä4 08:49:37 GMT",
