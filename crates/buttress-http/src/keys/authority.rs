@@ -1,19 +1,21 @@
 use std::any::Any;
 
 use buttress_core::{ExtractKey, KeyWriter, MissingKey};
-use http::header::HOST;
+use http::{Uri, header::HOST};
 
 use crate::Head;
 
 /// Whom the request is for: the authority of its target or, where that has none, the `Host` header
 /// (RFC 9110 §7.2). Compared without case.
+///
+/// Credentials in a target (`user:password@`, RFC 9110 §4.2.4) are no part of the key, nor of its label.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Authority;
 
 impl ExtractKey<Head> for Authority {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
-        if let Some(authority) = from.uri().authority() {
-            lower_case(authority.as_str().as_bytes(), key);
+        if let Some(authority) = of_target(from.uri()) {
+            lower_case(authority.as_bytes(), key);
             return Ok(());
         }
         let mut lines = from.headers().get_all(HOST).iter();
@@ -29,6 +31,15 @@ impl ExtractKey<Head> for Authority {
     fn is_same(&self, other: &dyn Any) -> bool {
         other.is::<Self>()
     }
+}
+
+fn of_target(uri: &Uri) -> Option<&str> {
+    let authority = uri.authority()?.as_str();
+    Some(
+        authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host),
+    )
 }
 
 /// Nearly all of them are in lower case as they come.

@@ -110,6 +110,11 @@ fn authorities() {
             head("https://API.example:443/x", &[("host", "other")]),
             Some("api.example:443"),
         ),
+        // Whoever comes with credentials comes to the same host, and a label is to be shown.
+        (
+            head("http://User:Sesame@API.example:8080/x", &[]),
+            Some("api.example:8080"),
+        ),
         (head("/x", &[("host", "API.example")]), Some("api.example")),
         (head("/x", &[]), None),
         (head("/x", &[("host", "a"), ("host", "b")]), None),
