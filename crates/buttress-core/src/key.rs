@@ -229,6 +229,14 @@ impl Key for [u8] {
     }
 }
 
+/// As the slice of the same bytes.
+impl<const N: usize> Key for [u8; N] {
+    #[inline(always)]
+    fn write(&self, writer: &mut KeyWriter<'_>) {
+        writer.bytes(self);
+    }
+}
+
 impl Key for IpAddr {
     #[inline(always)]
     fn write(&self, writer: &mut KeyWriter<'_>) {
@@ -383,6 +391,8 @@ mod tests {
         assert_eq!(secret.digest(&Arc::<str>::from("alice")), expected);
         assert_eq!(secret.digest(&Cow::Borrowed("alice")), expected);
         assert_eq!(secret.digest(&7_u8), secret.digest(&7_u64));
+        assert_eq!(secret.digest(b"alice"), secret.digest(&b"alice"[..]));
+        assert_eq!(secret.digest(b"alice"), secret.digest(&b"alice".to_vec()));
     }
 
     #[test]
