@@ -12,8 +12,8 @@ use std::{
 
 use axum::http::{Request, Response, StatusCode};
 use buttress::{
-    CacheLayer, CircuitBreakerLayer, Clock as _, Head, LocalRefusal, Policy, RateLimitLayer,
-    RetryLayer, Tick, Trip, View as _,
+    CacheLayer, CircuitBreakerLayer, Clock as _, FieldStyle, Head, LocalRefusal, Policy,
+    RateLimitLayer, RetryLayer, Tick, Trip, View as _,
     circuit_breaker::{Event, Happening, State},
     clock::TokioClock,
     keys::Authority,
@@ -316,6 +316,36 @@ async fn an_upstreams_429_parks_everybody() {
     assert_eq!(upstream.calls(), 6);
     assert!(upstream.gaps()[0] >= 3 * SECOND, "{:?}", upstream.gaps());
     assert_eq!(circuit.snapshot().failures, 0);
+}
+
+/// A pace that tells of itself in the answers of others: GitHub's 403 means that something is forbidden, unless a limit
+/// is used up, and that would be our own.
+#[tokio::test(start_paused = true)]
+async fn the_fields_of_a_pace_are_not_taken_for_the_providers() {
+    let forbidden = |_| {
+        let mut response = answer(403);
+        let headers = response.headers_mut();
+        headers.insert("x-github-request-id", "1".parse().unwrap());
+        headers.insert("x-ratelimit-remaining", "4999".parse().unwrap());
+        response
+    };
+    let policy = || {
+        Policy::new("pace", "1/s burst 1")
+            .key(Authority)
+            .algorithm(Pacing::up_to(10 * SECOND))
+    };
+    let silent = RateLimitLayer::http(policy()).fields(FieldStyle::None);
+    let telling = RateLimitLayer::http(policy());
+    for (pace, calls) in [(silent, 1), (telling, 3)] {
+        let upstream = Upstream::default();
+        let service = ServiceBuilder::new()
+            .layer(retry())
+            .layer(pace.build().unwrap())
+            .service(upstream.answering(forbidden));
+        let response = service.oneshot(request()).await.unwrap();
+        assert_eq!(response.status(), 403);
+        assert_eq!(upstream.calls(), calls, "{:?}", response.headers());
+    }
 }
 
 /// The timeout inside of the circuit breaker: an attempt that takes too long is a failure.
