@@ -95,5 +95,5 @@ pub use buttress_retry::{Budget, RetryLayer, RetryPolicy};
 
 /// The README's examples are run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 pub struct Readme;
