@@ -1,6 +1,8 @@
 use http::{
     HeaderMap, HeaderName,
-    header::{CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    },
 };
 
 /// Removed whether `Connection` names them or not (RFC 9110 §7.6.1). `Trailer` stays: trailers cross.
@@ -25,6 +27,8 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','))
             .filter_map(|name| name.trim().parse().ok())
+            // Whom the request is for is no matter of a connection, and what came without would be for another.
+            .filter(|name| *name != HOST)
             .collect();
         for name in &named {
             headers.remove(name);
@@ -45,8 +49,9 @@ mod tests {
     fn what_is_for_one_hop_goes_and_the_rest_stays() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "close, X-Mine"),
+            ("connection", "close, X-Mine, Host"),
             ("connection", "x-other"),
+            ("host", "a"),
             ("x-mine", "1"),
             ("x-other", "1"),
             ("x-stays", "1"),
@@ -62,6 +67,6 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["trailer", "x-stays"]);
+        assert_eq!(left, ["host", "trailer", "x-stays"]);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use http::{
     HeaderValue, Request, Response, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING, VIA},
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA},
     uri::{PathAndQuery, Scheme},
 };
 use hyper::{
@@ -85,6 +85,9 @@ impl Service<Request<Incoming>> for Upstream {
 
     fn call(&mut self, mut request: Request<Incoming>) -> Answer {
         hop_by_hop::strip(request.headers_mut());
+        if let Some(host) = host_of(request.uri()) {
+            request.headers_mut().insert(HOST, host);
+        }
         let received = match request.version() {
             Version::HTTP_10 => HeaderValue::from_static("1.0 cache-proxy"),
             _ => HeaderValue::from_static("1.1 cache-proxy"),
@@ -106,6 +109,14 @@ impl Service<Request<Incoming>> for Upstream {
             Err(error) => Err(Some(UpstreamError::Target(error))),
         })
     }
+}
+
+/// The host of a target in absolute form, which goes before any `Host` (RFC 9112 §3.2.2). What came without one would else
+/// be sent on under the upstream's own address, and the answer to that be stored under the name that was asked for.
+fn host_of(requested: &Uri) -> Option<HeaderValue> {
+    let authority = requested.authority()?.as_str();
+    let host = authority.rsplit('@').next()?;
+    HeaderValue::try_from(host).ok()
 }
 
 /// A body of unknown length is framed by hyper itself, but not with the methods that seldom have one.

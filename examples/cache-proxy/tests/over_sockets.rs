@@ -187,6 +187,21 @@ async fn the_second_request_is_answered_from_memory() {
     assert!(proxy.upstream_is_left_alone().await);
 }
 
+/// The answer is stored under the host of the target: whoever leaves `Host` out must not be answered for another.
+#[tokio::test]
+async fn a_target_in_absolute_form_names_the_host() {
+    for host in ["", "Host: other.example\n"] {
+        let proxy = Proxy::start(&[]).await;
+        let mut client = proxy.connect().await;
+        client
+            .send(&format!("GET http://asked.example:81/a HTTP/1.1\n{host}\n"))
+            .await;
+        let request = proxy.accept().await.head().await;
+        assert_eq!(request.first_line(), "GET /a HTTP/1.1");
+        assert_eq!(request.one("host"), Some("asked.example:81"), "{host:?}");
+    }
+}
+
 #[tokio::test]
 async fn odd_methods_statuses_and_bytes_pass_and_fields_for_one_hop_do_not() {
     let proxy = Proxy::start(&[]).await;
