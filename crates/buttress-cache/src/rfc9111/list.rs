@@ -35,6 +35,19 @@ pub(super) fn elements(line: &[u8]) -> Elements<'_> {
     }
 }
 
+/// The same with the empty ones, which mean nothing in a list, but may in what is not known to be one.
+pub(super) fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut elements, mut is_more) = (elements(line), true);
+    std::iter::from_fn(move || {
+        if !is_more {
+            return None;
+        }
+        let piece;
+        (piece, is_more) = elements.piece();
+        Some(piece)
+    })
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Elements<'a> {
     rest: &'a [u8],
@@ -48,9 +61,7 @@ impl<'a> Iterator for Elements<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         while !self.rest.is_empty() {
-            let (element, rest) = self.rest.split_at(self.end());
-            self.rest = rest.get(1..).unwrap_or_default();
-            let element = trim(element);
+            let (element, _) = self.piece();
             if !element.is_empty() {
                 return Some(element);
             }
@@ -59,7 +70,14 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-impl Elements<'_> {
+impl<'a> Elements<'a> {
+    /// The next one, which may be empty, and whether a comma follows it.
+    fn piece(&mut self) -> (&'a [u8], bool) {
+        let (piece, rest) = self.rest.split_at(self.end());
+        self.rest = rest.get(1..).unwrap_or_default();
+        (trim(piece), !rest.is_empty())
+    }
+
     /// Where the first element ends.
     fn end(&mut self) -> usize {
         let mut at = 0;
@@ -119,6 +137,21 @@ mod tests {
         assert_eq!(split(" a ,\tb,,c , "), ["a", "b", "c"]);
         assert_eq!(split(""), [""; 0]);
         assert_eq!(split(" , ,"), [""; 0]);
+    }
+
+    #[test]
+    fn pieces_may_be_empty() {
+        for (line, all) in [
+            (" a ,, b", &["a", "", "b"][..]),
+            (",a", &["", "a"]),
+            ("a, ", &["a", ""]),
+            ("", &[""]),
+            ("\"a,\",b", &["\"a,\"", "b"]),
+        ] {
+            let found: Vec<_> = pieces(line.as_bytes()).collect();
+            let all: Vec<_> = all.iter().map(|piece| piece.as_bytes()).collect();
+            assert_eq!(found, all, "{line:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header::CONNECTION};
 
-use super::{Forward, RequestDirectives, range::ByteRange};
+use super::{Forward, RequestDirectives, list::elements, range::ByteRange};
 
 /// What the cache reads of a request: its method and its fields, gone through once.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub(super) struct Fields {
     precondition: bool,
     upgrade: bool,
     method_override: bool,
+    for_one_hop: bool,
 }
 
 impl<'a> RequestHead<'a> {
@@ -34,10 +35,11 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn new(method: &'a Method, headers: &'a HeaderMap) -> Self {
         let mut fields = Fields::default();
-        let mut directs = false;
+        let (mut directs, mut connects) = (false, false);
         for name in headers.keys() {
             match name.as_str() {
                 "cache-control" | "pragma" => directs = true,
+                "connection" => connects = true,
                 "authorization" => fields.authorization = true,
                 "if-none-match" => fields.if_none_match = true,
                 "if-modified-since" => fields.if_modified_since = true,
@@ -50,6 +52,7 @@ impl<'a> RequestHead<'a> {
                 _ => {}
             }
         }
+        fields.for_one_hop = connects && names_fields(headers);
         let directives = match directs {
             true => RequestDirectives::read(headers),
             false => RequestDirectives::default(),
@@ -144,6 +147,10 @@ pub enum Pass {
     /// A field asks the origin to take it for another method: nothing is stored of it.
     MethodOverride,
 
+    /// Its Connection names fields of its own: whoever forwards it takes these away (RFC 9110 §7.6.1), so that it is not
+    /// certain by which of them, or for which Host, the answer is chosen. Nothing is stored of it.
+    Connection,
+
     /// It wants to leave HTTP: nothing is stored of it.
     Upgrade,
 
@@ -170,12 +177,15 @@ pub fn admit(request: &RequestHead<'_>, has_content: bool) -> Admission {
         precondition,
         upgrade,
         method_override,
+        for_one_hop,
         ..
     } = request.fields();
     if upgrade || *request.method == Method::CONNECT {
         Admission::Pass(Pass::Upgrade)
     } else if method_override {
         Admission::Pass(Pass::MethodOverride)
+    } else if for_one_hop {
+        Admission::Pass(Pass::Connection)
     } else if !request.selects() {
         Admission::Pass(Pass::Method)
     } else if has_content {
@@ -198,4 +208,28 @@ pub fn may_collapse(request: &RequestHead<'_>) -> bool {
         && !request.fields().range
         && !request.directives().no_cache
         && !request.directives().no_store
+}
+
+/// Whether Connection names fields that are there, besides those that are of the connection anyhow.
+fn names_fields(headers: &HeaderMap) -> bool {
+    const OPTIONS: [&str; 8] = [
+        "keep-alive",
+        "close",
+        "te",
+        "upgrade",
+        "http2-settings",
+        "proxy-connection",
+        "trailer",
+        "transfer-encoding",
+    ];
+    let mut names = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| elements(line.as_bytes()));
+    names.any(|name| {
+        let is = |option: &&str| name.eq_ignore_ascii_case(option.as_bytes());
+        let is_option = OPTIONS.iter().any(is);
+        let name = std::str::from_utf8(name);
+        !is_option && name.is_ok_and(|name| headers.contains_key(name))
+    })
 }

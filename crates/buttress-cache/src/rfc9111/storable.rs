@@ -26,8 +26,8 @@ pub enum Store {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The request's method does not allow it. POST does, for a response with explicit freshness whose Content-Location
-    /// is its target (RFC 9110 §9.3.3).
+    /// The request's method does not allow it. POST does, for a success with explicit freshness whose Content-Location
+    /// is its target (RFC 9110 §8.7, §9.3.3).
     Method,
 
     /// The status is none of a final answer of its own: 1xx, 304, 412, 416.
@@ -117,7 +117,8 @@ pub(crate) fn to_keep<'a>(
 
     match *request.method() {
         Method::GET => {}
-        Method::POST if explicit && is_of_its_target(target, headers) => {}
+        // That of an error says nothing of its target.
+        Method::POST if explicit && status.is_success() && is_of_its_target(target, headers) => {}
         _ => return Err(Refusal::Method),
     }
     if is_about_something_else(status) {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::list::{elements, trim};
+use super::list::{elements, pieces, trim};
 
 /// More fields than any response varies by in earnest.
 const MOST_FIELDS: usize = 64;
@@ -166,7 +166,9 @@ fn normal(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
     let mut members: Vec<Vec<u8>> = request
         .get_all(name)
         .iter()
-        .flat_map(|line| elements(line.as_bytes()))
+        .flat_map(|line| pieces(line.as_bytes()))
+        // In an unknown field, who answers may take `,a` for something else than `a`.
+        .filter(|member| !(manner.unordered && member.is_empty()))
         .map(|member| manner.write(member))
         .collect();
     if manner.unordered {
@@ -295,13 +297,28 @@ mod tests {
             &[("foo", "1"), ("foo", "2")],
             &[("foo", "1,2")]
         ));
-        assert!(matches("foo", &[("foo", "1,2")], &[("foo", " 1 ,, 2\t")]));
+        assert!(matches("foo", &[("foo", "1,2")], &[("foo", " 1 , 2\t")]));
         assert!(!matches("foo", &[("foo", "1, 2")], &[("foo", "2, 1")]));
         assert!(!matches("foo", &[("foo", "1 2")], &[("foo", "12")]));
         assert!(!matches(
             "foo",
             &[("foo", "\"1, 2\"")],
             &[("foo", "\"1,2\"")]
+        ));
+    }
+
+    /// Else whoever asks with `,acme` might have what that is answered stored for `acme`.
+    #[test]
+    fn an_empty_member_means_nothing_in_a_list_and_may_mean_something_elsewhere() {
+        for odd in [",1", "1,", "1,,", " , 1"] {
+            assert!(!matches("foo", &[("foo", "1")], &[("foo", odd)]), "{odd}");
+            let accept = "accept-language";
+            assert!(matches(accept, &[(accept, "1")], &[(accept, odd)]), "{odd}");
+        }
+        assert!(!matches(
+            "foo",
+            &[("foo", "1")],
+            &[("foo", "1"), ("foo", "")]
         ));
     }
 
