@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Part, StoredHead, entity_tag, fields::copy};
+use super::{
+    Part, StoredHead, entity_tag,
+    fields::{are_too_many, copy},
+};
 
 /// A response made of two.
 #[derive(Clone, Debug)]
@@ -27,7 +30,7 @@ pub enum Piece {
 }
 
 /// Puts a stored response and a part that came later together. `None` unless both have the same strong entity tag and
-/// overlap, or touch, so that no byte between them is lacking.
+/// overlap, or touch, so that no byte between them is lacking; nor where the fields of both are more than are kept.
 ///
 /// The fields are those of the newer response, and the stored ones that it does not have.
 #[must_use]
@@ -85,6 +88,10 @@ pub fn combine(
     let head = new.clone().with_older_fields(copy(old.headers(), |name| {
         !new.headers().contains_key(name)
     }));
+    // Each part might bring as many again, and a map has an end, beyond which it panics.
+    if are_too_many(head.headers()) {
+        return None;
+    }
     Some(Combined {
         head: head.with_part(part),
         pieces: pieces

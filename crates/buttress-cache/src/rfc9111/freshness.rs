@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use buttress_http::parse_http_date;
 use http::{
     HeaderMap, HeaderName, StatusCode,
-    header::{DATE, EXPIRES, LAST_MODIFIED},
+    header::{CACHE_CONTROL, DATE, EXPIRES, LAST_MODIFIED},
 };
 
 use super::{
@@ -56,6 +56,11 @@ impl Governing {
                 targeted: false,
             },
         }
+    }
+
+    /// Whether the field may be among those that govern.
+    pub(super) fn is_read_from(options: &Options, name: &HeaderName) -> bool {
+        *name == CACHE_CONTROL || *name == EXPIRES || options.targeted.contains(name)
     }
 
     /// Whether the response says itself how long it is fresh.

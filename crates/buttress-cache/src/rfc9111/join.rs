@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{AGE, CONTENT_LENGTH, CONTENT_RANGE},
+    header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, TRANSFER_ENCODING},
 };
 
 use super::{Part, StoredHead, cache_status::CACHE_STATUS, entity_tag};
@@ -22,7 +22,8 @@ pub struct Joined {
 }
 
 /// Joins a stored part with the 206 to [`completion`](super::completion), where that may not be stored, but is the
-/// client's all the same. `None` unless both have the same strong entity tag, and together are the whole.
+/// client's all the same. `None` unless both have the same strong entity tag, and together are the whole; nor where a map
+/// has no room for the fields of both.
 #[must_use]
 pub fn join(stored: &StoredHead, stored_length: u64, headers: &HeaderMap) -> Option<Joined> {
     let tag = entity_tag::of(headers)?;
@@ -45,15 +46,18 @@ pub fn join(stored: &StoredHead, stored_length: u64, headers: &HeaderMap) -> Opt
     }
     let mut joined = headers.clone();
     joined.remove(CONTENT_RANGE);
+    // A message has a length or is framed otherwise, and who has both is not believed (RFC 9112 §6.3).
+    joined.remove(TRANSFER_ENCODING);
     for name in stored.headers().keys() {
         let is_kept = ![AGE, CACHE_STATUS, CONTENT_RANGE].contains(name);
         if is_kept && !headers.contains_key(name) {
             for value in stored.headers().get_all(name) {
-                joined.append(name, value.clone());
+                joined.try_append(name, value.clone()).ok()?;
             }
         }
     }
-    joined.insert(CONTENT_LENGTH, HeaderValue::from(complete));
+    let length = HeaderValue::from(complete);
+    joined.try_insert(CONTENT_LENGTH, length).ok()?;
     Some(Joined {
         headers: joined,
         stored_first,
@@ -125,6 +129,7 @@ mod tests {
                 ("content-length", "5"),
                 ("content-range", came),
                 ("etag", "\"1\""),
+                ("transfer-encoding", "chunked"),
             ]);
             let joined = join(&stored(had), 5, &headers).expect(came);
             assert_eq!((joined.stored_first, joined.rest), (stored_first, 5));
@@ -138,6 +143,22 @@ mod tests {
             joined.remove("date");
             assert_eq!(joined, expected);
         }
+    }
+
+    /// A map of headers has an end, beyond which it panics.
+    #[test]
+    fn there_may_be_no_room_for_the_fields_of_both() {
+        let mut headers = fields(&[("content-range", "bytes 5-9/10"), ("etag", "\"1\"")]);
+        for n in 0.. {
+            let name = HeaderName::try_from(format!("x-{n}")).unwrap();
+            if headers
+                .try_append(name, HeaderValue::from_static(""))
+                .is_err()
+            {
+                break;
+            }
+        }
+        assert!(join(&stored("bytes 0-4/10"), 5, &headers).is_none());
     }
 
     #[test]

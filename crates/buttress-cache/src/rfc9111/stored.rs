@@ -7,8 +7,7 @@ use http::{
 };
 
 use super::{
-    Options, Part, RequestHead, ResponseDirectives, Source, Vary,
-    age::{self, since},
+    Options, Part, RequestHead, ResponseDirectives, Source, Vary, age,
     cache_status::CACHE_STATUS,
     entity_tag, fields,
     freshness::{self, Governing},
@@ -124,11 +123,13 @@ impl StoredHead {
         size_of::<Self>() + fields::weight(&self.headers) + self.vary.weight() + answered
     }
 
-    /// Its age (RFC 9111 §4.2.3). A clock that is set back makes it no younger than it was on arrival.
+    /// Its age (RFC 9111 §4.2.3). A clock that is set back makes it no younger than it was on arrival, but older by as
+    /// much: what came while the clock was years ahead would else be fresh until it is there again.
     #[must_use]
     pub fn age(&self, now: SystemTime) -> Duration {
-        self.age_on_arrival
-            .saturating_add(since(now, self.responded))
+        let resident = now.duration_since(self.responded);
+        let resident = resident.unwrap_or_else(|set_back| set_back.duration());
+        self.age_on_arrival.saturating_add(resident)
     }
 
     /// Up to which age it is fresh.

@@ -63,9 +63,19 @@ pub(super) fn freshen(
         merged.remove(DATE);
     }
 
-    let governing = Governing::read(options, &merged);
+    // It governs although it may be among what is not kept.
+    let mut said = copy(update, |name| {
+        !kept.includes(name) && Governing::is_read_from(options, name)
+    });
+    let governing = match said.is_empty() {
+        true => Governing::read(options, &merged),
+        false => {
+            said.extend(copy(&merged, |name| Governing::is_read_from(options, name)));
+            Governing::read(options, &said)
+        }
+    };
     let vary = match update.contains_key(VARY) {
-        true => Vary::read(&merged, request.headers()),
+        true => Vary::read(update, request.headers()),
         false => Ok(stored.vary().clone()),
     };
     let directives = &governing.directives;

@@ -132,7 +132,8 @@ pub enum Validated {
         upkeep: Upkeep,
     },
 
-    /// The answer is the client's, and what is stored stays as it is: the origin fails, or refuses this client.
+    /// The answer is the client's, and what is stored stays as it is: the origin fails, or refuses this client, or has
+    /// answered to its Range alone.
     Forward,
 
     /// The answer is the client's, and takes the place of what is stored: if [`store`](super::store) refuses it, what is
@@ -182,9 +183,21 @@ pub fn validated(
             (None, Some(asked)) => Duration::from_secs(asked.into()),
             _ => stored.stale_if_error(options),
         };
-        if !window.is_zero() && may_be_stale(options, request, stored, window, now) {
+        // Who reads along may want more than who asked.
+        let serves = !window.is_zero() && stored.holds(request);
+        if serves && may_be_stale(options, request, stored, window, now) {
             return Validated::Stale;
         }
+    }
+    // Nothing was asked about what is stored, so what a range is answered tells nothing of it: else whoever wants the
+    // origin to be asked for a byte would put all of it out of the cache.
+    let of_a_range = matches!(
+        status,
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
+    );
+    let is_unasked = stored.is_fresh(now) && stored.part().is_none() && !stored.has_validator(now);
+    if of_a_range && is_unasked {
+        return Validated::Forward;
     }
     // An error that is stored is no better than a new one.
     let has_better = stored.status().is_success() || stored.status().is_redirection();

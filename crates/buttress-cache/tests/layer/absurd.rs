@@ -92,6 +92,29 @@ async fn fields_do_not_pile_up() {
     assert_eq!(validations, 4);
 }
 
+/// Nor may each part.
+#[tokio::test(start_paused = true)]
+async fn fields_of_parts_do_not_pile_up() {
+    let mut setup = Setup::shared();
+    for part in 0..30 {
+        let asked = setup.ask(empty(
+            get("/a").header("range", format!("bytes={part}-{part}")),
+        ));
+        let range = format!("bytes {part}-{part}/100");
+        let mut response = status(206, &[FRESH, ETAG, ("content-range", &range)], "x");
+        for number in 0..1_000 {
+            let name = HeaderName::try_from(format!("x-{part}-{number}")).unwrap();
+            let headers = response.headers_mut();
+            headers.append(name, HeaderValue::from_static("1"));
+        }
+        setup.call().await.answer(response);
+        assert_eq!(read(asked).await.status, 206, "{part}");
+        let uri = "http://example.com/a".parse().unwrap();
+        let stored = setup.cache.get(&uri).await.unwrap();
+        assert!(stored.as_slice()[0].head().headers().len() <= 1_024);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_with_ever_so_many_fields_is_answered() {
     let mut setup = Setup::shared();
