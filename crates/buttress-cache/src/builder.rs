@@ -333,7 +333,8 @@ impl CacheLayerBuilder {
             options: self.options,
             settings: Settings {
                 name: self.name.into(),
-                scheme: self.scheme.into(),
+                // As that of a URI is told: by this its default port is known.
+                scheme: self.scheme.to_ascii_lowercase().into(),
                 largest,
                 on_disconnect: self.on_disconnect,
                 collapse_wait: self.collapse_wait,

@@ -54,8 +54,9 @@ impl Shared {
         let head = RequestHead::new(request.method(), request.headers());
         let admission = rfc9111::admit(&head, has_body);
         // What is refused the change of protocols is answered as any other, and an unsafe one then invalidates.
+        let is_tunnel = *request.method() == Method::CONNECT;
         if let Admission::Pass(Pass::Upgrade) = admission
-            && !rfc9111::invalidate(request.method(), StatusCode::OK)
+            && (is_tunnel || !rfc9111::invalidate(request.method(), StatusCode::OK))
         {
             return Triage::Untouched;
         }

@@ -101,7 +101,7 @@ impl Fetch {
         asking: Asking<B, E>,
     ) -> Next<B, E> {
         // Those who wait already see for themselves.
-        storing.teach(&self.shared, self.key, &self.asked);
+        storing.teach(&self.shared, &self.epoch, &self.asked);
         let status = self.status().status(response.status().as_u16());
         self.shared.mark(&status.stored(true), &mut response);
         let (parts, body) = response.into_parts();
@@ -115,7 +115,7 @@ impl Fetch {
 
     fn refuse<B: Payload, E>(&self, why: NotStored, response: Response<B>, asking: Asking<B, E>) {
         self.shared.tell(&Event::NotStored { why });
-        self.learn(Lesson::of(why));
+        self.learn(Lesson::of(why, response.status()));
         self.pass(response, asking);
     }
 

@@ -104,12 +104,15 @@ impl Shared {
                 length,
             } if is_fresh_for(stored) => {
                 let answer = rfc9111::answer(head, stored, length.unwrap_or(0), now);
-                if !matches!(answer, Answer::Stored) {
-                    return None;
-                }
+                let body = match answer {
+                    Answer::Stored => CacheBody::read(seat, *length),
+                    // For this the head is enough.
+                    Answer::NotModified => CacheBody::empty(),
+                    _ => return None,
+                };
                 let (code, mut headers) = rfc9111::answer_head(&answer, stored, now);
                 status.append(&self.settings.name, &mut headers);
-                let mut response = Response::new(CacheBody::read(seat, *length));
+                let mut response = Response::new(body);
                 *response.status_mut() = code;
                 *response.headers_mut() = headers;
                 Some(response)

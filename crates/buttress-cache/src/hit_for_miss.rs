@@ -15,6 +15,7 @@ use std::{
 };
 
 use buttress_core::Digest;
+use http::StatusCode;
 
 use crate::{
     Event,
@@ -22,7 +23,7 @@ use crate::{
     event::NotStored,
     fetch::Plan,
     key::flight_keys,
-    rfc9111::{Refusal, RequestHead},
+    rfc9111::{self, Refusal, RequestHead, Reuse, StoredHead},
     shared::Shared,
     sync::{AtomicU64, Ordering},
 };
@@ -152,21 +153,25 @@ impl Shared {
         is_hit || request.directives().no_store
     }
 
-    /// The answer to `request` could be stored, and be used for all who ask, or not.
+    /// The answer to `request` could be stored, as `head`, or was a 304 that made it this. It is for all who ask if the
+    /// same request would be answered by it, without asking the origin again.
     pub(crate) fn learn_stored(
         &self,
-        key: Digest,
+        epoch: &Epoch,
         request: &RequestHead<'_>,
-        for_all: bool,
+        head: &StoredHead,
         now: SystemTime,
     ) {
-        let key = self.flight_key(key, request);
-        match for_all {
-            true => self.hit_for_miss.forget(key),
-            false if request.is_plain() => {
-                self.hit_for_miss.learn(key, Lesson::NotForAll, now);
-            }
-            false => self.hit_for_miss.is_stored(key),
+        let for_all = matches!(
+            rfc9111::reuse(&self.options, request, head, now),
+            Reuse::Serve(_) | Reuse::ServeAndRevalidate
+        );
+        let key = self.flight_key(epoch.key(), request);
+        if for_all {
+            self.hit_for_miss.forget(key);
+        } else {
+            self.hit_for_miss.is_stored(key);
+            self.learn_refused(epoch, request, Lesson::NotForAll, now);
         }
     }
 
@@ -195,11 +200,13 @@ impl Shared {
 }
 
 impl Lesson {
-    /// What is learnt from an answer that was not stored. `None` for a refusal (ours, or a 429 and its kin), which
-    /// tells of whoever was refused, and nothing of the target.
-    pub(crate) const fn of(why: NotStored) -> Option<Self> {
+    /// What is learnt from an answer with this `status` that was not stored. `None` for a refusal (ours, or a 429 and its
+    /// kin), which tells of whoever was refused, and nothing of the target.
+    pub(crate) fn of(why: NotStored, status: StatusCode) -> Option<Self> {
         match why {
             NotStored::LocalRefusal | NotStored::Rules(Refusal::NeverStored) => None,
+            // An origin that is well again may answer what can be stored: that is worth finishing for others.
+            _ if status.is_server_error() => Some(Self::NotForAll),
             NotStored::Rules(_) | NotStored::Stream | NotStored::TooLarge => Some(Self::NotStored),
             // The next one may find room.
             _ => Some(Self::NotForAll),
@@ -302,12 +309,13 @@ mod tests {
 
     #[test]
     fn refusals_teach_nothing_and_what_depends_on_the_moment_little() {
-        assert_eq!(Lesson::of(NotStored::LocalRefusal), None);
-        assert_eq!(Lesson::of(NotStored::Rules(Refusal::NeverStored)), None);
-        assert_eq!(
-            Lesson::of(NotStored::Rules(Refusal::NoStore)),
-            Some(Lesson::NotStored)
-        );
-        assert_eq!(Lesson::of(NotStored::NoRoom), Some(Lesson::NotForAll));
+        let of = |why, status| Lesson::of(why, StatusCode::from_u16(status).unwrap());
+        let no_store = NotStored::Rules(Refusal::NoStore);
+        assert_eq!(of(NotStored::LocalRefusal, 503), None);
+        assert_eq!(of(NotStored::Rules(Refusal::NeverStored), 429), None);
+        assert_eq!(of(no_store, 200), Some(Lesson::NotStored));
+        assert_eq!(of(no_store, 404), Some(Lesson::NotStored));
+        assert_eq!(of(no_store, 503), Some(Lesson::NotForAll));
+        assert_eq!(of(NotStored::NoRoom, 200), Some(Lesson::NotForAll));
     }
 }

@@ -174,6 +174,14 @@ impl Pump {
     /// It streams on to those who read it, and to nobody else.
     fn stop_storing(&mut self, why: NotStored) {
         self.not_stored(why);
+        let fetch = &mut *self.fetch;
+        // What it was to replace is outdated all the same.
+        if let Some(outdated) = fetch.plan.stored.take() {
+            let rest = fetch
+                .shared
+                .update(fetch.key, &outdated, None, &fetch.epoch);
+            fetch.shared.later(rest);
+        }
         self.fetch.lead.close();
         let flight = self.fetch.lead.flight();
         flight.stop_keeping();

@@ -8,6 +8,7 @@ use buttress_core::{
     Digest, DigestKey, Executor, Sleep,
     clock::{AnyClock, WallClock},
 };
+use buttress_http::LocalRefusal;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
@@ -130,7 +131,9 @@ impl Shared {
     /// What a client gets that wants nothing but what is stored, where nothing is.
     #[cold]
     pub(crate) fn only_if_cached<B: Body>(&self) -> Response<CacheBody<B>> {
-        self.gateway_timeout(&CacheStatus::refused().detail("only-if-cached"))
+        let mut response = self.gateway_timeout(&CacheStatus::refused().detail("only-if-cached"));
+        LocalRefusal::new(None).mark(&mut response);
+        response
     }
 
     /// Watches over a fetch that goes on for so long after everybody has left.

@@ -1,6 +1,5 @@
 use std::{future::poll_fn, pin::pin, sync::Arc};
 
-use buttress_core::Digest;
 use buttress_http::LocalRefusal;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header::CONTENT_TYPE};
@@ -9,10 +8,11 @@ use http_body::Body;
 use crate::{
     asked::Asked,
     budget::Reservation,
+    epochs::Epoch,
     event::NotStored,
     flight::{Attendance, Deserted},
     news::News,
-    rfc9111::{self, Refusal, Reuse, StoredHead, Times},
+    rfc9111::{self, Refusal, StoredHead, Times},
     shared::Shared,
     store::Entry,
 };
@@ -76,15 +76,9 @@ impl Storing {
         })
     }
 
-    /// Has what others who ask for `key` can hope for remembered: whether the same request would be answered by
-    /// it, without asking the origin again.
-    pub(crate) fn teach(&self, shared: &Shared, key: Digest, asked: &Asked) {
-        let (now, request) = (shared.wall.now(), asked.head());
-        let for_all = matches!(
-            rfc9111::reuse(&shared.options, &request, &self.head, now),
-            Reuse::Serve(_) | Reuse::ServeAndRevalidate
-        );
-        shared.learn_stored(key, &request, for_all, now);
+    /// Has what others who ask for the same can hope for remembered.
+    pub(crate) fn teach(&self, shared: &Shared, epoch: &Epoch, asked: &Asked) {
+        shared.learn_stored(epoch, &asked.head(), &self.head, shared.wall.now());
     }
 
     /// All of a body, if it comes in full, and is no longer than it was to be.

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use buttress_http::LocalRefusal;
 use http::{HeaderValue, Method, Request, Response, Uri, header::HOST};
 
 use super::After;
@@ -48,7 +49,8 @@ impl Heeding {
     pub(super) fn finish<B: Payload>(self, mut response: Response<B>) -> Response<CacheBody<B>> {
         let Self { shared, keys, .. } = &self;
         let (status, headers) = (response.status(), response.headers());
-        if rfc9111::invalidate(&self.method, status) {
+        let is_refused = LocalRefusal::of(&response).is_some();
+        if rfc9111::invalidate(&self.method, status) && !is_refused {
             let target = rfc9111::names_targets(headers).then(|| {
                 let scheme = &shared.settings.scheme;
                 Target::told(scheme, &self.uri, self.host.as_ref())

@@ -1,6 +1,7 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, time::SystemTime};
 
-use http::{Method, Request, Response};
+use buttress_http::LocalRefusal;
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::After;
@@ -93,7 +94,11 @@ impl Watching {
         mut self: Box<Self>,
         mut response: Response<B>,
     ) -> Response<CacheBody<B>> {
-        self.heed(&response);
+        // Who was not asked has changed nothing, and tells nothing of what is stored.
+        let is_refused = LocalRefusal::of(&response).is_some();
+        if !is_refused {
+            self.heed(&response);
+        }
         let shared = &self.shared;
         let times = Times {
             requested: self.sent,
@@ -104,13 +109,15 @@ impl Watching {
         {
             return answer;
         }
-        for stored in self.stored.as_slice() {
-            self.compare(stored, &response, times);
+        if !is_refused {
+            for stored in self.stored.as_slice() {
+                self.compare(stored, &response, times);
+            }
         }
         if self.may_store {
             match Storing::of(shared, &self.asked, &response, times) {
                 Ok(storing) => return self.store(storing, response),
-                Err(why) => self.refuse(why, times),
+                Err(why) => self.refuse(why, response.status(), times),
             }
         }
         self.mark(&mut response);
@@ -128,10 +135,10 @@ impl Watching {
         }
     }
 
-    fn refuse(&self, why: NotStored, times: Times) {
+    fn refuse(&self, why: NotStored, status: StatusCode, times: Times) {
         let shared = &self.shared;
         shared.tell(&Event::NotStored { why });
-        if let Some(lesson) = Lesson::of(why) {
+        if let Some(lesson) = Lesson::of(why, status) {
             let head = self.asked.head();
             shared.learn_refused(&self.epoch, &head, lesson, times.responded);
         }
@@ -165,6 +172,11 @@ impl Watching {
             }
             Validated::Stale => {
                 shared.tell(&Event::StaleOnFailure { status: Some(code) });
+                Some(shared.answer(&head, stored, times.responded, &status))
+            }
+            // As to GET: what is stored answers this once, and goes.
+            Validated::Refetch => {
+                shared.later(shared.update(self.keys.key, stored, None, &self.epoch));
                 Some(shared.answer(&head, stored, times.responded, &status))
             }
             _ => None,
@@ -219,7 +231,7 @@ impl Watching {
         B: Payload,
     {
         if self.asked.method == Method::GET {
-            storing.teach(&self.shared, self.keys.key, &self.asked);
+            storing.teach(&self.shared, &self.epoch, &self.asked);
         }
         let lead = self.shared.flights.alone();
         let Some(seat) = lead.seat() else {

@@ -20,7 +20,7 @@ use crate::{
 impl Fetch {
     /// What the origin says of something that is stored.
     pub(super) fn validated<B: Payload, E>(
-        self: Box<Self>,
+        mut self: Box<Self>,
         stored: &Arc<Entry>,
         response: Response<B>,
         times: Times,
@@ -53,7 +53,10 @@ impl Fetch {
             Validated::Refetch => self.unrelated(stored, now, asking),
             Validated::Replace => {
                 let refused = match Storing::of(&self.shared, &self.asked, &response, times) {
-                    Ok(storing) => return self.store(storing, response, asking),
+                    Ok(storing) => {
+                        self.plan.stored = Some(Arc::clone(stored));
+                        return self.store(storing, response, asking);
+                    }
                     Err(why) => why,
                 };
                 // What it replaces must not be served any more.
@@ -120,6 +123,8 @@ impl Fetch {
         let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
         asking.answer(shared.answer(&self.asked.head(), &entry, now, &status));
         if upkeep == Upkeep::Update {
+            // Those who wait already see for themselves.
+            shared.learn_stored(&self.epoch, &self.asked.head(), entry.head(), now);
             let flight = self.lead.flight();
             flight.tell_whole(Arc::new(News::Stored(entry)));
         }

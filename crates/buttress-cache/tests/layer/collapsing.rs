@@ -54,6 +54,23 @@ async fn all_of_them_read_the_body_as_it_arrives() {
     assert_eq!(setup.hit("/a").await.body, "firstsecond");
 }
 
+/// Its head is all that it takes to tell whoever has it already.
+#[tokio::test(start_paused = true)]
+async fn who_has_it_already_is_told_so_and_asks_nobody() {
+    let mut setup = Setup::shared();
+    let leader = setup.get("/a");
+    let call = setup.call().await;
+    let theirs = setup.ask(empty(get("/a").header("if-none-match", "\"1\"")));
+    settle().await;
+    let (_origin, response) = streaming(&[FRESH, ("etag", "\"1\"")]);
+    call.answer(response);
+    setup.origin_is_left_alone().await;
+    let told = read(theirs).await;
+    assert_eq!((told.status, told.body.as_str()), (304, ""));
+    assert!(told.cache_status().contains(";collapsed"));
+    assert_eq!(leader.await.unwrap().unwrap().status(), 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_leaders_leaving_fails_nobody() {
     for leaves_after_head in [false, true] {

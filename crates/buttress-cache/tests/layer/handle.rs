@@ -1,6 +1,7 @@
+use buttress_cache::CacheLayer;
 use http::Uri;
 
-use crate::support::{Setup, answer, read, settle};
+use crate::support::{Setup, answer, empty, read, settle};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
@@ -57,6 +58,20 @@ async fn what_is_on_its_way_is_forgotten_too() {
         settle().await;
         assert_eq!(setup.cache.stats().stored, 0);
     }
+}
+
+/// A scheme has no case, wherever it is told.
+#[tokio::test(start_paused = true)]
+async fn the_schemes_own_port_is_the_same_as_none() {
+    let mut setup = Setup::with(CacheLayer::shared().scheme("HTTPS"));
+    let of = |host: &str| empty(http::Request::get("/a").header("host", host));
+    let asked = setup.ask(of("example.com:443"));
+    setup.call().await.answer(answer(&[FRESH], "body"));
+    read(asked).await;
+    let uri = Uri::from_static("https://example.com/a");
+    assert_eq!(setup.cache.get(&uri).await.unwrap().as_slice().len(), 1);
+    let _asked = setup.ask(of("example.com"));
+    setup.origin_is_left_alone().await;
 }
 
 #[tokio::test(start_paused = true)]

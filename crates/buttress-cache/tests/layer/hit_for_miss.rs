@@ -268,3 +268,61 @@ async fn a_part_that_may_be_stored_ends_it() {
     let body = asked.await.unwrap().unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "abcd");
 }
+
+/// What has to be validated for each who asks is for nobody else, however long ago it last came in full.
+#[tokio::test(start_paused = true)]
+async fn a_304_that_is_not_for_all_is_remembered_as_an_answer_in_full_is() {
+    let mut setup = Setup::shared();
+    let fields = [("cache-control", "no-cache"), ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    for _ in 0..2 {
+        setup.wall.pass(119);
+        let validated = setup.fill("/a", status(304, &fields, "")).await;
+        assert_eq!(validated.body, "body");
+    }
+    assert_eq!(of_five(&mut setup).await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_that_is_for_all_ends_it() {
+    let mut setup = Setup::shared();
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    setup.wall.pass(61);
+    setup.fill("/a", status(503, &[], "")).await;
+    assert_eq!(of_five(&mut setup).await, 5);
+    setup.fill("/a", status(304, &fields, "")).await;
+    setup.wall.pass(61);
+    assert_eq!(of_five(&mut setup).await, 1);
+}
+
+/// What an origin answers that fails tells nothing of what it answers when it is well again.
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_nobody_waits_and_yet_a_fetch_outlives_who_asked() {
+    let mut setup = Setup::shared();
+    setup.fill("/a", status(503, &[NO_STORE], "")).await;
+    assert_eq!(of_five(&mut setup).await, 5);
+    assert_eq!(setup.heard("HitForMiss"), 0);
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    asked.abort();
+    settle().await;
+    assert!(call.answer(answer(&[FRESH], "well")));
+    settle().await;
+    assert_eq!(setup.hit("/a").await.body, "well");
+}
+
+/// As with those that were not stored: the origin may have been told to answer otherwise.
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_though_not_for_all_teaches_nothing_either_that_was_overtaken() {
+    let mut setup = Setup::shared();
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    setup.cache.invalidate(&uri()).await.unwrap();
+    call.answer(answer(
+        &[("cache-control", "no-cache"), ("etag", "\"1\"")],
+        "",
+    ));
+    read(asked).await;
+    assert_eq!(of_five(&mut setup).await, 1);
+}

@@ -1,3 +1,4 @@
+use buttress_http::LocalRefusal;
 use http::Method;
 use http_body_util::Full;
 
@@ -39,6 +40,29 @@ async fn unsafe_and_unknown_methods_invalidate_what_is_no_error() {
         send(&mut setup, name, status(code, &[], "")).await;
         assert_eq!(is_stored(&mut setup, "/a").await, stays, "{name} {code}");
     }
+}
+
+/// A refusal that was made on this side may look like a success: gRPC's is a 200, and a page for people may be elsewhere.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_asked_for_has_changed_nothing() {
+    let mut setup = Setup::shared();
+    setup
+        .fill("/a", answer(&[FRESH, ("etag", "\"1\"")], "body"))
+        .await;
+    let refused = || {
+        let mut refused = status(303, &[("location", "/busy")], "");
+        LocalRefusal::new(None).mark(&mut refused);
+        refused
+    };
+    send(&mut setup, "POST", refused()).await;
+    send(&mut setup, "DELETE", refused()).await;
+    let head = method(Method::HEAD, "/a").header("cache-control", "no-cache");
+    let asked = setup.ask(empty(head));
+    let mut page = answer(&[("etag", "\"busy\"")], "");
+    LocalRefusal::new(None).mark(&mut page);
+    setup.call().await.answer(page);
+    read(asked).await;
+    assert!(is_stored(&mut setup, "/a").await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use buttress_cache::CacheLayer;
+use buttress_cache::{CacheLayer, rfc9111::FieldPattern};
 use buttress_http::LocalRefusal;
+use http::HeaderName;
 
-use crate::support::{Setup, answer, empty, get, read, settle, status};
+use crate::support::{Setup, answer, collect, empty, get, piece, read, settle, status, streaming};
 
 const ETAG: (&str, &str) = ("etag", "\"1\"");
 
@@ -99,6 +100,29 @@ async fn an_answer_that_is_not_stored_outdates_the_one_that_is() {
     assert_eq!(setup.calls().await.len(), 1);
 }
 
+/// Also where that turns out only when its head has long been handed on.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_that_outgrows_the_largest_entry_outdates_what_it_was_to_replace() {
+    let builder = CacheLayer::shared()
+        .capacity(64 << 10)
+        .largest_entry(2 << 10);
+    let mut setup = Setup::with(builder);
+    let old = answer(&[fresh("max-age=60"), ETAG], "old");
+    setup.fill("/a", old).await;
+    let asked = setup.ask(empty(get("/a").header("cache-control", "no-cache")));
+    let (mut origin, response) = streaming(&[fresh("max-age=60"), ("etag", "\"2\"")]);
+    setup.call().await.answer(response);
+    let mut body = asked.await.unwrap().unwrap().into_body();
+    for _ in 0..4 {
+        let kibibyte = vec![b'x'; 1 << 10];
+        origin.send_data(kibibyte.into()).await.unwrap();
+        assert_eq!(piece(&mut body).await.len(), 1 << 10);
+    }
+    assert_eq!(setup.heard("TooLarge"), 1);
+    let _asked = setup.get("/a");
+    assert_eq!(setup.calls().await.len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stale_while_revalidate_asks_once_in_the_background() {
     let mut setup = Setup::shared();
@@ -150,6 +174,29 @@ async fn stale_if_error_stands_in_for_all_who_wait() {
     }
     setup.origin_is_left_alone().await;
     assert_eq!(setup.heard("StaleOnFailure { status: Some(503) }"), 3);
+}
+
+/// Whoever waits for the validation of a part may want the whole, which no failure makes of it.
+#[tokio::test(start_paused = true)]
+async fn a_part_does_not_stand_in_for_the_whole() {
+    let mut setup = Setup::shared();
+    let part = || empty(get("/a").header("range", "bytes=0-1"));
+    let said = fresh("max-age=60, stale-while-revalidate=30, stale-if-error=600");
+    let asked = setup.ask(part());
+    let fields = [said, ("content-range", "bytes 0-1/4")];
+    setup.call().await.answer(status(206, &fields, "bo"));
+    read(asked).await;
+    setup.wall.pass(61);
+    assert_eq!(read(setup.ask(part())).await.body, "bo");
+    let validation = setup.call().await;
+    let whole = setup.get("/a");
+    setup.origin_is_left_alone().await;
+    validation.answer(status(503, &[], "down"));
+    for call in setup.calls().await {
+        call.answer(answer(&[], "body"));
+    }
+    let whole = read(whole).await;
+    assert_eq!((whole.status, whole.body.as_str()), (200, "body"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +287,12 @@ async fn head_tells_of_a_stored_get() {
 async fn only_if_cached_asks_nobody() {
     let mut setup = Setup::shared();
     let only = || empty(get("/a").header("cache-control", "only-if-cached"));
-    let refused = read(setup.ask(only())).await;
+    let refused = setup.ask(only()).await.unwrap().unwrap();
+    assert!(
+        LocalRefusal::of(&refused).is_some(),
+        "no word of the origin's"
+    );
+    let refused = collect(refused).await;
     assert_eq!(refused.status, 504);
     // It was no hit, and it did not go forward.
     assert_eq!(refused.cache_status(), "Buttress;detail=only-if-cached");
@@ -267,6 +319,29 @@ async fn a_refusal_of_our_own_while_validating_outdates_nothing() {
         setup.origin_is_left_alone().await;
         assert_eq!(setup.cache.stats().hits, 1);
     }
+}
+
+/// As an answer in full is.
+#[tokio::test(start_paused = true)]
+async fn a_304_is_governed_by_fields_that_are_not_stored() {
+    let surrogate = HeaderName::from_static("surrogate-control");
+    let builder = CacheLayer::shared()
+        .never_stored([FieldPattern::exactly(&surrogate)])
+        .targeted_fields([surrogate]);
+    let mut setup = Setup::with(builder);
+    let fields = [
+        ("surrogate-control", "max-age=5"),
+        fresh("max-age=600"),
+        ETAG,
+    ];
+    setup.fill("/a", answer(&fields, "body")).await;
+    setup.wall.pass(6);
+    let validated = setup.fill("/a", status(304, &fields, "")).await;
+    assert_eq!(validated.one("surrogate-control"), None);
+    setup.hit("/a").await;
+    setup.wall.pass(6);
+    let _asked = setup.get("/a");
+    assert_eq!(setup.calls().await.len(), 1);
 }
 
 /// Storing the fields of an answer is storing of it (RFC 9111 §3.5).
