@@ -218,6 +218,10 @@ impl CircuitBreakerBuilder<LayerFor<Head, Http>> {
     /// Whether a call is over at the end of its response's body, so that a body that breaks off is a
     /// failure; true if not given. Otherwise it is over at the headers; gRPC's is over at its status all
     /// the same.
+    ///
+    /// A body that still goes on counts for nothing yet, while a failure counts at its headers. Where answers stream for
+    /// longer than the rule looks back, as a language model's do, that leaves the failures alone in the window, or in a
+    /// row: switch it off there.
     pub fn watch_bodies(mut self, watch: bool) -> Self {
         self.made.flavor.set_watching(watch);
         self
