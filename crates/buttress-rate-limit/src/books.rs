@@ -165,26 +165,22 @@ impl Books {
         };
         if self.watcher.is_none() && asked.len() == self.limits.len() {
             let standing = Standing::of(&self.limits, asked, decisions, now);
-            return then(match refused_by {
-                None => Ruling::Admitted(standing),
-                Some(by) => Ruling::Refused {
-                    by: usize::from(by),
-                    standing,
-                },
-            });
+            return then(Ruling::of(standing, refused_by.map(usize::from)));
         }
-        self.report(now, asked, decisions, refused_by, then)
+        self.report(now, asked, decisions, refused_by, |standing, by| {
+            then(Ruling::of(standing, by))
+        })
     }
 
-    /// Puts the decisions of those policies that applied into the order of all, tells the observer, and
-    /// rules.
+    /// Puts the decisions of those policies that applied into the order of all, tells the observer, and hands
+    /// them on, with the policy that refused.
     pub(crate) fn report<O>(
         &self,
         at: Tick,
         asked: &[Asked],
         made: &[Decision],
         refused_by: Option<u8>,
-        then: impl FnOnce(Ruling<'_>) -> O,
+        then: impl FnOnce(Standing<'_>, Option<usize>) -> O,
     ) -> O {
         let mut decisions = [UNDECIDED; MAX_POLICIES];
         for (place, limit) in decisions.iter_mut().zip(&self.limits) {
@@ -209,13 +205,7 @@ impl Books {
         }
         let decisions = decisions.get(..self.limits.len()).unwrap_or_default();
         let standing = Standing::of(&self.limits, asked, decisions, at);
-        match by {
-            None if refused_by.is_none() => then(Ruling::Admitted(standing)),
-            by => then(Ruling::Refused {
-                by: by.unwrap_or(0),
-                standing,
-            }),
-        }
+        then(standing, refused_by.map(|_| by.unwrap_or(0)))
     }
 
     #[inline]

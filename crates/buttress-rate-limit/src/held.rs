@@ -4,8 +4,7 @@ use buttress_core::Tick;
 
 use crate::{
     books::Books,
-    ruling::Ruling,
-    standing::Asked,
+    standing::{Asked, Standing},
     store::{Answer, signed},
 };
 
@@ -49,8 +48,13 @@ impl<A: AsRef<[Asked]>> Held<A> {
         held
     }
 
-    /// The store has answered: rules, and from now on holds what was charged.
-    pub(crate) fn settle<O>(&mut self, answer: &Answer, then: impl FnOnce(Ruling<'_>) -> O) -> O {
+    /// The store has answered: hands on how the policies stand and which one refused, and from now on holds what was
+    /// charged.
+    pub(crate) fn settle<O>(
+        &mut self,
+        answer: &Answer,
+        then: impl FnOnce(Standing<'_>, Option<usize>) -> O,
+    ) -> O {
         self.made = answer.refused_by.is_none();
         self.books.report(
             self.at,

@@ -22,3 +22,14 @@ pub(crate) enum Ruling<'a> {
         held: Held,
     },
 }
+
+impl<'a> Ruling<'a> {
+    /// What the policies have decided: refused by the one at this index, or by none.
+    #[inline]
+    pub(crate) fn of(standing: Standing<'a>, refused_by: Option<usize>) -> Self {
+        match refused_by {
+            None => Self::Admitted(standing),
+            Some(by) => Self::Refused { by, standing },
+        }
+    }
+}

@@ -10,9 +10,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Out, Pass};
-use crate::{
-    Refusal, Refuse, held::Held, limits::Limits, ruling::Ruling, store::Answer, turn::Turn,
-};
+use crate::{Refusal, Refuse, held::Held, limits::Limits, store::Answer, turn::Turn};
 
 pin_project! {
     /// The slow way: wait for the store's answer and for the turn, make a fresh service ready, call it.
@@ -102,22 +100,14 @@ where
             };
             let (held, limits, refuse) = (&mut *this.held, &**this.limits, &*this.refuse);
             let from = T::of(&request);
-            let ruled = held.settle(&answer, |ruling| match ruling {
-                Ruling::Refused { by, standing } => {
-                    Err(refuse.refuse(from, &Refusal::over_limit(by, standing)))
-                }
-                Ruling::Admitted(standing) => {
+            let ruled = held.settle(&answer, |standing, refused_by| match refused_by {
+                Some(by) => Err(refuse.refuse(from, &Refusal::over_limit(by, standing))),
+                None => {
                     limits.shadow(from);
                     let permit = limits.permit(&standing, refuse.settles());
                     let pass = refuse.pass(Some(&standing), permit.as_ref());
                     Ok((pass, permit, limits.turn(&standing)))
                 }
-                // These were ruled before the store was asked.
-                Ruling::Allowed
-                | Ruling::Denied
-                | Ruling::NoKey { .. }
-                | Ruling::LookUp(_)
-                | Ruling::Later { .. } => Ok((refuse.pass(None, None), None, None)),
             });
             match ruled {
                 Ok((pass, permit, turn)) => {
