@@ -9,7 +9,7 @@ use crate::{
     limits::MAX_POLICIES,
     ruling::Ruling,
     standing::{Asked, Standing, Terms},
-    store::{Acquire, MemoryStore, Stale},
+    store::{Acquire, MemoryStore, Place, Stale},
     watcher::Watcher,
 };
 
@@ -93,7 +93,12 @@ impl Books {
             let charges = charges.get(..asked.len()).unwrap_or_default();
             match &self.store {
                 Backend::Memory(store) => {
-                    if let Ok(acquired) = store.try_acquire(now, charges, decisions) {
+                    let mut shared = 0;
+                    let acquired = store.try_acquire(now, charges, decisions, &mut shared);
+                    if let Ok(acquired) = acquired {
+                        if shared != 0 {
+                            charged_to_shared(asked, shared);
+                        }
                         return acquired;
                     }
                 }
@@ -115,7 +120,7 @@ impl Books {
         let now = self.now();
         loop {
             let mut decision = [UNDECIDED];
-            match store.try_acquire(now, &[asked.of(limit)], &mut decision) {
+            match store.try_acquire(now, &[asked.of(limit)], &mut decision, &mut 0) {
                 Ok(_) => return decision.first().copied(),
                 Err(Stale) => asked.read_again(limit),
             }
@@ -224,8 +229,20 @@ impl Books {
         };
         let charge = asked.of(limit);
         match &self.store {
-            Backend::Memory(store) => store.settle(now, &charge, by),
+            Backend::Memory(store) => {
+                // What is charged goes to where the key stands by now.
+                let place = asked.place.filter(|_| by < 0);
+                store.settle_at(now, &charge, place, by);
+            }
             Backend::Other(store) => store.settle(now, &charge, by),
         }
+    }
+}
+
+/// Notes which of what was asked was charged to the buckets that keys without a place share: a bit for each.
+#[cold]
+fn charged_to_shared(asked: &mut [Asked], shared: u64) {
+    for (index, asked) in asked.iter_mut().enumerate() {
+        asked.place = Some(Place::of(shared, index));
     }
 }

@@ -8,10 +8,10 @@ use buttress_core::{
 };
 
 pub use self::builder::RateLimiterBuilder;
-use self::place::Place;
+use self::place::{Charged, Place};
 use crate::{
     Decision, IntoQuota, Limit, Quota, Refused,
-    store::{Charge, Fingerprint, MemoryStore, Store as _},
+    store::{Charge, Fingerprint, MemoryStore, signed},
     watcher::Watcher,
 };
 
@@ -87,11 +87,11 @@ impl RateLimiter {
                 return answer(quota, decision, cost);
             }
         }
-        let (decision, quota, _) = self.acquire(key, short, now, cost);
-        answer(&quota, decision, cost)
+        let (decision, charged) = self.acquire(key, short, now, cost);
+        answer(&charged.quota, decision, cost)
     }
 
-    /// Charges `cost`, and tells under which quota, of which revision.
+    /// Charges `cost`, and tells how that was done.
     #[cold]
     #[inline(never)]
     fn acquire<K: Key + ?Sized>(
@@ -100,10 +100,10 @@ impl RateLimiter {
         short: Fingerprint,
         now: Tick,
         cost: u64,
-    ) -> (Decision, Quota, u64) {
+    ) -> (Decision, Charged) {
         let shared = &*self.shared;
         let limit = &shared.limit;
-        let (decision, quota, revision) = loop {
+        let (decision, charged) = loop {
             let (quota, revision) = limit.in_force();
             let terms = (&quota, Some(revision));
             // Anew, if the quota was changed meanwhile.
@@ -111,14 +111,20 @@ impl RateLimiter {
             let acquired = shared
                 .store
                 .acquire_one(now, limit, short, terms, cost, &mut decision);
-            if acquired.is_ok() {
-                break (decision, quota, revision);
+            if let Ok(place) = acquired {
+                let charged = Charged {
+                    quota,
+                    revision,
+                    at: now,
+                    place: Some(place),
+                };
+                break (decision, charged);
             }
         };
         if let Some(watcher) = &shared.watcher {
-            shared.tell(watcher, key, now, (cost, &quota), decision);
+            shared.tell(watcher, key, now, (cost, &charged.quota), decision);
         }
-        (decision, quota, revision)
+        (decision, charged)
     }
 
     /// Charges a request of cost 1 to `key`, and waits for its turn where the algorithm gives turns
@@ -151,8 +157,8 @@ impl RateLimiter {
     pub async fn until_ready<K: Key + ?Sized>(&self, key: &K) -> Result<Decision, Refused> {
         let short = Fingerprint::from(self.shared.secret.digest(key));
         let now = self.shared.clock.now();
-        let (decision, quota, revision) = self.acquire(key, short, now, 1);
-        let decision = answer(&quota, decision, 1)?;
+        let (decision, charged) = self.acquire(key, short, now, 1);
+        let decision = answer(&charged.quota, decision, 1)?;
         if !decision.delay().is_zero() {
             let shared = &*self.shared;
             if let Some(watcher) = &shared.watcher {
@@ -160,8 +166,7 @@ impl RateLimiter {
             }
             let mut place = Place {
                 limiter: self,
-                quota: (quota, revision),
-                at: now,
+                charged,
                 key: Some(key),
             };
             self.shared.timer.sleep(decision.delay()).await;
@@ -189,7 +194,14 @@ impl RateLimiter {
     /// fuller than full. An algorithm of windows gives it back to the current one.
     pub fn refund<K: Key + ?Sized>(&self, key: &K, cost: u64) {
         let shared = &*self.shared;
-        shared.give_back(shared.clock.now(), key, shared.limit.in_force(), cost);
+        let (quota, revision) = shared.limit.in_force();
+        let now = Charged {
+            quota,
+            revision,
+            at: shared.clock.now(),
+            place: None,
+        };
+        shared.give_back(key, &now, cost);
     }
 
     /// The quota of each key.
@@ -258,16 +270,15 @@ impl Shared {
         }
     }
 
-    /// What was charged at `at`.
-    fn give_back<K: Key + ?Sized>(
-        &self,
-        at: Tick,
-        key: &K,
-        (quota, revision): (Quota, u64),
-        cost: u64,
-    ) {
-        let charge = self.charge(self.secret.digest(key), (&quota, revision), cost);
-        self.store.settle(at, &charge, -crate::store::signed(cost));
+    fn give_back<K: Key + ?Sized>(&self, key: &K, charged: &Charged, cost: u64) {
+        let Charged {
+            quota,
+            revision,
+            at,
+            place,
+        } = charged;
+        let charge = self.charge(self.secret.digest(key), (quota, *revision), cost);
+        self.store.settle_at(*at, &charge, *place, -signed(cost));
     }
 
     /// By value: a decision that somebody points to is kept in memory, where few checks need it.

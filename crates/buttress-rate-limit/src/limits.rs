@@ -17,6 +17,7 @@ use crate::{
     policy::{OnMissingKey, Read, Whose},
     ruling::Ruling,
     standing::{Asked, EVERYBODY, Standing, Terms},
+    store::Place,
     surroundings::Surroundings,
     turn::Turn,
 };
@@ -316,6 +317,7 @@ impl<T: ?Sized + 'static> Limits<T> {
             key,
             terms: Terms::of(limit),
             cost,
+            place: Some(Place::Own),
         };
         if let Some(quota) = whose.quota.as_ref().and_then(|quota| quota(from)) {
             self.books.resolve_under(limit, &mut asked, quota);

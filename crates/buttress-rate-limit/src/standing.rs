@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use buttress_core::{Digest, Tick};
 
-use crate::{Decision, Limit, Quota, store::Charge};
+use crate::{
+    Decision, Limit, Quota,
+    store::{Charge, Place},
+};
 
 /// How the policies of a layer stand after a request was decided on, in their order.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) key: Digest,
     pub(crate) terms: Terms,
     pub(crate) cost: u64,
+    /// Where it is charged, if that is known.
+    pub(crate) place: Option<Place>,
 }
 
 /// Under which quota it was asked.
@@ -70,6 +75,7 @@ impl Asked {
         key: EVERYBODY,
         terms: Terms::BuiltWith,
         cost: 0,
+        place: None,
     };
 
     /// The policy's quota was changed since it was read.

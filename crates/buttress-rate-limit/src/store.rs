@@ -14,7 +14,7 @@ use buttress_core::{BoxFuture, ConfigError, Digest, Tick};
 pub use self::governor::Governor;
 pub use self::memory::MemoryStore;
 pub(crate) use self::{
-    memory::{Stale, signed},
+    memory::{Place, Stale, signed},
     table::{Always, Fingerprint, Table, Updated},
 };
 use crate::{Decision, Limit, Quota};
@@ -107,8 +107,10 @@ pub enum Overflow {
     /// All such keys share one further bucket with the limit's quota. Under a flood of keys the callers
     /// that have no place yet are limited together, and nobody is free.
     ///
-    /// A refund goes where the key stands when it is made. While the flood lasts, that of a key whose own state came
-    /// back and was forgotten meanwhile is therefore credited to the shared bucket, never above full.
+    /// What a request gives back, by its permit or a rule or because it was given up, goes where it was charged. Who
+    /// gives back without that knowledge, by [`RateLimiter::refund`](crate::RateLimiter::refund) or from a store of one's own that hands on
+    /// to a [`MemoryStore`], gives it to where the key stands by then: while the flood lasts, for a key whose own state
+    /// came back and was forgotten meanwhile, to the shared bucket, never above full.
     #[default]
     Share,
     /// Such keys are not limited.

@@ -1,16 +1,23 @@
 use buttress_core::{Key, Tick};
 
 use super::RateLimiter;
-use crate::Quota;
+use crate::{Quota, store};
 
 /// A place in the queue, given back if it is dropped while it still has a key.
 pub(super) struct Place<'a, K: Key + ?Sized> {
     pub(super) limiter: &'a RateLimiter,
-    /// Under which it was charged, and the revision of that.
-    pub(super) quota: (Quota, u64),
-    /// When.
-    pub(super) at: Tick,
+    pub(super) charged: Charged,
     pub(super) key: Option<&'a K>,
+}
+
+/// How something was charged.
+pub(super) struct Charged {
+    pub(super) quota: Quota,
+    /// Of the quota.
+    pub(super) revision: u64,
+    pub(super) at: Tick,
+    /// Where, if that is known.
+    pub(super) place: Option<store::Place>,
 }
 
 impl<K: Key + ?Sized> Drop for Place<'_, K> {
@@ -20,7 +27,7 @@ impl<K: Key + ?Sized> Drop for Place<'_, K> {
             watcher.dequeued(&shared.limit);
         }
         if let Some(key) = self.key {
-            shared.give_back(self.at, key, self.quota, 1);
+            shared.give_back(key, &self.charged, 1);
         }
     }
 }

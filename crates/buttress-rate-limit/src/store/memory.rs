@@ -51,6 +51,16 @@ pub(crate) enum Place {
     Shared,
 }
 
+impl Place {
+    /// Of the charge at `index`, where there is a bit for each that was made to a shared bucket.
+    pub(crate) fn of(shared: u64, index: usize) -> Self {
+        match shared & all_or_nothing::bit(index) {
+            0 => Self::Own,
+            _ => Self::Shared,
+        }
+    }
+}
+
 /// The limit's quota was changed since it was read: it has to be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stale;
@@ -162,7 +172,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn acquire(&self, now: Tick, charges: &[Charge<'_>], out: &mut [Decision]) -> Acquire {
-        if let Ok(acquired) = self.try_acquire(now, charges, out) {
+        if let Ok(acquired) = self.try_acquire(now, charges, out, &mut 0) {
             return acquired;
         }
         // A quota was changed meanwhile: the one that is in force decides.
@@ -183,7 +193,7 @@ impl Store for MemoryStore {
                     None => *charge,
                 })
                 .collect();
-            if let Ok(acquired) = self.try_acquire(now, &charges, out) {
+            if let Ok(acquired) = self.try_acquire(now, &charges, out, &mut 0) {
                 return acquired;
             }
         }

@@ -3,6 +3,7 @@
 
 mod alike;
 mod configuration;
+mod crowded;
 #[cfg(feature = "governor")]
 mod governors;
 mod grpc;

@@ -2,7 +2,10 @@
 
 use buttress_core::Tick;
 
-use super::{MemoryStore, Place, SHARED, Stale, ask::Ask, course::Course, unplaced::unplaced};
+use super::{
+    MemoryStore, Place, SHARED, Stale, all_or_nothing::bit, ask::Ask, course::Course,
+    unplaced::unplaced,
+};
 use crate::{
     Algorithm, Decision, FixedWindow, Limit, Quota,
     algorithm::{Gcra, Kind, OneWord, Word},
@@ -16,23 +19,27 @@ use crate::{
 };
 
 impl MemoryStore {
-    /// As [`Store::acquire`], but leaves it to the caller to read quotas again that were changed.
+    /// As [`Store::acquire`], but leaves it to the caller to read quotas again that were changed, and tells which
+    /// charges were made to shared buckets: a bit for each in `shared`, where there are any.
     #[inline]
     pub(crate) fn try_acquire(
         &self,
         now: Tick,
         charges: &[Charge<'_>],
         out: &mut [Decision],
+        shared: &mut u64,
     ) -> Result<Acquire, Stale> {
         if let ([charge], [decision]) = (charges, &mut *out) {
-            self.acquire_charge(now, charge, decision)?;
+            if self.acquire_charge(now, charge, decision)? == Place::Shared {
+                *shared = bit(0);
+            }
             return Ok(if decision.is_admitted() {
                 Acquire::Admitted
             } else {
                 Acquire::Refused { by: 0 }
             });
         }
-        self.acquire_all(now, charges, out)
+        self.acquire_all(now, charges, out, shared)
     }
 
     #[inline]

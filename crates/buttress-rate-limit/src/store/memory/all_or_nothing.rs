@@ -19,6 +19,7 @@ impl MemoryStore {
         now: Tick,
         charges: &[Charge<'_>],
         out: &mut [Decision],
+        shared: &mut u64,
     ) -> Result<Acquire, Stale> {
         let wanted = charges.iter().map(|charge| Some(Wanted::of(charge)));
         if charges.len() <= MAX_POLICIES {
@@ -28,7 +29,7 @@ impl MemoryStore {
                 None => {}
             }
         }
-        self.acquire_each(now, charges, out)
+        self.acquire_each(now, charges, out, shared)
     }
 
     /// One after the other, whatever becomes of each.
@@ -37,6 +38,7 @@ impl MemoryStore {
         now: Tick,
         charges: &[Charge<'_>],
         out: &mut [Decision],
+        to_shared: &mut u64,
     ) -> Result<Acquire, Stale> {
         for (charge, decision) in charges.iter().zip(&mut *out) {
             self.peek(now, charge, decision)?;
@@ -67,6 +69,7 @@ impl MemoryStore {
                 shared |= bit(index);
             }
         }
+        *to_shared = shared;
         Ok(Acquire::Admitted)
     }
 
@@ -129,7 +132,7 @@ impl MemoryStore {
             return None;
         }
         let out = out.get_mut(..limits.len())?;
-        self.acquire_each(now, charges, out).ok()
+        self.acquire_each(now, charges, out, &mut 0).ok()
     }
 
     /// One limit refused, so those that would have admitted were not charged: tells how they stand.
@@ -155,10 +158,7 @@ impl MemoryStore {
             if made & bit(index) == 0 {
                 continue;
             }
-            let place = match shared & bit(index) {
-                0 => Place::Own,
-                _ => Place::Shared,
-            };
+            let place = Place::of(shared, index);
             self.settle_at(now, charge, Some(place), -signed(charge.cost));
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 
 impl MemoryStore {
     /// Settles what was charged at `place`; `None` where that has to be found out.
-    pub(super) fn settle_at(&self, now: Tick, charge: &Charge<'_>, place: Option<Place>, by: i64) {
+    pub(crate) fn settle_at(&self, now: Tick, charge: &Charge<'_>, place: Option<Place>, by: i64) {
         let limit = charge.limit;
         loop {
             // Under the quota that is in force by now.

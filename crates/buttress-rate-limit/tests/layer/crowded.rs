@@ -1,0 +1,188 @@
+//! What is given back while there are more keys than places: it goes where it was charged.
+
+use std::{
+    convert::Infallible,
+    future::Future as _,
+    net::Ipv4Addr,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use buttress_http::{ClientIp, Head};
+use buttress_rate_limit::{
+    Pacing, Permit, Policy, Quota, RateLimitLayer, RateLimiter, SlidingWindow,
+};
+use http::{Request, Response};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+use crate::support::{Handler, clock, from_peer, http};
+
+const ALICE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// One whom nobody has seen before.
+fn stranger(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, n)
+}
+
+/// A layer with four places, and permits of what it admits.
+struct Crowded {
+    layer: RateLimitLayer,
+    permits: Arc<Mutex<Vec<Permit>>>,
+}
+
+impl Crowded {
+    async fn ask(&self, peer: Ipv4Addr) -> u16 {
+        let permits = Arc::clone(&self.permits);
+        let handler = service_fn(move |request: Request<()>| {
+            let permit = request.extensions().get::<Permit>().cloned();
+            permits.lock().unwrap().extend(permit);
+            async { Ok::<_, Infallible>(Response::new(String::new())) }
+        });
+        let answer = self.layer.layer(handler).oneshot(from_peer(peer)).await;
+        answer.unwrap().status().as_u16()
+    }
+
+    /// As many strangers as take all places, and use up what the others share.
+    async fn flood(&self) {
+        for n in 0..20 {
+            self.ask(stranger(n)).await;
+        }
+        assert_eq!(self.ask(stranger(20)).await, 429);
+    }
+
+    fn take_permits(&self) -> Vec<Permit> {
+        std::mem::take(&mut *self.permits.lock().unwrap())
+    }
+}
+
+fn policy() -> Policy {
+    Policy::new("per-ip", "4/min").key(ClientIp::peer())
+}
+
+fn policies() -> [Policy; 4] {
+    [
+        policy(),
+        policy().algorithm(SlidingWindow::of_sub_windows(6)),
+        policy().quota_by(|_: &Head| None),
+        policy().quota_by_lookup(|_: &Head| async { Quota::per_minute(4).build().ok() }),
+    ]
+}
+
+#[tokio::test]
+async fn what_a_key_gives_back_that_was_forgotten_lifts_nobody_else() {
+    for policy in policies() {
+        for beside in [None, Some(Policy::new("all", "1000/s"))] {
+            let clock = clock();
+            let layer = beside
+                .into_iter()
+                .fold(http(policy.clone()), |layer, other| layer.policy(other));
+            let crowded = Crowded {
+                layer: layer
+                    .permits()
+                    .max_keys(1)
+                    .clock(clock.clone())
+                    .build()
+                    .unwrap(),
+                permits: Arc::default(),
+            };
+            for _ in 0..4 {
+                assert_eq!(crowded.ask(ALICE).await, 200);
+            }
+            let hers = crowded.take_permits();
+            // All is back, and so she is forgotten when others come.
+            clock.advance(Duration::from_secs(180));
+            crowded.flood().await;
+            for permit in hers {
+                assert!(permit.refund());
+            }
+            assert_eq!(crowded.ask(stranger(21)).await, 429, "{policy:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_shared_bucket_was_charged_it_gets_back() {
+    for policy in policies() {
+        let clock = clock();
+        let crowded = Crowded {
+            layer: http(policy.clone())
+                .permits()
+                .max_keys(1)
+                .clock(clock.clone())
+                .build()
+                .unwrap(),
+            permits: Arc::default(),
+        };
+        crowded.flood().await;
+        // The last of those who were admitted had no place.
+        let shared = crowded.take_permits().pop().unwrap();
+        assert!(shared.refund());
+        assert_eq!(crowded.ask(stranger(21)).await, 200, "{policy:?}");
+        assert_eq!(crowded.ask(stranger(22)).await, 429, "{policy:?}");
+    }
+}
+
+/// Who waits for a turn in the bucket that is shared, and gives up, gives the turn back to those who share it.
+#[tokio::test(start_paused = true)]
+async fn a_turn_in_the_shared_bucket_goes_back_to_it() {
+    let pace = Pacing::up_to(Duration::from_secs(2));
+    let policy = Policy::new("pace", "1/s burst 1")
+        .key(ClientIp::peer())
+        .algorithm(pace);
+    let beside = || Policy::new("all", "1000/s");
+    for layer in [
+        http(policy.clone()),
+        http(policy.clone()).policy(beside()),
+        http(policy).permits(),
+    ] {
+        let (layer, handler) = (layer.max_keys(1).build().unwrap(), Handler::default());
+        let call = |n| {
+            Box::pin(
+                layer
+                    .layer(handler.service())
+                    .oneshot(from_peer(stranger(n))),
+            )
+        };
+        for n in 0..5 {
+            assert_eq!(call(n).await.unwrap().status(), 200);
+        }
+        let context = &mut Context::from_waker(Waker::noop());
+        let (mut second, mut third) = (call(5), call(6));
+        assert!(second.as_mut().poll(context).is_pending());
+        assert!(third.as_mut().poll(context).is_pending());
+        assert_eq!(call(7).await.unwrap().status(), 429);
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        drop((second, third));
+        // Places are free again, for four; and the turns that nobody took are the next ones'.
+        for n in 8..13 {
+            assert!(call(n).as_mut().poll(context).is_ready(), "{n}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn and_so_does_one_of_the_handles() {
+    let pace = RateLimiter::per_key("1/s burst 1")
+        .algorithm(Pacing::up_to(Duration::from_secs(2)))
+        .max_keys(1)
+        .build()
+        .unwrap();
+    for n in 0..5 {
+        assert!(pace.until_ready(&n).await.unwrap().delay().is_zero());
+    }
+    let context = &mut Context::from_waker(Waker::noop());
+    {
+        let mut second = pin!(pace.until_ready(&5));
+        let mut third = pin!(pace.until_ready(&6));
+        assert!(second.as_mut().poll(context).is_pending());
+        assert!(third.as_mut().poll(context).is_pending());
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+    }
+    // Places are free again, for four.
+    for n in 8..12 {
+        assert!(pace.until_ready(&n).await.unwrap().delay().is_zero());
+    }
+    assert!(pace.check(&12).unwrap().delay().is_zero());
+}
