@@ -131,8 +131,8 @@ where
                     return Poll::Ready(R::forward(result));
                 }
                 let mut result = R::forward(ready!(future.poll(cx)));
-                if let (Some(pass), Ok(response)) = (pass.take(), &mut result) {
-                    R::finish(pass, response);
+                if let Some(pass) = pass.take() {
+                    R::finish(pass, &mut result);
                 }
                 Poll::Ready(result)
             }

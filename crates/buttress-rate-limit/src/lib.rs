@@ -57,7 +57,7 @@ pub use self::{
     permit::Permit,
     policy::{OnMissingKey, Policy},
     quota::{IntoQuota, Quota, QuotaBuilder},
-    refuse::{AsError, AsResponse, Error, Refusal, Refuse},
+    refuse::{AsError, AsResponse, Error, Refusal, Refuse, SettleByResult},
     refused::Refused,
     service::RateLimit,
     standing::Standing,

@@ -2,30 +2,39 @@
 
 mod as_error;
 mod as_response;
+mod by_result;
 mod prepared;
+mod settlement;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
 
 use buttress_core::MissingKey;
 
-pub(crate) use self::as_response::Settlement;
+use self::settlement::Settlement;
 pub use self::{
     as_error::{AsError, Error},
     as_response::AsResponse,
+    by_result::SettleByResult,
+};
+pub(crate) use self::{
+    as_response::{by_body, by_head},
+    by_result::by_result,
+    sealed::Drafted,
 };
 use crate::{Decision, Limit, Permit, Refused, Standing};
 
 /// Turns refusals into what the caller of a service understands.
 ///
 /// `T` is what was read of the request, `Rsp` and `E` are the inner service's. These are [`AsResponse`] and
-/// [`AsError`], and no others: what can be chosen is a method of the builder.
+/// [`AsError`], with or without rules that [settle](SettleByResult), and no others: what can be chosen is a method of the
+/// builder.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot refuse requests to a service that answers `Result<{Rsp}, {E}>`",
     label = "`RateLimitLayer::http` needs a service that answers with an `http::Response<_>`",
     note = "for services of other protocols use `RateLimitLayer::typed`, whose refusals are errors"
 )]
-pub trait Refuse<T: ?Sized, Rsp, E>: Clone + sealed::Sealed {
+pub trait Refuse<T: ?Sized, Rsp, E>: Clone + Drafted {
     /// The response of the limited service.
     type Response;
     /// The error of the limited service.
@@ -58,7 +67,7 @@ pub trait Refuse<T: ?Sized, Rsp, E>: Clone + sealed::Sealed {
     fn remembers(pass: &Self::Pass) -> bool;
 
     /// Adds to the answer what is remembered of the admission, and settles by it.
-    fn finish(pass: Self::Pass, response: &mut Self::Response);
+    fn finish(pass: Self::Pass, result: &mut Result<Self::Response, Self::Error>);
 
     /// The request was refused.
     ///
@@ -195,8 +204,21 @@ impl<'a> Refusal<'a> {
 }
 
 mod sealed {
-    pub trait Sealed {}
+    /// What a refusal reads as; nobody else's.
+    pub trait Drafted {
+        /// What is chosen of it while a layer is in the making.
+        type Draft: Default;
+    }
 
-    impl Sealed for super::AsResponse {}
-    impl Sealed for super::AsError {}
+    impl Drafted for super::AsResponse {
+        type Draft = super::as_response::Draft;
+    }
+
+    impl Drafted for super::AsError {
+        type Draft = ();
+    }
+
+    impl<Rsp, E> Drafted for super::SettleByResult<Rsp, E> {
+        type Draft = Vec<super::Settlement<super::by_result::Rule<Rsp, E>>>;
+    }
 }

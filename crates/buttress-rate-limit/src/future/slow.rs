@@ -143,8 +143,8 @@ where
         };
         let mut result = R::forward(ready!(future.poll(cx)));
         this.calling.set(None);
-        if let (Some(pass), Ok(response)) = (this.pass.take(), &mut result) {
-            R::finish(pass, response);
+        if let Some(pass) = this.pass.take() {
+            R::finish(pass, &mut result);
         }
         Poll::Ready(result)
     }

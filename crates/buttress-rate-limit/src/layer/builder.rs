@@ -1,36 +1,35 @@
-use std::{fmt, marker::PhantomData, sync::Arc};
+mod http;
+mod typed;
+
+use std::{fmt, sync::Arc};
 
 use buttress_core::ConfigError;
-use buttress_http::{FieldStyle, Head, LocalRefusal};
 
-use super::RateLimitLayer;
 use crate::{
-    Access, AsError, AsResponse, Limit, Meter, Policy, Store,
+    Access, Limit, Policy, Store,
     books::Backend,
     limits::Limits,
     policy::Read,
-    refuse::Settlement,
+    refuse::Drafted,
     room::{DEFAULT_MAX_KEYS, checked_max_keys},
     store::MemoryStore,
     surroundings::{Surroundings, setters},
 };
 
-/// A [`RateLimitLayer`] in the making.
+/// A [`RateLimitLayer`](crate::RateLimitLayer) in the making.
 #[must_use = "call `build` to get the layer"]
-pub struct RateLimitLayerBuilder<T: ?Sized, R> {
+pub struct RateLimitLayerBuilder<T: ?Sized, R: Drafted> {
     policies: Vec<Policy<T>>,
     max_keys: usize,
     store: Option<Arc<dyn Store>>,
     surroundings: Surroundings,
     access: Option<Read<T, Access>>,
     permits: bool,
-    style: FieldStyle,
-    settlements: Vec<Settlement>,
-    refunds_local_refusals: bool,
-    refuse: PhantomData<R>,
+    /// What belongs to how a refusal reads.
+    draft: R::Draft,
 }
 
-impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
+impl<T: ?Sized + 'static, R: Drafted> RateLimitLayerBuilder<T, R> {
     pub(super) fn starting_with(policy: Policy<T>) -> Self {
         Self {
             policies: vec![policy],
@@ -39,10 +38,7 @@ impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
             surroundings: Surroundings::default(),
             access: None,
             permits: false,
-            style: FieldStyle::default(),
-            settlements: Vec::new(),
-            refunds_local_refusals: false,
-            refuse: PhantomData,
+            draft: R::Draft::default(),
         }
     }
 
@@ -150,7 +146,30 @@ impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
 
     setters!(clock, timer, digest_key, observer, near_limit);
 
-    fn limits(self) -> Result<Limits<T>, ConfigError> {
+    /// The same, but for how a refusal reads.
+    fn with_draft<Q: Drafted>(self, draft: Q::Draft) -> RateLimitLayerBuilder<T, Q> {
+        let Self {
+            policies,
+            max_keys,
+            store,
+            surroundings,
+            access,
+            permits,
+            draft: _,
+        } = self;
+        RateLimitLayerBuilder {
+            policies,
+            max_keys,
+            store,
+            surroundings,
+            access,
+            permits,
+            draft,
+        }
+    }
+
+    /// The limits, and what is left.
+    fn limits(self) -> Result<(Limits<T>, R::Draft), ConfigError> {
         let (store, max_keys) = (self.store, checked_max_keys(self.max_keys)?);
         let store = |limits: &[Arc<Limit>]| {
             Ok(match store {
@@ -159,163 +178,19 @@ impl<T: ?Sized + 'static, R> RateLimitLayerBuilder<T, R> {
             })
         };
         let (policies, access) = (self.policies, self.access);
-        Limits::build(
+        let limits = Limits::build(
             policies,
             access,
             self.permits,
             store,
             self.surroundings,
             max_keys,
-        )
+        )?;
+        Ok((limits, self.draft))
     }
 }
 
-impl RateLimitLayerBuilder<Head, AsResponse> {
-    /// In which fields callers read how they stand, on admitted and refused requests alike;
-    /// [`FieldStyle::Draft11`] if not given.
-    pub fn fields(mut self, style: FieldStyle) -> Self {
-        self.style = style;
-        self
-    }
-
-    /// Settles the `policy` of this name by the response: `rule` reads its head, and returns what the
-    /// request truly cost, or `None` to leave it as it was charged.
-    ///
-    /// Failed logins are limited so: reserve first, and give back what succeeded. Guesses that are made at
-    /// the same time do not slip through together.
-    ///
-    /// ```
-    /// use buttress_http::{ClientIp, Head};
-    /// use buttress_rate_limit::{Policy, RateLimitLayer};
-    ///
-    /// let failed_logins = Policy::new("failed-logins", "5/15min").key(ClientIp::peer());
-    /// let layer = RateLimitLayer::http(failed_logins)
-    ///     .settle_by_response("failed-logins", |response| response.status.is_success().then_some(0))
-    ///     .build()?;
-    /// # let _ = layer;
-    /// # Ok::<(), buttress_rate_limit::ConfigError>(())
-    /// ```
-    pub fn settle_by_response(
-        mut self,
-        policy: &str,
-        rule: impl Fn(&http::response::Parts) -> Option<u64> + Send + Sync + 'static,
-    ) -> Self {
-        self.settlements.push(Settlement::by_head(policy, rule));
-        self
-    }
-
-    /// Gives back what a request was charged, to all policies, where a layer of ours further in refused it (the
-    /// response carries a [`LocalRefusal`](buttress_http::LocalRefusal)): it was never sent.
-    ///
-    /// For the pace of a client. An open circuit inside it answers at once, and without this each such answer
-    /// uses up a turn that a call could have had when the circuit closes. It goes before all other settlements of
-    /// the layer. On a server think twice: a limit that is to hold off whoever asks too often has to
-    /// charge for what the limits inside it refuse.
-    ///
-    /// Costs two allocations a request, as every settlement does.
-    ///
-    /// ```
-    /// use std::{convert::Infallible, time::Duration};
-    ///
-    /// use buttress_http::{LocalRefusal, keys::Authority};
-    /// use buttress_rate_limit::{Pacing, Policy, RateLimitLayer};
-    /// use http::{Request, Response};
-    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let pace = Policy::new("pace", "1/min").key(Authority).algorithm(Pacing::up_to(Duration::from_secs(5)));
-    /// let client = ServiceBuilder::new()
-    ///     .layer(RateLimitLayer::http(pace).refund_local_refusals().build()?)
-    ///     // .layer(circuit_breaker)
-    ///     .service(service_fn(|_: Request<String>| async {
-    ///         let mut refusal = Response::new(String::new()); // as an open circuit answers
-    ///         *refusal.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-    ///         LocalRefusal::new(None).mark(&mut refusal);
-    ///         Ok::<_, Infallible>(refusal)
-    ///     }));
-    /// for _ in 0..3 {
-    ///     let call = Request::get("http://api.example/").body(String::new())?;
-    ///     assert_eq!(client.clone().oneshot(call).await?.status(), 503); // and not 429
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn refund_local_refusals(mut self) -> Self {
-        self.refunds_local_refusals = true;
-        self
-    }
-
-    /// Settles the `policy` of this name at the end of the response's body, by a [`Meter`] that sees its
-    /// frames: also when the client leaves before, or the body breaks off, by what was seen until then.
-    ///
-    /// `meter` makes one for each response, by its head; `None` leaves the charge as it is. What a handler has settled, or
-    /// a [rule that reads the head](Self::settle_by_response), is settled.
-    ///
-    /// ```
-    /// use buttress_http::{ClientIp, Head};
-    /// use buttress_rate_limit::{CountBytes, Policy, RateLimitLayer};
-    ///
-    /// // Ten megabytes a minute. A request is admitted while a kilobyte is left, and then charged for what
-    /// // it really sent.
-    /// let bytes = Policy::new("bytes", "10_000_000/min").key(ClientIp::peer()).cost(|_| 1_000);
-    /// let layer = RateLimitLayer::http(bytes)
-    ///     .settle_by_body("bytes", |_| Some(CountBytes::default()))
-    ///     .build()?;
-    /// # let _ = layer;
-    /// # Ok::<(), buttress_rate_limit::ConfigError>(())
-    /// ```
-    pub fn settle_by_body<M: Meter>(
-        mut self,
-        policy: &str,
-        meter: impl Fn(&http::response::Parts) -> Option<M> + Send + Sync + 'static,
-    ) -> Self {
-        self.settlements.push(Settlement::by_body(policy, meter));
-        self
-    }
-
-    /// The layer.
-    ///
-    /// # Errors
-    ///
-    /// Where a quota cannot be expressed, a policy's name cannot stand in a header field or is not
-    /// unique, a settlement names no policy, there is room for no key, there are more than eight policies, or
-    /// one in [shadow mode](Policy::shadow) would have somebody wait.
-    pub fn build(mut self) -> Result<RateLimitLayer<Head, AsResponse>, ConfigError> {
-        let (style, refunds) = (self.style, self.refunds_local_refusals);
-        let mut settlements = std::mem::take(&mut self.settlements);
-        let limits = self.limits()?;
-        if refunds {
-            // The first settlement wins.
-            let refunds = limits.all().iter().map(|limit| {
-                Settlement::by_head(limit.name(), |parts| {
-                    parts.extensions.get::<LocalRefusal>().map(|_| 0)
-                })
-            });
-            settlements.splice(..0, refunds);
-        }
-        let refuse = AsResponse::build(style, limits.all(), settlements)?;
-        Ok(RateLimitLayer {
-            limits: Arc::new(limits),
-            refuse,
-        })
-    }
-}
-
-impl<T: ?Sized + 'static> RateLimitLayerBuilder<T, AsError> {
-    /// The layer.
-    ///
-    /// # Errors
-    ///
-    /// Where a quota cannot be expressed, a policy's name is not unique, there is room for no key, there are
-    /// more than eight policies, or one in [shadow mode](Policy::shadow) would have somebody wait.
-    pub fn build(self) -> Result<RateLimitLayer<T, AsError>, ConfigError> {
-        Ok(RateLimitLayer {
-            limits: Arc::new(self.limits()?),
-            refuse: AsError,
-        })
-    }
-}
-
-impl<T: ?Sized, R> fmt::Debug for RateLimitLayerBuilder<T, R> {
+impl<T: ?Sized, R: Drafted> fmt::Debug for RateLimitLayerBuilder<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayerBuilder")
             .field("policies", &self.policies)

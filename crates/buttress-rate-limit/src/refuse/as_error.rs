@@ -102,7 +102,7 @@ impl<T: ?Sized, Rsp, E> Refuse<T, Rsp, E> for AsError {
     }
 
     #[inline]
-    fn finish((): (), _: &mut Rsp) {}
+    fn finish((): (), _: &mut Result<Rsp, Error<E>>) {}
 
     fn refuse(&self, _from: &T, refusal: &Refusal<'_>) -> Result<Rsp, Error<E>> {
         let Some(limit) = refusal.limit() else {

@@ -10,7 +10,7 @@ use http::{
 };
 
 use super::{
-    Refusal, Refuse,
+    Refusal, Refuse, Settlement,
     wire::{Kept, Wire, grpc},
 };
 use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
@@ -38,78 +38,61 @@ pub struct AsResponse {
 #[derive(Debug)]
 struct Shared {
     wire: Wire,
-    settlements: Box<[(usize, Settlement)]>,
+    settlements: Box<[(usize, Rule)]>,
 }
 
-/// A rule that settles one policy.
-pub(crate) struct Settlement {
-    policy: Box<str>,
-    rule: Rule,
-}
-
-enum Rule {
-    /// By the response's head.
+/// What settles a policy.
+pub(crate) enum Rule {
+    /// The response's head.
     Head(ByHead<u64>),
-    /// By what the body turns out to be.
+    /// What the body turns out to be.
     Body(ByHead<Box<dyn Meter>>),
 }
 
 type ByHead<O> = Box<dyn Fn(&Parts) -> Option<O> + Send + Sync>;
 
-impl Settlement {
-    pub(crate) fn by_head(
-        policy: &str,
-        rule: impl Fn(&Parts) -> Option<u64> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            policy: policy.into(),
-            rule: Rule::Head(Box::new(rule)),
-        }
-    }
-
-    pub(crate) fn by_body<M: Meter>(
-        policy: &str,
-        meter: impl Fn(&Parts) -> Option<M> + Send + Sync + 'static,
-    ) -> Self {
-        let meter =
-            move |parts: &Parts| meter(parts).map(|meter| Box::new(meter) as Box<dyn Meter>);
-        Self {
-            policy: policy.into(),
-            rule: Rule::Body(Box::new(meter)),
-        }
-    }
-
-    /// Finds its policy.
-    fn place(self, limits: &[Arc<Limit>]) -> Result<(usize, Self), ConfigError> {
-        match limits
-            .iter()
-            .position(|limit| limit.name() == &*self.policy)
-        {
-            Some(ordinal) => Ok((ordinal, self)),
-            None => Err(ConfigError::new(
-                "settle.policy",
-                &self.policy,
-                "the name of one of the layer's policies",
-            )),
-        }
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head(_) => "Head",
+            Self::Body(_) => "Body",
+        })
     }
 }
 
-impl fmt::Debug for Settlement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settlement")
-            .field("policy", &self.policy)
-            .finish_non_exhaustive()
-    }
+/// What is chosen of it while a layer is in the making.
+#[derive(Debug, Default)]
+pub struct Draft {
+    pub(crate) style: FieldStyle,
+    pub(crate) settlements: Vec<Settlement<Rule>>,
+    pub(crate) refunds_local_refusals: bool,
+}
+
+pub(crate) fn by_head(
+    policy: &str,
+    rule: impl Fn(&Parts) -> Option<u64> + Send + Sync + 'static,
+) -> Settlement<Rule> {
+    Settlement::of(policy, Rule::Head(Box::new(rule)))
+}
+
+pub(crate) fn by_body<M: Meter>(
+    policy: &str,
+    meter: impl Fn(&Parts) -> Option<M> + Send + Sync + 'static,
+) -> Settlement<Rule> {
+    let meter = move |parts: &Parts| meter(parts).map(|meter| Box::new(meter) as Box<dyn Meter>);
+    Settlement::of(policy, Rule::Body(Box::new(meter)))
 }
 
 impl AsResponse {
-    pub(crate) fn build(
-        style: FieldStyle,
-        limits: &[Arc<Limit>],
-        settlements: Vec<Settlement>,
-    ) -> Result<Self, ConfigError> {
-        let wire = Wire::build(style, limits)?;
+    pub(crate) fn build(draft: Draft, limits: &[Arc<Limit>]) -> Result<Self, ConfigError> {
+        let wire = Wire::build(draft.style, limits)?;
+        let mut settlements = draft.settlements;
+        if draft.refunds_local_refusals {
+            let refused = |parts: &Parts| parts.extensions.get::<LocalRefusal>().map(|_| 0);
+            let refunds = limits.iter().map(|limit| by_head(limit.name(), refused));
+            // The first settlement wins.
+            settlements.splice(..0, refunds);
+        }
         let settlements = settlements
             .into_iter()
             .map(|settlement| settlement.place(limits))
@@ -173,8 +156,8 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
     }
 
     #[inline(always)]
-    fn finish(pass: Pass, response: &mut Self::Response) {
-        if let Some(remembered) = pass.0 {
+    fn finish(pass: Pass, result: &mut Result<Self::Response, E>) {
+        if let (Some(remembered), Ok(response)) = (pass.0, result) {
             remembered.finish(response);
         }
     }
@@ -247,8 +230,8 @@ impl Remembered {
     /// Settles by the head; what is left to the body.
     fn gauge(&self, permit: &Permit, parts: &Parts) -> Option<Gauge> {
         let mut meters = Vec::new();
-        for (ordinal, settlement) in &self.shared.settlements {
-            match &settlement.rule {
+        for (ordinal, rule) in &self.shared.settlements {
+            match rule {
                 Rule::Head(rule) => {
                     if let Some(actual) = rule(parts) {
                         permit.settle_at(*ordinal, actual);

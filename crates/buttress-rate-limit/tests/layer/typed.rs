@@ -1,7 +1,13 @@
-use std::{error::Error as _, io, time::Duration};
+use std::{
+    error::Error as _,
+    future::Future as _,
+    io,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use buttress_core::{MissingKey, key_from};
-use buttress_rate_limit::{Error, Policy, RateLimitLayer};
+use buttress_rate_limit::{Access, Error, Pacing, Policy, RateLimitLayer, SettleByResult};
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 
 use crate::support::clock;
@@ -137,4 +143,125 @@ async fn of_several_policies_the_one_that_refuses_is_told_with_its_cost() {
         refused.contains("exceeds the burst of 5"),
         "the request's own: {refused}"
     );
+}
+
+/// As many rows as were asked for, or none.
+async fn find(rows: u64) -> Result<u64, &'static str> {
+    match rows {
+        404 => Err("not connected"),
+        500 => Err("broken"),
+        rows => Ok(rows),
+    }
+}
+
+/// What a request truly cost, where its result tells.
+fn found(result: Result<&u64, &&'static str>) -> Option<u64> {
+    match result {
+        Ok(rows) => Some(*rows),
+        Err(&"not connected") => Some(0),
+        Err(_) => None,
+    }
+}
+
+/// A hundred, of which each request is charged ten before it is answered.
+fn rows() -> Policy<u64> {
+    Policy::new("rows", "100/h").cost(|rows| if *rows == 0 { 101 } else { 10 })
+}
+
+/// How many rows are left: a request that costs more than all of them is refused, and told.
+async fn left(layer: &RateLimitLayer<u64, SettleByResult<u64, &'static str>>) -> u64 {
+    match layer.layer(service_fn(find)).oneshot(0).await {
+        Err(Error::Refused { refused, .. }) => refused.decision().remaining(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Also where the quota was looked up.
+#[tokio::test]
+async fn what_the_result_tells_is_charged() {
+    let looked_up = rows().quota_by_lookup(|_: &u64| async { None });
+    for policy in [rows(), looked_up] {
+        for (asked, then_left) in [(3, 97), (30, 70), (404, 100), (500, 90)] {
+            let layer = RateLimitLayer::typed(policy.clone())
+                .settle_by_result("rows", found)
+                .clock(clock())
+                .build()
+                .unwrap();
+            let answered = layer.layer(service_fn(find)).oneshot(asked).await;
+            assert_eq!(answered.ok(), (asked < 100).then_some(asked));
+            assert_eq!(left(&layer).await, then_left, "{policy:?}, {asked}");
+        }
+    }
+}
+
+/// Who waits for a turn, too.
+#[tokio::test(start_paused = true)]
+async fn what_the_result_tells_is_charged_of_who_waited() {
+    let pace =
+        Policy::<u64>::new("pace", "1/s burst 1").algorithm(Pacing::up_to(Duration::from_secs(9)));
+    let layer = RateLimitLayer::typed(pace)
+        .settle_by_result("pace", found)
+        .build()
+        .unwrap();
+    let call = |rows| layer.layer(service_fn(find)).oneshot(rows);
+    assert_eq!(call(1).await, Ok(1));
+    for _ in 0..9 {
+        // Waits a second, and leaves its turn to the next one.
+        assert_eq!(call(404).await, Err(Error::Inner("not connected")));
+    }
+    // All have left their turns: the next one is free, and nobody waits for it.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut next = Box::pin(call(1));
+    let answered = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(answered.is_ready());
+}
+
+#[tokio::test]
+async fn each_policy_has_its_rules_and_the_first_that_has_a_word_wins() {
+    let layer = RateLimitLayer::typed(rows())
+        .policy(Policy::new("queries", "50/h"))
+        .settle_by_result("rows", |result: Result<&u64, &&'static str>| {
+            result.is_err().then_some(1)
+        })
+        .settle_by_result("rows", found)
+        .settle_by_result("queries", |result| result.is_err().then_some(0))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let call = |rows| layer.clone().layer(service_fn(find)).oneshot(rows);
+    assert_eq!(call(20).await, Ok(20));
+    assert_eq!(call(500).await, Err(Error::Inner("broken")));
+    assert_eq!(left(&layer).await, 79);
+    assert_eq!(format!("{layer:?}").matches("queries").count(), 1);
+}
+
+/// Nothing was charged to who is on the list, and nothing is settled.
+#[tokio::test]
+async fn who_is_not_limited_is_not_settled() {
+    let layer = RateLimitLayer::typed(rows())
+        .access(|rows| {
+            if *rows == 30 {
+                Access::Allow
+            } else {
+                Access::Limit
+            }
+        })
+        .settle_by_result("rows", found)
+        .permits()
+        .clock(clock())
+        .build()
+        .unwrap();
+    assert_eq!(layer.layer(service_fn(find)).oneshot(30).await, Ok(30));
+    assert_eq!(left(&layer).await, 100);
+}
+
+#[test]
+fn a_rule_for_a_policy_that_is_not_enforced_is_an_error() {
+    let tried = Policy::new("tried", "1/s").shadow();
+    for name in ["tried", "nobody"] {
+        let layer = RateLimitLayer::typed(rows()).policy(tried.clone());
+        let error = layer.settle_by_result(name, found).build().unwrap_err();
+        assert_eq!((error.field(), error.value()), ("settle.policy", name));
+        assert!(error.expected().contains("enforced"), "{error}");
+    }
 }
