@@ -1,13 +1,19 @@
 //! The decision: pure, as data.
 
+mod gate;
+mod terms;
+mod wait;
+
 use std::time::Duration;
 
-use buttress_core::{ConfigError, Random, Tick, jitter};
+use buttress_core::{Random, Tick};
 
+use self::wait::Wait;
+pub(crate) use self::{
+    gate::{Gate, gate},
+    terms::{LONGEST, Spread, Terms},
+};
 use crate::{Ended, Judgment};
-
-/// The longest time that anything can be set to.
-pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// What to do after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,47 +26,6 @@ pub enum RetryDecision {
     },
     /// Hand on what there is.
     Stop(Ended),
-}
-
-/// What a policy allows.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) max_attempts: u32,
-    /// The longest wait that somebody else may ask for.
-    pub(crate) max_wait: Duration,
-    /// The longest time for which the others are held back.
-    pub(crate) max_park: Duration,
-    /// What a "too many" that tells no time is taken for, at least.
-    pub(crate) unhinted: Duration,
-    pub(crate) spread: Spread,
-}
-
-/// How much later than told: a fraction of the wait, and at least a time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) fraction: f64,
-    pub(crate) at_least: Duration,
-}
-
-impl Spread {
-    /// Jitter is added up to this.
-    fn over(self, wait: Duration) -> Duration {
-        let share = wait.as_secs_f64() * self.fraction;
-        let share = Duration::try_from_secs_f64(share).unwrap_or(Duration::MAX);
-        share.max(self.at_least)
-    }
-
-    pub(crate) fn check(self) -> Result<(), ConfigError> {
-        if !(0.0..=10.0).contains(&self.fraction) {
-            let expected = "a fraction from 0 to 10";
-            return Err(ConfigError::new("spread", self.fraction, expected));
-        }
-        if self.at_least > LONGEST {
-            let given = format!("{:?}", self.at_least);
-            return Err(ConfigError::new("spread", given, "at most a year"));
-        }
-        Ok(())
-    }
 }
 
 /// How things stand after an attempt.
@@ -78,30 +43,14 @@ pub(crate) struct Situation {
     pub(crate) backoff: Duration,
 }
 
-/// For how long to wait: `at_least`, and where others were told the same, some time more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wait {
-    at_least: Duration,
-    spread: Duration,
-}
-
 impl Situation {
     fn wait(&self, terms: &Terms) -> Wait {
-        let told = match self.judgment {
-            Judgment::Throttled { retry_after: None } => self.backoff.max(terms.unhinted),
-            judgment => match judgment.retry_after() {
-                Some(told) => told,
-                None => {
-                    return Wait {
-                        at_least: self.backoff,
-                        spread: Duration::ZERO,
-                    };
-                }
-            },
-        };
-        Wait {
-            at_least: told,
-            spread: terms.spread.over(told),
+        match (self.judgment, self.judgment.retry_after()) {
+            (_, Some(told)) => Wait::told(told, terms.spread),
+            (Judgment::Throttled { .. }, None) => {
+                Wait::told(self.backoff.max(terms.unhinted), terms.spread)
+            }
+            (_, None) => Wait::own(self.backoff),
         }
     }
 
@@ -162,66 +111,19 @@ pub(crate) fn decide(
         RetryDecision::Stop(Ended::Budget)
     } else {
         RetryDecision::Retry {
-            after: spread(wait, left, random),
+            after: wait.draw(left, random),
         }
     }
-}
-
-/// Whether a call may go to an upstream that asked to be left alone for so long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gate {
-    Wait(Duration),
-    Refuse,
-}
-
-/// `waited` is for how long the call has stood there already.
-pub(crate) fn gate(
-    terms: &Terms,
-    parked: Duration,
-    waited: Duration,
-    left: Duration,
-    random: &Random,
-) -> Gate {
-    if waited.saturating_add(parked) > terms.max_wait || parked >= left {
-        return Gate::Refuse;
-    }
-    let wait = Wait {
-        at_least: parked,
-        spread: terms.spread.over(parked),
-    };
-    Gate::Wait(spread(wait, left, random))
-}
-
-/// The jitter that is added still leaves half of the time that is left for the attempt.
-fn spread(wait: Wait, left: Duration, random: &Random) -> Duration {
-    if wait.spread.is_zero() {
-        return wait.at_least;
-    }
-    let room = left.saturating_sub(wait.at_least) / 2;
-    jitter::added(wait.at_least, wait.spread.min(room), random)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{terms::TERMS, *};
 
     const S: Duration = Duration::from_secs(1);
     const MS: Duration = Duration::from_millis(1);
-
-    fn terms() -> Terms {
-        Terms {
-            max_attempts: 3,
-            max_wait: 60 * S,
-            max_park: 300 * S,
-            unhinted: S,
-            spread: Spread {
-                fraction: 0.25,
-                at_least: 100 * MS,
-            },
-        }
-    }
 
     /// After the first of three attempts, with all the time in the world.
     fn after(judgment: Judgment) -> Situation {
@@ -237,7 +139,7 @@ mod tests {
     }
 
     fn decided(at: Situation) -> RetryDecision {
-        decide(&terms(), &at, &Random::seeded(1), || true)
+        decide(&TERMS, &at, &Random::seeded(1), || true)
     }
 
     const TOLD: fn(u64) -> Judgment = |seconds| Judgment::Transient {
@@ -294,7 +196,7 @@ mod tests {
         for (at, ended) in cases {
             assert_eq!(decided(at), RetryDecision::Stop(ended), "{at:?}");
         }
-        let broke = decide(&terms(), &transient, &Random::seeded(1), || false);
+        let broke = decide(&TERMS, &transient, &Random::seeded(1), || false);
         assert_eq!(broke, RetryDecision::Stop(Ended::Budget));
     }
 
@@ -315,7 +217,7 @@ mod tests {
         };
         let random = Random::seeded(1);
         let waits = (0..100).map(|_| {
-            let decision = decide(&terms(), &after(told), &random, || true);
+            let decision = decide(&TERMS, &after(told), &random, || true);
             let RetryDecision::Retry { after } = decision else {
                 panic!("{decision:?}")
             };
@@ -348,7 +250,7 @@ mod tests {
                 ..transient
             },
         ] {
-            let decision = decide(&terms(), &at, &Random::seeded(1), never);
+            let decision = decide(&TERMS, &at, &Random::seeded(1), never);
             assert!(matches!(decision, RetryDecision::Stop(_)), "{decision:?}");
         }
     }
@@ -364,33 +266,13 @@ mod tests {
 
     #[test]
     fn a_time_is_parked_for_only_where_it_was_asked_for() {
-        let park = |judgment| after(judgment).park(&terms());
+        let park = |judgment| after(judgment).park(&TERMS);
         assert_eq!(park(TOLD(5)), None);
         assert_eq!(park(Judgment::UNPROCESSED), None);
         let throttled = |retry_after| park(Judgment::Throttled { retry_after });
         assert_eq!(throttled(Some(5 * S)), Some(5 * S));
         assert_eq!(throttled(Some(561_635 * S)), Some(300 * S));
         assert_eq!(throttled(None), Some(S), "longer than the backoff");
-    }
-
-    #[test]
-    fn who_comes_to_a_parked_upstream_waits_or_goes() {
-        let gate = |parked, waited, left| gate(&terms(), parked, waited, left, &Random::seeded(1));
-        let Gate::Wait(wait) = gate(4 * S, S, 10 * S) else {
-            panic!("refused")
-        };
-        assert!((4 * S..=5 * S).contains(&wait));
-        // As long as may be waited, standing there included.
-        for (parked, waited) in [(60 * S, Duration::ZERO), (59 * S, S)] {
-            let gate = gate(parked, waited, Duration::MAX);
-            assert!(
-                matches!(gate, Gate::Wait(wait) if wait >= parked),
-                "{gate:?}"
-            );
-        }
-        assert_eq!(gate(4 * S, S, 4 * S), Gate::Refuse);
-        assert_eq!(gate(60 * S, S, Duration::MAX), Gate::Refuse);
-        assert_eq!(gate(61 * S, Duration::ZERO, Duration::MAX), Gate::Refuse);
     }
 
     proptest! {
@@ -408,7 +290,7 @@ mod tests {
             let at = after(judgment);
             let left = Duration::from_millis(left);
             let at = Situation { deadline: Some(at.now.saturating_add(left)), ..at };
-            match decide(&terms(), &at, &Random::seeded(seed), || true) {
+            match decide(&TERMS, &at, &Random::seeded(seed), || true) {
                 RetryDecision::Retry { after } => {
                     prop_assert!(told <= after && after <= told + (told / 4).max(100 * MS));
                     // The attempt is left some of the time, too.
@@ -426,7 +308,7 @@ mod tests {
         fn without_a_word_the_backoff_is_kept(backoff in 0..60_000_u64, seed: u64) {
             let backoff = Duration::from_millis(backoff);
             let at = Situation { backoff, ..after(Judgment::TRANSIENT) };
-            let verdict = decide(&terms(), &at, &Random::seeded(seed), || true);
+            let verdict = decide(&TERMS, &at, &Random::seeded(seed), || true);
             prop_assert_eq!(verdict, RetryDecision::Retry { after: backoff });
         }
     }
