@@ -52,7 +52,7 @@
 //! | cache | what is fresh is never sent |
 //! | retry | sees the outcome of every attempt |
 //! | rate limit that paces | inside retry, so that each attempt is paced |
-//! | circuit breaker | inside pacing: each attempt asks, and an open circuit is an instant refusal |
+//! | circuit breaker | inside pacing: each attempt asks, also after it waited for its turn, and an open circuit is an instant refusal |
 //! | timeout per attempt, connector | |
 //!
 //! The [guide] goes on from here: which layer, which algorithm, what numbers, and moving from another crate.

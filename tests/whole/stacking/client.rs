@@ -348,6 +348,49 @@ async fn the_fields_of_a_pace_are_not_taken_for_the_providers() {
     }
 }
 
+/// The circuit breaker inside of the pace: who waited for a turn had passed the park, and meets it again in the circuit.
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_for_a_turn_hears_what_the_upstream_asked_for() {
+    async fn crowd<S, B>(service: &S, upstream: &Upstream) -> Vec<Duration>
+    where
+        S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible> + Clone,
+        B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
+        let ask = || status(service.clone(), request());
+        // The first one has its turn at once, the others stand in line for a second each.
+        assert_eq!(tokio::join!(ask(), ask(), ask()), (200, 200, 200));
+        upstream.gaps()
+    }
+    let refuses_the_second = |call| {
+        let mut response = answer(if call == 2 { 429 } else { 200 });
+        if call == 2 {
+            let headers = response.headers_mut();
+            headers.insert("retry-after", "5".parse().unwrap());
+        }
+        response
+    };
+
+    let upstream = Upstream::default();
+    let right = ServiceBuilder::new()
+        .layer(retry())
+        .layer(pace())
+        .layer(breaker())
+        .service(upstream.answering(refuses_the_second));
+    let gaps = crowd(&right, &upstream).await;
+    assert!(gaps.len() == 3 && gaps[1] >= 5 * SECOND, "{gaps:?}");
+
+    let upstream = Upstream::default();
+    let wrong = ServiceBuilder::new()
+        .layer(retry())
+        .layer(pace())
+        .service(upstream.answering(refuses_the_second));
+    let gaps = crowd(&wrong, &upstream).await;
+    assert!(
+        gaps[1] < 2 * SECOND,
+        "it was called, and had asked not to be: {gaps:?}"
+    );
+}
+
 /// The timeout inside of the circuit breaker: an attempt that takes too long is a failure.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_an_attempt_counts_as_failure() {
