@@ -9,7 +9,7 @@ pub enum Protocol {
     /// Plain HTTP: a status and a body.
     Http,
 
-    /// gRPC over HTTP/2.
+    /// gRPC, over HTTP/2 or later.
     Grpc,
 
     /// gRPC-Web, in its binary or its text form.
@@ -31,7 +31,7 @@ impl Protocol {
 
 impl Protocol {
     /// The protocol of a whole request, for who answers it: beside its `Content-Type` a gRPC call is a POST,
-    /// and one of gRPC itself comes over HTTP/2. A header alone does not choose in which form a refusal is
+    /// and one of gRPC itself comes over HTTP/2, or HTTP/3 (gRPC proposal G2). A header alone does not choose in which form a refusal is
     /// written, and so which status the access log shows.
     #[must_use]
     pub fn of_request(head: &Head) -> Self {
@@ -39,7 +39,7 @@ impl Protocol {
             return Self::Http;
         }
         match Self::of(head.headers()) {
-            Self::Grpc if head.version() != Version::HTTP_2 => Self::Http,
+            Self::Grpc if head.version() < Version::HTTP_2 => Self::Http,
             protocol => protocol,
         }
     }
@@ -108,11 +108,17 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_a_post_over_http_2() {
+    fn a_call_is_a_post_over_http_2_or_later() {
         let cases = [
             (
                 Method::POST,
                 Version::HTTP_2,
+                "application/grpc",
+                Protocol::Grpc,
+            ),
+            (
+                Method::POST,
+                Version::HTTP_3,
                 "application/grpc",
                 Protocol::Grpc,
             ),
