@@ -78,7 +78,7 @@ impl CircuitBreaker {
     /// [`Error::Refused`] if not, and `function`'s own error.
     #[inline]
     pub fn call<T, E>(&self, function: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>> {
-        let permit = self.try_acquire().map_err(Error::Refused)?;
+        let permit = self.try_acquire()?;
         let result = function();
         permit.record(by_result(&result));
         result.map_err(Error::Inner)
@@ -119,7 +119,7 @@ impl CircuitBreaker {
         future: impl Future<Output = Result<T, E>>,
         classifier: impl Classify<T, E>,
     ) -> Result<T, Error<E>> {
-        let permit = self.try_acquire().map_err(Error::Refused)?;
+        let permit = self.try_acquire()?;
         let result = future.await;
         permit.record(classifier.classify(result.as_ref()));
         result.map_err(Error::Inner)

@@ -109,7 +109,7 @@ impl CircuitBreakers {
         future: impl Future<Output = Result<T, E>>,
         classifier: impl Classify<T, E>,
     ) -> Result<T, Error<E>> {
-        let permit = self.try_acquire(key).map_err(Error::Refused)?;
+        let permit = self.try_acquire(key)?;
         let result = future.await;
         permit.record(classifier.classify(result.as_ref()));
         result.map_err(Error::Inner)

@@ -24,7 +24,7 @@ impl Refused {
     /// For how long calls are refused from now on, unrounded.
     ///
     /// Where the circuit is open or parked it is exact: one nanosecond before, a call is refused. While
-    /// probes are out it is a guess, of a second at most. `None` where the circuit was
+    /// its probes are out it is a guess, of a second at most. `None` where the circuit was
     /// [opened by hand](State::ForcedOpen).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
@@ -36,7 +36,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
             State::Closed => "the upstream asked not to be called",
-            State::HalfOpen => "the circuit is half open, and its probes are out",
+            State::HalfOpen => "the circuit is half open, and waits",
             State::ForcedOpen => "the circuit was opened by hand",
             _ => "the circuit is open",
         })?;
@@ -76,6 +76,13 @@ impl<E> Error<E> {
             Self::Refused(_) => None,
             Self::Inner(error) => Some(error),
         }
+    }
+}
+
+/// So that `?` after [`try_acquire`](crate::CircuitBreaker::try_acquire) does in a function that fails as a guarded call.
+impl<E> From<Refused> for Error<E> {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 

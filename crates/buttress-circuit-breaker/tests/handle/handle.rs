@@ -147,6 +147,32 @@ fn futures_poll<F: std::future::Future>(
 }
 
 #[test]
+fn a_refusal_is_the_error_of_a_guarded_call() {
+    fn guarded(circuit: &CircuitBreaker) -> Result<(), Error<&'static str>> {
+        circuit.try_acquire()?.record(Outcome::Failure);
+        Err(Error::Inner("down"))
+    }
+    let (builder, clock) = breaker(Trip::consecutive_failures(1));
+    let circuit = builder.probes(1).build().unwrap();
+    assert_eq!(guarded(&circuit), Err(Error::Inner("down")));
+    let told = |circuit| guarded(circuit).unwrap_err().to_string();
+    assert_eq!(told(&circuit), "the circuit is open, retry after 5s");
+    clock.advance(5 * SECOND);
+    // Parked by its probe, it waits for no other.
+    let retry_after = Some(9 * SECOND);
+    let probe = circuit.try_acquire().unwrap();
+    assert_eq!(
+        told(&circuit),
+        "the circuit is half open, and waits, retry after 1s"
+    );
+    probe.record(Outcome::Throttled { retry_after });
+    assert_eq!(
+        told(&circuit),
+        "the circuit is half open, and waits, retry after 9s"
+    );
+}
+
+#[test]
 fn clones_share_one_circuit() {
     let (builder, _) = breaker(Trip::consecutive_failures(2));
     let circuit = builder.build().unwrap();
