@@ -1,5 +1,6 @@
 //! How many retries there may be, over all calls.
 
+mod parts;
 mod ratio;
 mod throttling;
 

@@ -2,6 +2,7 @@ use std::{fmt, time::Duration};
 
 use buttress_core::{ConfigError, Tick};
 
+use super::parts::Parts;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
 /// The window is divided into so many parts, each counted by itself.
@@ -27,8 +28,8 @@ pub(crate) struct Ratio {
     ratio: u64,
     /// Retries that are allowed in any window.
     floor: u64,
-    /// Nanoseconds of a part of the window.
-    part: u64,
+    /// Those of the window.
+    parts: Parts,
     calls: [Calls; PARTS],
     retries: Mutex<Retries>,
 }
@@ -64,7 +65,7 @@ impl Ratio {
             // At most 100,000.
             ratio: parts.round() as u64,
             floor: u64::try_from(floor).unwrap_or(u64::MAX),
-            part: (nanos / PARTS_OF_WINDOW as u64).max(1),
+            parts: Parts::of(nanos / PARTS_OF_WINDOW as u64),
             calls: std::array::from_fn(|_| Calls(AtomicU64::new(0))),
             retries: Mutex::new(Retries([(0, 0); PARTS])),
         })
@@ -106,7 +107,7 @@ impl Ratio {
     }
 
     fn part_at(&self, now: Tick) -> u64 {
-        now.as_nanos() / self.part
+        self.parts.number(now.as_nanos())
     }
 }
 
