@@ -29,7 +29,8 @@ use crate::{GuardedBody, OwnedPermit, Refused};
 /// a [`LocalRefusal`] is no outcome. Of gRPC's codes `UNAVAILABLE`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNKNOWN`
 /// and `DATA_LOSS` are failures, and `RESOURCE_EXHAUSTED` parks, as does
 /// `UNAVAILABLE` with pushback or `RetryInfo`, wherever the status stands: it is read in
-/// the trailers as they pass, and nothing is withheld.
+/// the trailers as they pass, and nothing is withheld. gRPC-Web has its trailers in the body, which is not read: there
+/// only a status in the headers is heard.
 ///
 /// There is one outcome for each call: a failure as soon as it is seen, a success at the end of the body,
 /// which may still break off. What is a tunnel (101, or CONNECT) is over at its headers. A caller that drops
