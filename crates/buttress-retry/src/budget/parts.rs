@@ -1,7 +1,6 @@
 /// Which part of time a moment belongs to, all parts being as long: a division by what is always the same, and so a
 /// multiplication and a shift (Granlund and Montgomery, "Division by Invariant Integers using Multiplication", 1994,
-/// theorem 4.2). Each call is counted under the number of its part, and a processor divides for longer than all else takes
-/// here.
+/// theorem 4.2). Every call is counted in a part, and a division takes a processor several times as long as these.
 pub(super) struct Parts {
     factor: u64,
     shift: u32,
