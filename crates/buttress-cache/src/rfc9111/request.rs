@@ -1,4 +1,4 @@
-use http::{HeaderMap, Method, header::CONNECTION};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::{Forward, RequestDirectives, list::elements, range::ByteRange};
 
@@ -35,11 +35,11 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn new(method: &'a Method, headers: &'a HeaderMap) -> Self {
         let mut fields = Fields::default();
-        let (mut directs, mut connects) = (false, false);
-        for name in headers.keys() {
+        let mut directs = false;
+        for (name, value) in headers {
             match name.as_str() {
                 "cache-control" | "pragma" => directs = true,
-                "connection" => connects = true,
+                "connection" => fields.for_one_hop |= names_fields(value, headers),
                 "authorization" => fields.authorization = true,
                 "if-none-match" => fields.if_none_match = true,
                 "if-modified-since" => fields.if_modified_since = true,
@@ -52,7 +52,6 @@ impl<'a> RequestHead<'a> {
                 _ => {}
             }
         }
-        fields.for_one_hop = connects && names_fields(headers);
         let directives = match directs {
             true => RequestDirectives::read(headers),
             false => RequestDirectives::default(),
@@ -210,26 +209,26 @@ pub fn may_collapse(request: &RequestHead<'_>) -> bool {
         && !request.directives().no_store
 }
 
-/// Whether Connection names fields that are there, besides those that are of the connection anyhow.
-fn names_fields(headers: &HeaderMap) -> bool {
-    const OPTIONS: [&str; 8] = [
-        "keep-alive",
-        "close",
-        "te",
-        "upgrade",
-        "http2-settings",
-        "proxy-connection",
-        "trailer",
-        "transfer-encoding",
+/// Whether a line of Connection names fields that are there, besides those that are of the connection anyhow.
+fn names_fields(line: &HeaderValue, headers: &HeaderMap) -> bool {
+    const OPTIONS: [&[u8]; 8] = [
+        b"keep-alive",
+        b"close",
+        b"te",
+        b"upgrade",
+        b"http2-settings",
+        b"proxy-connection",
+        b"trailer",
+        b"transfer-encoding",
     ];
-    let mut names = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| elements(line.as_bytes()));
-    names.any(|name| {
-        let is = |option: &&str| name.eq_ignore_ascii_case(option.as_bytes());
-        let is_option = OPTIONS.iter().any(is);
-        let name = std::str::from_utf8(name);
-        !is_option && name.is_ok_and(|name| headers.contains_key(name))
-    })
+    let is_option = |name: &[u8]| {
+        let mut options = OPTIONS.iter();
+        options.any(|option| name.eq_ignore_ascii_case(option))
+    };
+    // Nearly all of them are one option, which is not looked for a second time.
+    !is_option(line.as_bytes())
+        && elements(line.as_bytes()).any(|name| {
+            let name = (!is_option(name)).then(|| std::str::from_utf8(name));
+            matches!(name, Some(Ok(name)) if headers.contains_key(name))
+        })
 }
