@@ -27,8 +27,8 @@ const MEBIBYTE: usize = 1024 * 1024;
 /// Of the capacity, the share that bodies may take that are on their way into the store.
 const ON_THEIR_WAY: usize = 8;
 
-/// The least that is of use as the largest entry, in bytes.
-const SMALLEST: usize = 1024;
+/// The least that is of use as the largest entry, in bytes: a head of twenty fields takes 3 KiB.
+const SMALLEST: usize = 4 * 1024;
 
 /// Configures a [`CacheLayer`]: [`CacheLayer::shared`] and [`CacheLayer::private`] make one.
 #[must_use]
@@ -94,7 +94,7 @@ impl CacheLayerBuilder {
     }
 
     /// How many bytes the largest entry may take: what is larger streams through, and is not stored. A
-    /// sixteenth of the capacity unless told otherwise; 1024 at least, since header fields and overhead count.
+    /// sixteenth of the capacity unless told otherwise; 4096 at least, since header fields and overhead count.
     pub const fn largest_entry(mut self, bytes: usize) -> Self {
         self.largest = Some(bytes);
         self
@@ -279,7 +279,7 @@ impl CacheLayerBuilder {
     /// # Errors
     ///
     /// Where the name cannot stand in `Cache-Status`, the scheme is none, the heuristic's fraction is none, the
-    /// largest entry is below 1024 bytes, the store in memory has not room for four of them, a waiting time is
+    /// largest entry is below 4096 bytes, the store in memory has not room for four of them, a waiting time is
     /// zero, hit-for-miss lasts for longer than ten years, or there is no executor.
     pub fn build(self) -> Result<CacheLayer, ConfigError> {
         if CacheStatus::hit(0).value(&self.name).is_none() {

@@ -7,6 +7,8 @@ use buttress_cache::{
 };
 use buttress_core::Digest;
 
+use crate::support::{Setup, answer};
+
 /// A store of one's own.
 #[derive(Debug)]
 struct Nowhere;
@@ -50,19 +52,19 @@ fn what_cannot_work_is_an_error_that_says_why() {
         ),
         (
             CacheLayer::shared().capacity(0),
-            "capacity: `0` given, expected room for entries of 1024 bytes",
+            "capacity: `0` given, expected room for entries of 4096 bytes",
         ),
         (
             CacheLayer::shared().capacity(0).store(Nowhere),
-            "capacity: `0` given, expected room for entries of 1024 bytes",
+            "capacity: `0` given, expected room for entries of 4096 bytes",
         ),
         (
-            CacheLayer::shared().largest_entry(1023),
-            "largest_entry: `1023` given, expected room for entries of 1024 bytes",
+            CacheLayer::shared().largest_entry(4095),
+            "largest_entry: `4095` given, expected room for entries of 4096 bytes",
         ),
         (
-            CacheLayer::private().capacity(4095).largest_entry(1024),
-            "capacity: `4095` given, expected at least 4 times",
+            CacheLayer::private().capacity(16_383).largest_entry(4096),
+            "capacity: `16383` given, expected at least 4 times",
         ),
         (
             with_fraction(f64::NAN),
@@ -96,16 +98,25 @@ fn what_cannot_work_is_an_error_that_says_why() {
     assert!(
         CacheLayer::shared()
             .capacity(0)
-            .largest_entry(1 << 10)
+            .largest_entry(4 << 10)
             .store(Nowhere)
             .build()
             .is_ok()
     );
     assert!(
         CacheLayer::shared()
-            .capacity(4 << 10)
-            .largest_entry(1 << 10)
+            .capacity(16 << 10)
+            .largest_entry(4 << 10)
             .build()
             .is_ok()
     );
+}
+
+/// Nor may the least that can be configured be too little for anything.
+#[tokio::test(start_paused = true)]
+async fn the_smallest_largest_entry_is_of_use() {
+    let mut setup = Setup::with(CacheLayer::shared().largest_entry(4 << 10));
+    let fields = [("cache-control", "max-age=60"), ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    assert_eq!(setup.cache.stats().stored, 1);
 }

@@ -105,7 +105,7 @@ async fn an_answer_that_is_not_stored_outdates_the_one_that_is() {
 async fn a_replacement_that_outgrows_the_largest_entry_outdates_what_it_was_to_replace() {
     let builder = CacheLayer::shared()
         .capacity(64 << 10)
-        .largest_entry(2 << 10);
+        .largest_entry(4 << 10);
     let mut setup = Setup::with(builder);
     let old = answer(&[fresh("max-age=60"), ETAG], "old");
     setup.fill("/a", old).await;
@@ -113,7 +113,7 @@ async fn a_replacement_that_outgrows_the_largest_entry_outdates_what_it_was_to_r
     let (mut origin, response) = streaming(&[fresh("max-age=60"), ("etag", "\"2\"")]);
     setup.call().await.answer(response);
     let mut body = asked.await.unwrap().unwrap().into_body();
-    for _ in 0..4 {
+    for _ in 0..6 {
         let kibibyte = vec![b'x'; 1 << 10];
         origin.send_data(kibibyte.into()).await.unwrap();
         assert_eq!(piece(&mut body).await.len(), 1 << 10);
