@@ -111,8 +111,9 @@ impl RateLimitInfo {
         self.wait_and_source().map(|(_, source)| source)
     }
 
-    /// Does the sender say whether a retry makes sense? Whatever the status is, that goes before all
-    /// else.
+    /// Does the sender say whether a retry makes sense? `false` goes before all else, whatever the status
+    /// is. `true` makes an error worth another attempt that would not be; what a refusal means, and whether
+    /// waiting helps, it does not change.
     #[must_use]
     pub const fn should_retry(&self) -> Option<bool> {
         self.should_retry

@@ -78,6 +78,26 @@ fn a_body_that_was_not_asked_for_changes_nothing() {
     assert_eq!(info.clone().with_body(body, &BodyHints::default()), info);
 }
 
+/// That one may try again refills no quota, and makes no refusal of what is none.
+#[test]
+fn a_word_for_a_retry_changes_no_verdict() {
+    let word = [(
+        HeaderName::from_static("x-should-retry"),
+        "true".parse().unwrap(),
+    )];
+    let headers = HeaderMap::from_iter(word);
+    let of = |status| RateLimitInfo::of(status, &headers, at(NOW));
+    let body = br#"{"error":{"code":"insufficient_quota"}}"#;
+    let refusal = of(StatusCode::TOO_MANY_REQUESTS).with_body(body, &BodyHints::default());
+    assert_eq!(refusal.should_retry(), Some(true));
+    assert_eq!(refusal.verdict().unwrap().advice, Advice::GiveUp);
+    let conflict = of(StatusCode::CONFLICT);
+    assert_eq!(
+        (conflict.should_retry(), conflict.verdict()),
+        (Some(true), None)
+    );
+}
+
 #[test]
 fn what_is_past_4_kib_is_not_looked_at() {
     let info = RateLimitInfo::of(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), at(NOW));
