@@ -1,5 +1,6 @@
 //! The layer, from outside: scripted upstreams, tokio's paused clock, no sockets.
 
+mod balance;
 mod bodies;
 mod budget;
 mod configuration;
