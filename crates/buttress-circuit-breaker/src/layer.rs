@@ -235,7 +235,8 @@ impl CircuitBreakerBuilder<LayerFor<Head, Http>> {
     }
 
     /// The response in place of a refusal. It is marked as [`LocalRefusal`](buttress_http::LocalRefusal)
-    /// all the same.
+    /// all the same: no cache keeps it. Retries around it hand a 2xx on, and wait before all else as
+    /// before any refusal.
     pub fn fallback(
         mut self,
         closure: impl Fn(&Head, &Refused) -> Response<Bytes> + Send + Sync + 'static,

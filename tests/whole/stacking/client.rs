@@ -12,7 +12,7 @@ use std::{
 
 use axum::http::{Request, Response, StatusCode};
 use buttress::{
-    CacheLayer, CircuitBreakerLayer, Clock as _, FieldStyle, Head, LocalRefusal, Policy,
+    CacheLayer, CircuitBreakerLayer, Clock as _, FieldStyle, Head, LocalRefusal, Outcome, Policy,
     RateLimitLayer, RetryLayer, Tick, Trip, View as _,
     circuit_breaker::{Event, Happening, State},
     clock::TokioClock,
@@ -210,6 +210,32 @@ async fn an_open_circuit_is_waited_for() {
     assert!(
         upstream.gaps()[0] < SECOND,
         "the circuit was not asked again"
+    );
+}
+
+/// A fallback's answer is one: who gave it did not want to wait, though it is marked as made on this side.
+#[tokio::test(start_paused = true)]
+async fn a_fallback_of_the_circuits_is_not_waited_past() {
+    let upstream = Upstream::default();
+    let breaker = CircuitBreakerLayer::http(Trip::consecutive_failures(1))
+        .open_for(5 * SECOND)
+        .fallback(|_, _| Response::new(Bytes::from("of yesterday")))
+        .build()
+        .unwrap();
+    breaker
+        .breaker()
+        .try_acquire()
+        .unwrap()
+        .record(Outcome::Failure);
+    let service = ServiceBuilder::new()
+        .layer(retry())
+        .layer(breaker)
+        .service(upstream.answering(|_| answer(200)));
+    let begun = upstream.age();
+    assert_eq!(status(service, request()).await, 200);
+    assert_eq!(
+        (upstream.calls(), upstream.age() - begun),
+        (0, Duration::ZERO)
     );
 }
 

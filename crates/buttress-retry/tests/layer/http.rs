@@ -288,6 +288,11 @@ async fn a_local_refusal_is_repeated_when_its_time_is_over() {
     assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
     assert_eq!(upstream.times(), [NOW, 3 * S]);
 
+    // Somebody has an answer in its place.
+    let upstream = Upstream::new().answers(refused(203, Some(3 * S)));
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 203);
+    assert_eq!(upstream.times(), [NOW]);
+
     // Denied.
     let upstream = Upstream::new().answers(refused(403, None));
     assert_eq!(status(&send(&layer, &upstream, get()).await), 403);

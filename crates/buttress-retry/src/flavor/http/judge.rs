@@ -136,6 +136,10 @@ impl Options {
 
 /// Nothing was processed. What has no end in sight, such as a caller that is denied, is not to be repeated.
 fn refused_here(refusal: LocalRefusal, status: StatusCode, headers: &HeaderMap) -> Judgment {
+    if status.is_success() && grpc_status(headers).is_none() {
+        // An answer in place of the refusal, such as a circuit breaker's fallback: whoever gave it did not want to wait.
+        return Judgment::NotRetryable;
+    }
     let retry_after = refusal.retry_after();
     let passes = matches!(
         status,
