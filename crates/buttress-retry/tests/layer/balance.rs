@@ -129,7 +129,7 @@ async fn whatever_happens_the_books_are_in_order() {
             let timeout = RequestTimeout(random.duration_up_to(6 * S));
             request.extensions_mut().insert(timeout);
             let (comes, stays) = (random.duration_up_to(3 * S), random.duration_up_to(6 * S));
-            let clock = moody.clock.clone();
+            let clock = moody.clock;
             crowd.spawn(async move {
                 tokio::time::sleep(comes).await;
                 let mut service = service;
