@@ -127,7 +127,7 @@ impl Fetch {
     }
 
     /// Remembers what the answer teaches of the next one.
-    fn learn(&self, lesson: Option<Lesson>) {
+    pub(crate) fn learn(&self, lesson: Option<Lesson>) {
         if let Some(lesson) = lesson {
             let (shared, head) = (&self.shared, self.asked.head());
             shared.learn_refused(&self.epoch, &head, lesson, shared.wall.now());

@@ -8,11 +8,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use crate::{
-    BodyError, Event, budget::Reservation, event::NotStored, fetch::Fetch, keeping::Rest,
-    news::News, rfc9111::StoredHead, store::Entry, storing::Storing, upstream::Payload,
+    BodyError, Event, budget::Reservation, event::NotStored, fetch::Fetch, hit_for_miss::Lesson,
+    keeping::Rest, news::News, rfc9111::StoredHead, store::Entry, storing::Storing,
+    upstream::Payload,
 };
 
 /// Reads a body on behalf of all who sit in a flight.
@@ -175,6 +176,10 @@ impl Pump {
     fn stop_storing(&mut self, why: NotStored) {
         self.not_stored(why);
         let fetch = &mut *self.fetch;
+        // The next one may find room, but will not be shorter.
+        if why == NotStored::TooLarge {
+            fetch.learn(Some(Lesson::NotStored));
+        }
         // What it was to replace is outdated all the same.
         if let Some(outdated) = fetch.plan.stored.take() {
             let rest = fetch
@@ -274,6 +279,10 @@ impl Pump {
 
     fn keep(&mut self, entry: Arc<Entry>) -> Rest {
         let fetch = &mut *self.fetch;
+        if self.length.is_none() && fetch.asked.method == Method::GET {
+            let (shared, head) = (&fetch.shared, fetch.asked.head());
+            shared.learn_stored(&fetch.epoch, &head, entry.head(), shared.wall.now());
+        }
         let asked = std::mem::take(&mut fetch.asked);
         fetch.shared.keep(asked, fetch.key, entry, &fetch.epoch)
     }

@@ -76,9 +76,12 @@ impl Storing {
         })
     }
 
-    /// Has what others who ask for the same can hope for remembered.
+    /// Has what others who ask for the same can hope for remembered. Where nobody says how long the body is, that is known
+    /// when it is stored.
     pub(crate) fn teach(&self, shared: &Shared, epoch: &Epoch, asked: &Asked) {
-        shared.learn_stored(epoch, &asked.head(), &self.head, shared.wall.now());
+        if self.length.is_some() {
+            shared.learn_stored(epoch, &asked.head(), &self.head, shared.wall.now());
+        }
     }
 
     /// All of a body, if it comes in full, and is no longer than it was to be.

@@ -326,3 +326,37 @@ async fn what_was_stored_though_not_for_all_teaches_nothing_either_that_was_over
     read(asked).await;
     assert_eq!(of_five(&mut setup).await, 1);
 }
+
+/// Those who read along would go on holding each other back, and the slow ones be cut off, each time anew.
+#[tokio::test(start_paused = true)]
+async fn what_outgrows_the_largest_entry_is_remembered_too() {
+    let builder = CacheLayer::shared()
+        .capacity(64 << 10)
+        .largest_entry(4 << 10);
+    let mut setup = Setup::with(builder);
+    for _ in 0..2 {
+        let asked = setup.get("/a");
+        let (mut origin, response) = streaming(&[FRESH]);
+        setup.call().await.answer(response);
+        let mut body = asked.await.unwrap().unwrap().into_body();
+        for n in 0..6 {
+            // Nor is it forgotten because of how the next one begins.
+            if setup.heard("TooLarge") == 1 {
+                assert_eq!(of_five(&mut setup).await, 5, "piece {n}");
+            }
+            origin.send_data(vec![b'x'; 1 << 10].into()).await.unwrap();
+            assert_eq!(piece(&mut body).await.len(), 1 << 10);
+        }
+    }
+    assert_eq!(setup.heard("TooLarge"), 2);
+
+    // One that turns out to be short enough is stored, and ends it.
+    let asked = setup.get("/a");
+    let (mut origin, response) = streaming(&[("cache-control", "max-age=1")]);
+    setup.call().await.answer(response);
+    origin.send_data("short".into()).await.unwrap();
+    drop(origin);
+    assert_eq!(read(asked).await.body, "short");
+    setup.wall.pass(2);
+    assert_eq!(of_five(&mut setup).await, 1);
+}
