@@ -8,6 +8,9 @@ use crate::Head;
 /// Whom the request is for: the authority of its target or, where that has none, the `Host` header
 /// (RFC 9110 §7.2). Compared without case.
 ///
+/// The calls of tonic's generated clients name nobody, unless the client was made `with_origin`: in front of a `Channel`,
+/// which has one upstream, no key is needed.
+///
 /// Credentials in a target (`user:password@`, RFC 9110 §4.2.4) are no part of the key, nor of its label.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Authority;
