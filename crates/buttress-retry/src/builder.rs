@@ -190,7 +190,8 @@ impl<F> RetryBuilder<LayerFor<F>> {
     }
 
     /// How many upstreams can be parked at once; 1,000 if not given, at most 1,048,576 of about 200 bytes each. Where
-    /// there are more, those are forgotten that would be free next. With 0 nobody is parked.
+    /// there are more, those are forgotten that would be free next: they may be called again, and who waits for one of them
+    /// already is not reached by lifting it. With 0 nobody is parked.
     pub fn max_parks(mut self, upstreams: usize) -> Self {
         self.options.max_parks = upstreams;
         self

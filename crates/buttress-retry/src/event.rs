@@ -18,7 +18,8 @@ pub struct Event<'a> {
 pub enum Happening {
     /// A call is over. One that is dropped before is not told of.
     Call(Report),
-    /// An attempt failed, and there will be another one.
+    /// An attempt failed, and another one is to follow: unless the caller leaves, its time is over, or its upstream is
+    /// parked before that.
     #[non_exhaustive]
     Retry {
         /// The number of the attempt that failed, counted from 1.
