@@ -71,12 +71,16 @@ impl Caller {
             (Speaks::OpenAi, None) => translated(response).await,
             _ => response,
         };
-        if self.wants_no_body && response.extensions().get::<Refusal>().is_some() {
+        if self.wants_no_body && is_our_own(&response) {
             // The length stays, and hyper would send the body over HTTP/2.
             *response.body_mut() = Body::empty();
         }
         response
     }
+}
+
+fn is_our_own(response: &Response) -> bool {
+    response.extensions().get::<Refusal>().is_some() || LocalRefusal::of(response).is_some()
 }
 
 impl OpenAiPaths {
@@ -127,7 +131,12 @@ async fn translated(response: Response) -> Response {
     let body = body.to_bytes();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     let error = Error::of(parts.status, &problem.detail, None);
-    openai(Response::from_parts(parts, Body::empty()), &error)
+    let mut response = openai(Response::from_parts(parts, Body::empty()), &error);
+    if body.is_empty() {
+        // To a HEAD the layer says none, so how long ours would be is not known.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
 }
 
 #[derive(Default, Deserialize)]

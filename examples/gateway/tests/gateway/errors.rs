@@ -1,7 +1,11 @@
 //! The gateway's own errors, as the caller speaks.
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::{
     grpc,
@@ -149,4 +153,28 @@ async fn a_request_that_does_not_say_one_host_goes_nowhere() {
     let mut client = gateway.connect().await;
     client.send("GET / HTTP/1.0\n\n").await;
     upstream.accept().await.head().await;
+}
+
+/// A caller of HTTP/2 that is sent a body with the answer to a HEAD takes it for an error of the connection's.
+#[tokio::test]
+async fn the_refusal_of_a_head_has_no_body_whatever_the_caller_speaks() {
+    for (path, bearer) in [("/v1/models", "s3cret"), ("/v2", "")] {
+        let gateway = Running::from("limits.per_ip.quota = '1/h'\n").await;
+        for expected in [404, 429] {
+            let stream = TcpStream::connect(gateway.address).await.unwrap();
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .unwrap();
+            tokio::spawn(connection);
+            let request = Request::head(format!("http://a{path}"))
+                .header("authorization", format!("Bearer {bearer}"))
+                .body(Empty::<Bytes>::new())
+                .unwrap();
+            let answer = within(sender.send_request(request)).await.unwrap();
+            assert_eq!(answer.status(), expected);
+            let body = within(answer.into_body().collect()).await;
+            assert!(body.unwrap().to_bytes().is_empty());
+        }
+    }
 }
