@@ -11,12 +11,18 @@ use gateway::{
     Config, Gateway, Metrics, Shutdown, cli::Cli, close_on_signal, config::LimitsConfig,
     reload_on_signal,
 };
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).init();
     let cli = Cli::parse();
-    match run(cli).await {
+    let ended = Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(run(cli));
+        // A name that is still looked up, or a file that is still read, has been waited for as long as all the rest.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -1,8 +1,10 @@
 #![cfg(unix)]
 
+use tokio::net::unix::pipe;
+
 use crate::{
-    raw::{Raw, RawUpstream},
-    running::{Program, config_file},
+    raw::{Raw, RawUpstream, within},
+    running::{Program, config_file, look},
 };
 
 const SHUTDOWN_AT_ONCE: &str = "timeouts.shutdown = '50ms'\nlimits.per_ip.quota = '1000/s'\n";
@@ -82,4 +84,32 @@ async fn whoever_asks_twice_is_in_a_hurry() {
     program.refuses().await;
     program.signal("-INT");
     assert!(program.exit().await.success());
+}
+
+/// The file that it is told to read again may stand on a disk that hangs: here it is a pipe into which nobody writes.
+#[tokio::test]
+async fn what_is_still_read_is_not_waited_for() {
+    // Of a process of its own: to write into a pipe that an earlier run has left would wait for ever.
+    let name = format!("pipe-{}.toml", std::process::id());
+    let file = config_file(&name, SHUTDOWN_AT_ONCE);
+    let program = Program::start(&["--config", file.to_str().unwrap()]).await;
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    program.signal("-HUP");
+    // Nobody can write before somebody reads.
+    let writer = within(async {
+        loop {
+            match pipe::OpenOptions::new().open_sender(&file) {
+                Ok(writer) => return writer,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    look(program.admin, "/-/state").await;
+    program.signal("-TERM");
+    assert!(program.exit().await.success());
+    drop(writer);
+    std::fs::remove_file(&file).unwrap();
 }
