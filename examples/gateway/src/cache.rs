@@ -4,6 +4,8 @@
 //! limits, so that a hit costs a tenant nothing. What a fetch meets on its way in is noted in the record of the
 //! call that caused it, although a task of the cache's works on it, for as long as that call is there.
 
+mod credentials;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -15,10 +17,12 @@ use std::{
 use axum::{extract::Request, response::Response};
 use buttress_cache::{Cache, CacheLayer, Event, telemetry::Metrics};
 use buttress_core::Observer;
+use http::HeaderName;
 use pin_project_lite::pin_project;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
+use self::credentials::Credentials;
 use crate::{
     call::{Call, Decision},
     config::{CacheRouteConfig, SharedBy, Violation, cache_violation},
@@ -36,6 +40,8 @@ struct Route {
     prefix: Prefix,
     config: CacheRouteConfig,
     key: Option<ApiKey>,
+    /// Where API keys stand of those who share it.
+    credentials: Option<HeaderName>,
     layer: CacheLayer,
 }
 
@@ -47,10 +53,14 @@ impl Caches {
         before: Option<&Self>,
     ) -> Result<Self, Violation> {
         let built = routes.iter().enumerate().map(|(index, config)| {
+            let credentials = key.filter(|_| config.by == SharedBy::All);
+            let credentials = credentials.and_then(ApiKey::own_header);
             let key = key.filter(|_| config.by == SharedBy::Key).cloned();
             let before = before.and_then(|before| {
                 let mut routes = before.0.iter();
-                routes.find(|route| route.config == *config && route.key == key)
+                routes.find(|route| {
+                    route.config == *config && route.key == key && route.credentials == credentials
+                })
             });
             let layer = match (before, &key) {
                 (Some(before), _) => Ok(before.layer.clone()),
@@ -63,6 +73,7 @@ impl Caches {
                     .ok_or_else(|| Violation::new(format!("cache.routes[{index}].path"), path))?,
                 config: config.clone(),
                 key,
+                credentials,
                 layer: layer.map_err(|error| cache_violation(index, &error))?,
             })
         });
@@ -81,9 +92,15 @@ impl Caches {
         if self.0.is_empty() {
             return inner;
         }
-        let noted = NotedByCaller(inner.clone());
         let cached = self.0.iter().map(|route| {
-            let cached = route.layer.layer(noted.clone());
+            let inner = match route.credentials.clone() {
+                Some(field) => Shared::of(Credentials {
+                    inner: inner.clone(),
+                    field,
+                }),
+                None => inner.clone(),
+            };
+            let cached = route.layer.layer(NotedByCaller(inner));
             (route.prefix.clone(), Shared::layered(cached))
         });
         let mut cached: Vec<_> = cached.collect();

@@ -1,5 +1,6 @@
 use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 use buttress_http::{Head, keys};
+use http::HeaderName;
 
 use crate::config::{KeySource, Violation, reason};
 
@@ -30,6 +31,16 @@ impl ApiKey {
             source: source.clone(),
             header,
         })
+    }
+}
+
+impl ApiKey {
+    /// The header of the operator's own, if it stands in one.
+    pub(crate) fn own_header(&self) -> Option<HeaderName> {
+        match &self.source {
+            KeySource::Bearer => None,
+            KeySource::Header(name) => name.parse().ok(),
+        }
     }
 }
 

@@ -238,3 +238,57 @@ async fn the_record_tells_of_hits_and_of_what_a_miss_met() {
     );
     assert_eq!(records[1]["bytes"], json!(5));
 }
+
+/// A field that `Connection` names goes no further than here. Who hides a field in this way is not to have the answer to a
+/// request without it stored as the answer to those with it.
+#[tokio::test]
+async fn who_hides_a_field_from_the_upstream_teaches_no_cache() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(&upstream, "[[cache.routes]]\npath = '/'").await;
+    let varied = |body: &str| {
+        format!(
+            "HTTP/1.1 200 OK\nCache-Control: max-age=600\nVary: Accept-Language\nConnection: close\n\
+             Content-Length: 2\n\n{body}"
+        )
+    };
+    let hidden = "Accept-Language: de\nConnection: Accept-Language\n";
+    let client = asked(&gateway, "/", hidden).await;
+    let mut server = upstream.accept().await;
+    assert!(server.head().await.all("accept-language").is_empty());
+    server.send(&varied("en")).await;
+    assert_eq!(read(client).await.1, "en");
+
+    let client = asked(&gateway, "/", "Accept-Language: de\n").await;
+    answers(&upstream, &varied("de")).await;
+    assert_eq!(read(client).await.1, "de");
+    let (_, body) = read(asked(&gateway, "/", "Accept-Language: de\n").await).await;
+    assert_eq!(body, "de", "from the cache");
+}
+
+/// RFC 9111 §3.5 has that for `Authorization`, and a header of the operator's own is no other.
+#[tokio::test]
+async fn what_one_key_may_see_is_not_shown_to_the_next() {
+    let upstream = RawUpstream::bind().await;
+    let more = "limits.per_key = { quota = '100/s', key = { header = 'X-Api-Key' } }\n\
+                [[cache.routes]]\npath = '/'";
+    let gateway = before(&upstream, more).await;
+    let answer = |control: &str, body: &str| {
+        format!(
+            "HTTP/1.1 200 OK\nCache-Control: max-age=600{control}\nConnection: close\n\
+             Content-Length: 1\n\n{body}"
+        )
+    };
+    for key in ["a", "b"] {
+        let client = asked(&gateway, "/usage", &format!("X-Api-Key: {key}\n")).await;
+        answers(&upstream, &answer("", key)).await;
+        assert_eq!(read(client).await.1, key);
+        let (_, body) = read(asked(&gateway, "/usage", &format!("X-Api-Key: {key}\n")).await).await;
+        assert_eq!(body, key, "from the cache");
+    }
+    // What is for all is.
+    let client = asked(&gateway, "/models", "X-Api-Key: a\n").await;
+    answers(&upstream, &answer(", public", "m")).await;
+    read(client).await;
+    let (_, body) = read(asked(&gateway, "/models", "X-Api-Key: b\n").await).await;
+    assert_eq!(body, "m");
+}
