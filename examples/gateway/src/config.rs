@@ -48,8 +48,8 @@ pub use self::{
     },
     network::Network,
     retry::RetryConfig,
-    timeouts::Timeouts,
-    upstream_url::{InvalidUpstreamUrl, UpstreamUrl},
+    timeouts::{Idle, Timeouts},
+    upstream_url::{InvalidUpstreamUrl, UnresolvedTarget, UpstreamUrl},
     upstreams::UpstreamConfig,
 };
 pub(crate) use self::{

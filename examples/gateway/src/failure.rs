@@ -2,7 +2,7 @@ use std::error::Error;
 
 use axum::{body::Body, response::Response};
 use buttress_http::{GrpcCode, Problem};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 
 use crate::refusal::Refusal;
 
@@ -21,12 +21,16 @@ pub(crate) enum Failure {
     Unasked,
     /// The client's own body ended in an error.
     BadBody,
+    /// The client paused in the middle of its body for longer than `timeouts.client_idle`.
+    ClientLate,
     /// The request says no host, or more than one.
     BadHost,
     /// What was asked for cannot be forwarded.
     BadTarget,
     /// The upstream speaks HTTP/2 alone, and tunnels are of HTTP/1.1.
     NoTunnel,
+    /// The request came through here too often.
+    Loop,
 }
 
 impl Failure {
@@ -46,7 +50,12 @@ impl Failure {
     pub(crate) const fn is_the_clients(self) -> bool {
         matches!(
             self,
-            Self::BadBody | Self::BadHost | Self::BadTarget | Self::NoTunnel
+            Self::BadBody
+                | Self::ClientLate
+                | Self::BadHost
+                | Self::BadTarget
+                | Self::NoTunnel
+                | Self::Loop
         )
     }
 
@@ -59,9 +68,11 @@ impl Failure {
             Self::Late => "late",
             Self::Unasked => "switched_protocols",
             Self::BadBody => "client_broke_off",
+            Self::ClientLate => "client_late",
             Self::BadHost => "bad_host",
             Self::BadTarget => "bad_target",
             Self::NoTunnel => "no_tunnel",
+            Self::Loop => "loop",
         }
     }
 
@@ -75,7 +86,13 @@ impl Failure {
             retry_after: None,
         };
         let problem = Problem::new(self.status()).detail(self.detail());
-        refusal.into_response(problem)
+        let mut response = refusal.into_response(problem);
+        if self == Self::ClientLate {
+            // RFC 9110 §15.5.9: nothing more is waited for here.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
     }
 
     const fn status(self) -> StatusCode {
@@ -85,7 +102,9 @@ impl Failure {
             }
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::BadBody | Self::BadHost | Self::BadTarget => StatusCode::BAD_REQUEST,
+            Self::ClientLate => StatusCode::REQUEST_TIMEOUT,
             Self::NoTunnel => StatusCode::NOT_IMPLEMENTED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
 
@@ -94,9 +113,10 @@ impl Failure {
             Self::Unreachable | Self::Unsent | Self::BrokenOff | Self::Unasked => {
                 GrpcCode::Unavailable
             }
-            Self::Late => GrpcCode::DeadlineExceeded,
+            Self::Late | Self::ClientLate => GrpcCode::DeadlineExceeded,
             Self::BadBody | Self::BadHost | Self::BadTarget => GrpcCode::InvalidArgument,
             Self::NoTunnel => GrpcCode::Unimplemented,
+            Self::Loop => GrpcCode::Internal,
         }
     }
 
@@ -107,9 +127,11 @@ impl Failure {
             Self::Unsent | Self::BrokenOff | Self::Unasked => "upstream_failed",
             Self::Late => "upstream_timeout",
             Self::BadBody => "body_incomplete",
+            Self::ClientLate => "body_late",
             Self::BadHost => "host_invalid",
             Self::BadTarget => "target_invalid",
             Self::NoTunnel => "tunnel_unsupported",
+            Self::Loop => "loop_detected",
         }
     }
 
@@ -121,9 +143,11 @@ impl Failure {
             Self::Late => "the upstream took too long to answer",
             Self::Unasked => "the upstream switched protocols unasked",
             Self::BadBody => "the request's body ended before its end",
+            Self::ClientLate => "the rest of the request's body did not come in time",
             Self::BadHost => "the request must name one host",
             Self::BadTarget => "the request's target cannot be forwarded",
             Self::NoTunnel => "the upstream makes no tunnels",
+            Self::Loop => "the request goes in a circle",
         }
     }
 }

@@ -10,6 +10,8 @@
 //! | `cli.rs`, `config.rs`, `config/` | what the operator wants: flags over file over defaults |
 //! | `gateway.rs` | the whole, put together |
 //! | `serve.rs`, `shutdown.rs`, `signals.rs` | connections, and how they end |
+//! | `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
+//! | `interim.rs` | what is said before an answer: 1xx |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
 //! | `limits.rs`, `limits/`, `standing.rs` | the configuration as layers of `buttress-rate-limit` |
 //! | `keys.rs` | API keys and their tiers |
@@ -17,7 +19,8 @@
 //! | `cache.rs` | a cache for each route that has one |
 //! | `retry.rs` | which attempts are repeated, and where |
 //! | `proxy.rs`, `answer.rs` | one request there and one answer back |
-//! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs` | the fields that a proxy takes away and adds |
+//! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs`, `cookie.rs` | the fields that a proxy takes away, adds and joins |
+//! | `max_forwards.rs` | requests that are to go no further |
 //! | `failure.rs`, `refusal.rs`, `speak.rs` | the gateway's own errors, as the caller speaks |
 //! | `call.rs`, `call/`, `call_log.rs`, `call_log/` | the record of a call, and the file of them |
 //! | `telemetry.rs`, `admin.rs`, `admin/` | what is counted, and where operators read it |
@@ -32,13 +35,18 @@ mod answer;
 mod cache;
 mod call;
 mod call_log;
+mod cookie;
 mod demo_upstream;
 mod failure;
 mod forwarded;
 mod gateway;
 mod hop_by_hop;
 mod host;
+mod idle;
+mod impatient;
+mod interim;
 mod keys;
+mod max_forwards;
 mod path;
 mod proxy;
 mod refusal;
@@ -51,6 +59,7 @@ mod signals;
 mod speak;
 mod stack;
 mod standing;
+mod streams;
 mod telemetry;
 mod upstreams;
 mod via;

@@ -65,6 +65,27 @@ pub(crate) fn plain(path: &str) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
+/// Whether more `..` than segments stand somewhere in a path, so that it leads out of what it is put behind. Read as
+/// [`plain`] reads it, and with the backslash that some take for a slash.
+pub(crate) fn climbs(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if !bytes.contains(&b'%') && !bytes.windows(2).any(|pair| pair == b"..") {
+        return false;
+    }
+    let mut depth = 0_usize;
+    for segment in decoded(bytes).split(|byte| matches!(byte, b'/' | b'\\')) {
+        match segment {
+            b"" | b"." => {}
+            b".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
 fn decoded(path: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -109,6 +130,34 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(plain(path), expected.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_out_climbs() {
+        for path in [
+            "/..",
+            "/../a",
+            "/a/../../b",
+            "/%2e%2E/a",
+            "/..%2fa",
+            "/a/..\\..\\b",
+            "//../a",
+            "/./..",
+        ] {
+            assert!(climbs(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/a/../b",
+            "/a..",
+            "/..a/b",
+            "/a/b/../../c",
+            "/%2e/a",
+            "*",
+            "",
+        ] {
+            assert!(!climbs(path), "{path}");
         }
     }
 

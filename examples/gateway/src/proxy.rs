@@ -2,11 +2,11 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, ready},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{self, Context, Poll},
 };
 
 use axum::{
@@ -21,9 +21,13 @@ use tower::ServiceExt as _;
 use tower_service::Service;
 
 use crate::{
+    call::{Call, Decision},
     config::ClientIpConfig,
+    cookie,
     failure::Failure,
     forwarded, hop_by_hop,
+    interim::Exchange,
+    max_forwards,
     shared::{Answer, Serve},
     upstreams::{Tried, Wanted},
     via,
@@ -46,12 +50,23 @@ where
 {
     fn serve(&self, request: Request) -> Answer {
         let (mut parts, body) = request.into_parts();
+        if max_forwards::ends_here(&mut parts) {
+            return Box::pin(ready(Ok(max_forwards::answer(&parts))));
+        }
+        if via::goes_round(&parts.headers) {
+            Call::note(|| Decision::of("via", "loop"));
+            return Box::pin(ready(Ok(Failure::Loop.into_response())));
+        }
         let tunnel = Wanted::take(&mut parts);
+        let exchange = parts.extensions.remove::<Exchange>();
         prepare(&self.client_ip, &mut parts);
         // Nobody further in asks who it is, and what is in there is cloned for each attempt.
         parts.extensions.clear();
         if let Some(tunnel) = tunnel {
             parts.extensions.insert(tunnel);
+        }
+        if let Some(exchange) = exchange {
+            parts.extensions.insert(exchange);
         }
         parts.extensions.insert(Tried::default());
         let request = Request::from_parts(parts, body);
@@ -78,7 +93,7 @@ where
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.project().by_upstreams.poll(cx));
+        let answer = task::ready!(self.project().by_upstreams.poll(cx));
         Poll::Ready(Ok(match answer {
             Ok(answer) => answer.map(Body::new),
             Err(failure) => failure.into_response(),
@@ -92,6 +107,7 @@ where
 fn prepare(client_ip: &ClientIpConfig, parts: &mut Parts) {
     let host = forwarded::requested_host(parts);
     hop_by_hop::strip(&mut parts.headers);
+    cookie::join(&mut parts.headers);
     if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied() {
         let trusted = client_ip.trusts(peer.ip());
         forwarded::tell(&mut parts.headers, peer.ip(), host, trusted);

@@ -29,7 +29,9 @@ pub struct InForce {
 #[derive(Debug)]
 struct Shared {
     stack: RwLock<Arc<Stack>>,
-    /// One reload at a time.
+    /// One reload at a time. It is held while a file is read, which may take as long as its disk does: whoever looks at
+    /// how things stand does not wait for it.
+    reloading: Mutex<()>,
     reloads: Mutex<Reloads>,
     telemetry: Arc<Telemetry>,
     shutdown: Shutdown,
@@ -59,6 +61,7 @@ impl InForce {
         Ok(Self {
             shared: Arc::new(Shared {
                 stack: RwLock::new(Arc::new(stack)),
+                reloading: Mutex::default(),
                 reloads: Mutex::default(),
                 telemetry,
                 shutdown,
@@ -92,14 +95,16 @@ impl InForce {
         &self,
         load: impl FnOnce() -> Result<Config, E>,
     ) -> Result<(), String> {
-        let reloads = self.shared.reloads.lock();
-        let mut reloads = reloads.unwrap_or_else(PoisonError::into_inner);
+        let reloading = self.shared.reloading.lock();
+        let _one_at_a_time = reloading.unwrap_or_else(PoisonError::into_inner);
         let result = load()
             .map_err(|error| error.to_string())
             .and_then(|config| {
                 self.replace(&config)
                     .map_err(|violation| violation.to_string())
             });
+        let reloads = self.shared.reloads.lock();
+        let mut reloads = reloads.unwrap_or_else(PoisonError::into_inner);
         reloads.last = Some(self.shared.telemetry.time());
         match &result {
             Ok(()) => {

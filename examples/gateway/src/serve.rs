@@ -16,7 +16,7 @@ use std::{
 use axum::{body::Body, serve::Listener};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
@@ -24,7 +24,13 @@ use tokio::{
     time,
 };
 
-use crate::{reload::InForce, shutdown::Shutdown};
+use crate::{
+    impatient::Impatient,
+    interim::{Interim, Wire},
+    reload::InForce,
+    shutdown::Shutdown,
+    streams::Streams,
+};
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,7 +41,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Serves what is in force on whatever `listener` accepts. Returns when the gateway closes: nobody is accepted any
 /// more, and what was accepted is the shutdown's to wait for.
 pub(crate) async fn serve(mut listener: TcpListener, in_force: InForce, shutdown: &Shutdown) {
-    let builder = builder();
+    let builder = builder(&in_force);
     let mut closing = pin!(shutdown.closing());
     loop {
         let (stream, peer) = tokio::select! {
@@ -54,8 +60,8 @@ pub(crate) async fn serve(mut listener: TcpListener, in_force: InForce, shutdown
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(in_force: &InForce) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams(in_force.clone()));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -68,7 +74,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 async fn connection(
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<Streams>,
     stream: TcpStream,
     peer: SocketAddr,
     in_force: InForce,
@@ -79,18 +85,34 @@ async fn connection(
         tracing::debug!(%peer, "no TCP_NODELAY: {error}");
     }
     let has_asked = Arc::new(AtomicBool::new(false));
+    let interim = Interim::default();
+    let wire = {
+        let in_force = in_force.clone();
+        let bound = move || in_force.stack().config().timeouts.client_idle.bound();
+        Wire::of(Impatient::of(TokioIo::new(stream), bound), interim.clone())
+    };
     let service = service_fn({
         let has_asked = Arc::clone(&has_asked);
-        move |request: http::Request<Incoming>| {
+        move |mut request: http::Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
+            let exchange = interim.begin(request.version());
+            if let Some(exchange) = &exchange {
+                request.extensions_mut().insert(exchange.clone());
+            }
             let telemetry = Arc::clone(in_force.telemetry());
-            in_force
+            let answer = in_force
                 .stack()
-                .answer(telemetry, peer, request.map(Body::new))
+                .answer(telemetry, peer, request.map(Body::new));
+            async {
+                match exchange {
+                    Some(exchange) => exchange.before(answer).await,
+                    None => answer.await,
+                }
+            }
         }
     });
 
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut served = pin!(builder.serve_connection_with_upgrades(wire, service));
     let mut closing = pin!(shutdown.closing());
     let mut cut_off = pin!(shutdown.cut_off());
     // Telling HTTP/1.1 from HTTP/2 reads a few bytes before hyper's own timeout begins.

@@ -69,7 +69,7 @@ impl Stack {
         let upstreams = Upstreams::build(
             upstreams,
             config.circuit_breaker.as_ref(),
-            config.timeouts.response,
+            &config.timeouts,
             shutdown,
             before.map(|before| &*before.upstreams),
         )?;

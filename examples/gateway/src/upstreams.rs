@@ -5,10 +5,14 @@
 //! 2. Where all of them refuse, the answer is a 503 with the time of the one that is ready first.
 //! 3. An upstream that answers 429 or 503 with `Retry-After` is parked until then, and passed over so long.
 //!
-//! Upstreams outlive a reload: one whose name and circuit breaker are configured as before keeps its
-//! circuit, and one whose address is as before its connections.
+//! Upstreams outlive a reload: one whose name, address and circuit breaker are configured as before keeps its circuit,
+//! since what a host did is not held against another; and one whose address and certificates are as before keeps its
+//! connections.
 
 mod attempt;
+mod connect;
+mod download;
+mod expect;
 mod next;
 mod noted;
 mod target;
@@ -36,7 +40,7 @@ pub(crate) use self::{
     upgrade::Wanted,
 };
 use crate::{
-    config::{CircuitBreakerConfig, UpstreamConfig, Violation, breaker_violation},
+    config::{CircuitBreakerConfig, Timeouts, UpstreamConfig, Violation, breaker_violation},
     shutdown::Shutdown,
 };
 
@@ -74,14 +78,14 @@ impl Upstreams {
     pub(crate) fn build(
         upstreams: &[UpstreamConfig],
         circuit: Option<&CircuitBreakerConfig>,
-        patience: Duration,
+        timeouts: &Timeouts,
         shutdown: &Shutdown,
         before: Option<&Self>,
     ) -> Result<Arc<Self>, Violation> {
         let built = upstreams.iter().enumerate().map(|(index, config)| {
             let name = config.name();
             let before = before.and_then(|before| before.0.iter().find(|it| &*it.name == name));
-            Upstream::build(index, config, circuit, patience, shutdown, before)
+            Upstream::build(index, config, circuit, timeouts, shutdown, before)
         });
         let built = built.collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Self(built)))
@@ -112,19 +116,20 @@ impl Upstream {
         index: usize,
         config: &UpstreamConfig,
         circuit: Option<&CircuitBreakerConfig>,
-        patience: Duration,
+        timeouts: &Timeouts,
         shutdown: &Shutdown,
         before: Option<&Self>,
     ) -> Result<Self, Violation> {
         let name: Arc<str> = config.name().into();
+        let wrong = |reason| Violation::new(format!("upstreams[{index}].ca"), reason);
+        let ca = tls::ca(config).map_err(wrong)?;
         let target = match before {
-            Some(before) if before.target.is_of(config) => Arc::clone(&before.target),
-            _ => {
-                let target = Target::of(config)
-                    .map_err(|reason| Violation::new(format!("upstreams[{index}].ca"), reason));
-                Arc::new(target?)
+            Some(before) if before.target.is_of(config, ca.as_deref(), timeouts.connect) => {
+                Arc::clone(&before.target)
             }
+            _ => Arc::new(Target::of(config, ca, timeouts.connect).map_err(wrong)?),
         };
+        let before = before.filter(|before| before.config.url == config.url);
         let before = before.and_then(|before| before.circuit.as_ref());
         let circuit = circuit.map(|config| match before {
             Some(before) if before.config == *config => Ok(before.clone()),
@@ -135,7 +140,9 @@ impl Upstream {
             index,
             name: Arc::clone(&name),
             target: Arc::clone(&target),
-            patience: config.response.unwrap_or(patience),
+            patience: config.response.unwrap_or(timeouts.response),
+            idle: config.idle.unwrap_or(timeouts.upstream_idle).bound(),
+            client_idle: timeouts.client_idle.bound(),
             shutdown: shutdown.clone(),
         }));
         Ok(Self {

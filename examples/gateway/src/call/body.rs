@@ -9,11 +9,12 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::{Call, End};
+use crate::streams::Portions;
 
 /// The body of an answer, whose bytes are told to the call that it answers.
 #[derive(Debug)]
 pub(crate) struct Told {
-    body: Body,
+    body: Portions,
     call: Arc<Call>,
     /// Whether there is more to come, as far as the client knows.
     is_open: bool,
@@ -23,6 +24,7 @@ impl Told {
     pub(crate) fn to(call: Arc<Call>, body: Body) -> Self {
         use http_body::Body as _;
 
+        let body = Portions::of(body);
         let is_open = !body.is_end_stream();
         if !is_open {
             call.ended(End::Complete);

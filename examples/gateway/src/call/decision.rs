@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 /// | `per_ip`, `per_key`, `per_route`, `global` | `admitted`, `refused`, `would_refuse` (in shadow), `no_key` |
 /// | `keys` | `admitted` (with the tier), `unknown`, `none`, `refused` |
 /// | `cache` | `hit`, `stale`, `collapsed`, `not_cached`, `stale_on_failure`; or why the upstreams were asked, in RFC 9211's words: `uri-miss`, `vary-miss`, `stale`, `request`, `bypass`, `method` |
+/// | `max_forwards` | `reached`: a TRACE or an OPTIONS that was to go no further |
+/// | `via` | `loop`: it came through here too often |
 /// | `retry` | `again`, after an attempt that failed; at the end of a call that failed or took several, why there was no further one |
 /// | `breaker` | `open`, `half_open`, `forced_open`, `parked` |
 /// | `upstream` | `answered`, or how the attempt failed |

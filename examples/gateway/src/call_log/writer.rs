@@ -59,7 +59,7 @@ fn say_what_is_missing(file: &mut Rotated, counts: &Counts) -> io::Result<()> {
     } else {
         tracing::warn!(
             dropped,
-            "the call log misses calls: it is not written as fast as they come"
+            "the call log misses calls: they came faster than it is written, or it could not be written"
         );
     }
     said

@@ -7,11 +7,21 @@ use serde::{Deserialize, Deserializer, de};
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// How long a connection to an upstream may take to come about: the look-up of its name, TCP and TLS together. Nothing is
+    /// sent before, so a request of any method may then go to another upstream.
+    #[serde(deserialize_with = "duration")]
+    pub connect: Duration,
     /// How long an upstream may let a request wait for its answer's headers, once the last of the request
     /// is sent; connecting counts. It holds for each attempt. A 504 when it is over and no other upstream
     /// may be asked.
     #[serde(deserialize_with = "duration")]
     pub response: Duration,
+    /// How long a client may send nothing in the middle of its request's body: then it is answered 408. While its answer comes
+    /// it may, since a stream of both directions may have nothing to say in one of them. And how long a client may take nothing
+    /// of what there is of its answer: then its connection is closed, or in HTTP/2 its stream.
+    pub client_idle: Idle,
+    /// How long an upstream may say nothing in the middle of its answer, and both sides of a tunnel: then it is cut.
+    pub upstream_idle: Idle,
     /// How long what is in flight may take to finish after Ctrl-C or SIGTERM, before it is cut.
     #[serde(deserialize_with = "duration")]
     pub shutdown: Duration,
@@ -20,18 +30,54 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            connect: Duration::from_secs(5),
             response: Duration::from_secs(30),
+            client_idle: Idle::After(Duration::from_secs(60)),
+            upstream_idle: Idle::After(Duration::from_secs(300)),
             shutdown: Duration::from_secs(30),
         }
     }
 }
 
+/// How long something may stand still: a time, or `"off"` for as long as it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Idle {
+    /// For so long.
+    After(Duration),
+    /// For ever.
+    Off,
+}
+
+impl Idle {
+    /// The time, if there is one.
+    #[must_use]
+    pub const fn bound(self) -> Option<Duration> {
+        match self {
+            Self::After(bound) => Some(bound),
+            Self::Off => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Idle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match &*String::deserialize(deserializer)? {
+            "off" => Ok(Self::Off),
+            text => parsed(text).map(Self::After),
+        }
+    }
+}
+
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    match humantime::parse_duration(&text) {
-        Ok(Duration::ZERO) => Err(de::Error::custom("`0` given, expected more than nothing")),
+    parsed(&String::deserialize(deserializer)?)
+}
+
+fn parsed<E: de::Error>(text: &str) -> Result<Duration, E> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err(E::custom("`0` given, expected more than nothing")),
         Ok(duration) => Ok(duration),
-        Err(error) => Err(de::Error::custom(format_args!(
+        Err(error) => Err(E::custom(format_args!(
             "`{text}` is no duration such as \"30s\" or \"500ms\": {error}"
         ))),
     }

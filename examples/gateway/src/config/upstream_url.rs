@@ -6,6 +6,8 @@ use http::{
 };
 use serde::{Deserialize, Deserializer, de};
 
+use crate::path::climbs;
+
 /// Where the upstream is: `http://host`, `http://host:port`, the same with `https`, or any of them with a path
 /// that goes before every request's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +38,15 @@ impl UpstreamUrl {
     ///
     /// # Errors
     ///
-    /// Where the two paths together are longer than a URI may be.
-    pub fn resolve(&self, requested: &Uri) -> Result<Uri, http::Error> {
+    /// Where the two paths together are longer than a URI may be, or `..` in the client's would lead out of this one's.
+    pub fn resolve(&self, requested: &Uri) -> Result<Uri, UnresolvedTarget> {
+        if !self.base_path.is_empty() && climbs(requested.path()) {
+            return Err(UnresolvedTarget::Climbs);
+        }
+        self.behind(requested).map_err(UnresolvedTarget::Uri)
+    }
+
+    fn behind(&self, requested: &Uri) -> Result<Uri, http::Error> {
         let path = match requested.path_and_query() {
             Some(path) if self.base_path.is_empty() || path == "*" => path.clone(),
             Some(path) => PathAndQuery::try_from(format!("{}{path}", self.base_path))?,
@@ -110,6 +119,27 @@ impl<'de> Deserialize<'de> for UpstreamUrl {
     }
 }
 
+/// Why what a client asks for has no address at an upstream.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum UnresolvedTarget {
+    /// Its path leads out of the upstream's own.
+    Climbs,
+    /// It makes no URI.
+    Uri(http::Error),
+}
+
+impl fmt::Display for UnresolvedTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Climbs => f.write_str("`..` leads out of the upstream's path"),
+            Self::Uri(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Error for UnresolvedTarget {}
+
 /// Why a text names no upstream.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -156,6 +186,19 @@ mod tests {
             let url: UpstreamUrl = text.parse().unwrap();
             assert_eq!(url.resolve(&asked.parse().unwrap()).unwrap(), resolved);
         }
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_path() {
+        let url: UpstreamUrl = "http://a/base".parse().unwrap();
+        let resolved = |path: &str| url.resolve(&path.parse().unwrap());
+        assert!(matches!(
+            resolved("/x/../../y").unwrap_err(),
+            UnresolvedTarget::Climbs
+        ));
+        assert_eq!(resolved("/x/../y").unwrap(), "http://a/base/x/../y");
+        let whole: UpstreamUrl = "http://a".parse().unwrap();
+        assert!(whole.resolve(&"/../y".parse().unwrap()).is_ok());
     }
 
     #[test]

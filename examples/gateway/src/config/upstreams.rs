@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{UpstreamUrl, Violation, timeouts};
+use super::{Idle, UpstreamUrl, Violation, timeouts};
 
 /// One of the upstreams, which stand in order of preference.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +25,9 @@ pub struct UpstreamConfig {
     /// `timeouts.response` of this one.
     #[serde(default, deserialize_with = "timeouts::some_duration")]
     pub response: Option<Duration>,
+    /// `timeouts.upstream_idle` of this one.
+    #[serde(default)]
+    pub idle: Option<Idle>,
 }
 
 impl From<UpstreamUrl> for UpstreamConfig {
@@ -35,6 +38,7 @@ impl From<UpstreamUrl> for UpstreamConfig {
             http2: false,
             ca: None,
             response: None,
+            idle: None,
         }
     }
 }

@@ -7,10 +7,14 @@ use std::{
 use axum::body::Body;
 use buttress_core::{BoxFuture, Clock as _, Tick, clock::TokioClock};
 use buttress_http::LocalRefusal;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, StatusCode, request::Parts};
+use http_body::Body as _;
+use hyper::{body::Incoming, ext::on_informational};
 use tower_service::Service;
 
 use super::{
+    download::Download,
+    expect::{self, Expectation},
     next::Tried,
     target::Target,
     upgrade::{self, Wanted},
@@ -20,6 +24,7 @@ use crate::{
     answer,
     call::{Call, Decision},
     failure::Failure,
+    interim::Exchange,
     shutdown::Shutdown,
 };
 
@@ -38,6 +43,10 @@ pub(super) struct Destination {
     pub(super) name: Arc<str>,
     pub(super) target: Arc<Target>,
     pub(super) patience: Duration,
+    /// How long the upstream may be silent in the middle of its answer, and both sides of a tunnel.
+    pub(super) idle: Option<Duration>,
+    /// How long the client may pause in the middle of its request.
+    pub(super) client_idle: Option<Duration>,
     /// Keeps the tunnels' tasks.
     pub(super) shutdown: Shutdown,
 }
@@ -74,18 +83,55 @@ impl Service<Request<Body>> for Attempt {
 
 impl Destination {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let (parts, body, tunnel) = outgoing(request);
+        let (parts, body, tunnel, exchange) = outgoing(request);
         match tunnel {
             // Boxed, so that requests for none, which are most, have no room for its making.
-            Some(tunnel) => Box::pin(upgrade::forward(self, parts, body, tunnel)).await,
+            Some(tunnel) => Box::pin(upgrade::forward(self, parts, body, tunnel, exchange)).await,
             None => {
-                let (upload, watch) = Upload::watched(body);
-                let request = self.target.addressed(Request::from_parts(parts, upload))?;
+                let (request, watch) = self.watched(parts, body, exchange);
+                let request = self.target.addressed(request)?;
                 let answer = self.target.send(request, &watch);
                 let answer = self.in_time(&watch, answer).await?;
-                answer::relay(answer.map(Body::new))
+                answer::relay(self.read(answer, watch))
             }
         }
+    }
+
+    /// The request with a watch on its body. Interim responses go to `exchange`.
+    pub(super) fn watched(
+        &self,
+        parts: Parts,
+        body: Body,
+        exchange: Option<Exchange>,
+    ) -> (Request<Upload>, Watch) {
+        // Over HTTP/2 hyper's client tells of no interim responses.
+        let asks = exchange.is_some()
+            && !self.target.speaks_http2()
+            && !body.is_end_stream()
+            && expect::is_in(&parts.headers);
+        let expectation = asks.then(Expectation::default);
+        let (upload, watch) = match &expectation {
+            Some(expectation) => Upload::expecting(body, self.client_idle, expectation.clone()),
+            None => Upload::watched(body, self.client_idle),
+        };
+        let mut request = Request::from_parts(parts, upload);
+        if let Some(exchange) = exchange {
+            on_informational(&mut request, move |interim| match interim.status() {
+                // With the first read of the body hyper's server says it.
+                StatusCode::CONTINUE => {
+                    if let Some(expectation) = &expectation {
+                        expectation.is_met();
+                    }
+                }
+                status => exchange.send(status, interim.headers()),
+            });
+        }
+        (request, watch)
+    }
+
+    /// The answer with a watch on its body.
+    pub(super) fn read(&self, answer: Response<Incoming>, request: Watch) -> Response<Body> {
+        answer.map(|body| Body::new(Download::of(body, &self.name, self.idle, request)))
     }
 
     /// Waits for an answer's headers, and no longer than the upstream may take.
@@ -102,13 +148,14 @@ impl Destination {
     }
 }
 
-/// What is sent, and whether it asks for a tunnel.
-fn outgoing(request: Request<Body>) -> (Parts, Body, Option<Wanted>) {
+/// What is sent, whether it asks for a tunnel, and who is sent interim responses.
+fn outgoing(request: Request<Body>) -> (Parts, Body, Option<Wanted>, Option<Exchange>) {
     let (mut parts, body) = request.into_parts();
     let tunnel = parts.extensions.remove();
+    let exchange = parts.extensions.remove();
     // Those who put something there are all on this side.
     parts.extensions.clear();
-    (parts, body, tunnel)
+    (parts, body, tunnel, exchange)
 }
 
 /// Writes into the call's record how an attempt ended, also where nobody waited for that.

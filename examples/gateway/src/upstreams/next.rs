@@ -143,7 +143,10 @@ fn exhausted(upstreams: &Upstreams) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::CircuitBreakerConfig, shutdown::Shutdown};
+    use crate::{
+        config::{CircuitBreakerConfig, Timeouts},
+        shutdown::Shutdown,
+    };
 
     fn order(count: usize, tried: &[usize]) -> Vec<usize> {
         let configs: Vec<_> = (0..count)
@@ -151,11 +154,10 @@ mod tests {
             .map(|url| url.unwrap().into())
             .collect();
         let circuit = CircuitBreakerConfig::default();
-        let patience = std::time::Duration::from_secs(1);
         let upstreams = Upstreams::build(
             &configs,
             Some(&circuit),
-            patience,
+            &Timeouts::default(),
             &Shutdown::default(),
             None,
         );

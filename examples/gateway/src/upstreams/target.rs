@@ -15,11 +15,12 @@ use hyper_util::{
 use tower_service::Service;
 
 use super::{
-    tls::{self, Connector},
+    connect::InTime,
+    tls,
     upload::{Upload, Watch},
 };
 use crate::{
-    config::{UpstreamConfig, UpstreamUrl},
+    config::{UnresolvedTarget, UpstreamConfig, UpstreamUrl},
     failure::Failure,
 };
 
@@ -34,15 +35,25 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     config: UpstreamConfig,
-    pooled: Client<Connector, Upload>,
+    /// What the file of certificates held, if there is one.
+    ca: Option<Vec<u8>>,
+    pooled: Client<InTime, Upload>,
     /// For connections that stand alone: tunnels are of HTTP/1.1.
-    alone: Connector,
+    alone: InTime,
 }
 
 impl Target {
     /// The error is what is wrong with the certificates.
-    pub(super) fn of(config: &UpstreamConfig) -> Result<Self, String> {
-        let (pooled, alone) = tls::connectors(config)?;
+    pub(super) fn of(
+        config: &UpstreamConfig,
+        ca: Option<Vec<u8>>,
+        connect: Duration,
+    ) -> Result<Self, String> {
+        let (pooled, alone) = tls::connectors(config, ca.as_deref())?;
+        let [pooled, alone] = [pooled, alone].map(|connector| InTime {
+            connector,
+            bound: connect,
+        });
         let pooled = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
@@ -54,6 +65,7 @@ impl Target {
             .build(pooled);
         Ok(Self {
             config: config.clone(),
+            ca,
             pooled,
             alone,
         })
@@ -63,10 +75,15 @@ impl Target {
         &self.config.url
     }
 
-    /// Whether this is it.
-    pub(super) fn is_of(&self, config: &UpstreamConfig) -> bool {
+    /// Whether this is it, and trusts who is trusted now: certificates change in the file that they stand in.
+    pub(super) fn is_of(
+        &self,
+        config: &UpstreamConfig,
+        ca: Option<&[u8]>,
+        connect: Duration,
+    ) -> bool {
         let of = |config: &UpstreamConfig| (config.url.clone(), config.http2, config.ca.clone());
-        of(&self.config) == of(config)
+        of(&self.config) == of(config) && self.ca.as_deref() == ca && self.alone.bound == connect
     }
 
     /// Whether it speaks HTTP/2.
@@ -79,9 +96,7 @@ impl Target {
         &self,
         mut request: Request<Upload>,
     ) -> Result<Request<Upload>, Failure> {
-        let target = self.config.url.resolve(request.uri());
-        *request.uri_mut() =
-            target.map_err(|error| Failure::BadTarget.because(self.config.name(), &error))?;
+        *request.uri_mut() = self.resolved(request.uri())?;
         // The pool writes the upstream's own.
         request.headers_mut().remove(HOST);
         if self.config.http2 {
@@ -95,6 +110,16 @@ impl Target {
         Ok(request)
     }
 
+    /// The address of what a client asks for.
+    pub(super) fn resolved(&self, requested: &Uri) -> Result<Uri, Failure> {
+        let resolved = self.config.url.resolve(requested);
+        resolved.map_err(|error| match error {
+            // Clients may ask for that as often as they like, and the operator need not hear of it each time.
+            UnresolvedTarget::Climbs => Failure::BadTarget,
+            error => Failure::BadTarget.because(self.config.name(), &error),
+        })
+    }
+
     /// Sends over a connection of the pool. The target is a full address. `watch` is that of the request's body: where the
     /// client broke off, what follows is not told as a failure of the upstream's.
     pub(super) fn send(
@@ -105,8 +130,8 @@ impl Target {
         let answer = self.pooled.request(request);
         async {
             answer.await.map_err(|error| {
-                if watch.client_broke_off() {
-                    return Failure::BadBody;
+                if let Some(failure) = watch.clients_failure() {
+                    return failure;
                 }
                 let failure = if error.is_connect() {
                     Failure::Unreachable
@@ -128,8 +153,8 @@ impl Target {
         frame(&mut request);
         let stream = self.connect().await?;
         let broken = |error: hyper::Error| {
-            if watch.client_broke_off() {
-                return Failure::BadBody;
+            if let Some(failure) = watch.clients_failure() {
+                return failure;
             }
             of_error(&error).because(self.config.name(), &error)
         };
@@ -139,7 +164,7 @@ impl Target {
         sender.send_request(request).await.map_err(broken)
     }
 
-    async fn connect(&self) -> Result<<Connector as Service<Uri>>::Response, Failure> {
+    async fn connect(&self) -> Result<<InTime as Service<Uri>>::Response, Failure> {
         let address = self
             .config
             .url

@@ -1,6 +1,10 @@
 //! Connections to upstreams, over TLS where their address says so.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,11 +17,23 @@ use crate::config::UpstreamConfig;
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
 
-/// The one for the pool, in the version of HTTP that is configured, and one of HTTP/1.1.
+/// What stands now in the file of certificates that an upstream has, if it has one.
+///
+/// The error is why it cannot be read.
+pub(super) fn ca(config: &UpstreamConfig) -> Result<Option<Vec<u8>>, String> {
+    let read = |file: &PathBuf| fs::read(file).map_err(|error| wrong(file, &error));
+    config.ca.as_ref().map(read).transpose()
+}
+
+/// The one for the pool, in the version of HTTP that is configured, and one of HTTP/1.1. `ca` is what stands in the file of
+/// certificates.
 ///
 /// The error is what is wrong with the certificates.
-pub(super) fn connectors(config: &UpstreamConfig) -> Result<(Connector, Connector), String> {
-    let tls = tls(config)?;
+pub(super) fn connectors(
+    config: &UpstreamConfig,
+    ca: Option<&[u8]>,
+) -> Result<(Connector, Connector), String> {
+    let tls = tls(config, ca)?;
     let builder = || {
         HttpsConnectorBuilder::new()
             .with_tls_config(tls.clone())
@@ -39,9 +55,9 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-fn tls(config: &UpstreamConfig) -> Result<ClientConfig, String> {
-    let roots = match &config.ca {
-        Some(file) => of_file(file)?,
+fn tls(config: &UpstreamConfig, ca: Option<&[u8]>) -> Result<ClientConfig, String> {
+    let roots = match config.ca.as_ref().zip(ca) {
+        Some((file, ca)) => of_file(file, ca)?,
         None if config.url.is_tls() => of_the_system()?,
         None => RootCertStore::empty(),
     };
@@ -52,18 +68,22 @@ fn tls(config: &UpstreamConfig) -> Result<ClientConfig, String> {
     Ok(tls.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn of_file(file: &Path) -> Result<RootCertStore, String> {
-    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let text = fs::read(file).map_err(|error| wrong(&error))?;
+fn of_file(file: &Path, text: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| wrong(&error))?;
-        roots.add(certificate).map_err(|error| wrong(&error))?;
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        let certificate = certificate.map_err(|error| wrong(file, &error))?;
+        roots
+            .add(certificate)
+            .map_err(|error| wrong(file, &error))?;
     }
     if roots.is_empty() {
-        return Err(wrong(&"there is no certificate in it"));
+        return Err(wrong(file, &"there is no certificate in it"));
     }
     Ok(roots)
+}
+
+fn wrong(file: &Path, error: &dyn fmt::Display) -> String {
+    format!("{}: {error}", file.display())
 }
 
 fn of_the_system() -> Result<RootCertStore, String> {

@@ -4,16 +4,18 @@
 //!    authority that the client named: whether to connect there is the upstream's to decide, so this gateway
 //!    is no open proxy.
 //! 2. Where the upstream agrees (101; any 2xx to CONNECT) so do we, and bytes are copied both ways until both
-//!    sides have ended, or a shutdown cuts the tunnel.
+//!    sides have ended, neither has said anything for `timeouts.upstream_idle`, or a shutdown cuts the tunnel.
 //! 3. Any other answer is relayed like any other answer.
 //!
 //! That connection is of HTTP/1.1, also where the upstream is otherwise spoken to in HTTP/2: most servers of HTTP/2 speak
 //! both, and few of them make tunnels in HTTP/2 (RFC 8441). To one that does not the answer is a 501, which is no failure of
 //! the upstream's: clients who ask it for tunnels must not open its circuit.
 
+use std::time::Duration;
+
 use axum::{body::Body, response::Response};
 use http::{
-    HeaderValue, Method, Request, StatusCode, Uri, Version,
+    HeaderValue, Method, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, HOST, UPGRADE},
     request::Parts,
 };
@@ -22,12 +24,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io;
 use tokio_util::io::InspectWriter;
 
-use super::{attempt::Destination, upload::Upload};
+use super::attempt::Destination;
 use crate::{
     answer,
     call::{Call, End},
     failure::Failure,
     hop_by_hop,
+    idle::Pulse,
+    interim::Exchange,
 };
 
 /// A request's wish for a tunnel, with the client's end of it.
@@ -65,10 +69,10 @@ pub(super) async fn forward(
     mut parts: Parts,
     body: Body,
     Wanted { client, kind }: Wanted,
+    exchange: Option<Exchange>,
 ) -> Result<Response, Failure> {
     aim(destination, &mut parts, &kind)?;
-    let (upload, watch) = Upload::watched(body);
-    let request = Request::from_parts(parts, upload);
+    let (request, watch) = destination.watched(parts, body, exchange);
     let asked = destination.target.send_alone(request, &watch);
     let answer = destination.in_time(&watch, asked).await;
     let mut answer = answer.map_err(|failure| match failure {
@@ -84,7 +88,7 @@ pub(super) async fn forward(
         Kind::Connect => answer.status().is_success(),
     };
     if !agreed {
-        return answer::relay(answer.map(Body::new));
+        return answer::relay(destination.read(answer, watch));
     }
     keep_open(destination, client, hyper::upgrade::on(&mut answer));
     let protocols = answer.headers().get(UPGRADE).cloned();
@@ -111,15 +115,12 @@ fn aim(destination: &Destination, parts: &mut Parts, kind: &Kind) -> Result<(), 
         }
         Kind::Upgrade(protocols) => {
             hop_by_hop::announce_upgrade(&mut parts.headers, protocols.clone());
-            let url = destination.target.url();
-            let target = url
-                .resolve(&parts.uri)
-                .map_err(|error| bad_target(&error))?;
+            let target = destination.target.resolved(&parts.uri)?;
             parts.uri = target
                 .path_and_query()
                 .cloned()
                 .map_or_else(Uri::default, Uri::from);
-            HeaderValue::from_str(url.authority().as_str())
+            HeaderValue::from_str(destination.target.url().authority().as_str())
         }
     };
     let host = host.map_err(|error| bad_target(&error))?;
@@ -132,13 +133,14 @@ fn keep_open(destination: &Destination, client: OnUpgrade, upstream: OnUpgrade) 
     let cut = destination.shutdown.cut_off();
     // The call is not over before the tunnel is.
     let call = Call::current();
+    let idle = destination.idle;
     if let Some(call) = &call {
         call.ended(End::Tunnel);
     }
     destination.shutdown.track(async move {
         tokio::select! {
             () = cut => tracing::debug!("a tunnel was cut by the shutdown"),
-            ended = splice(client, upstream, call.as_deref()) => {
+            ended = splice(client, upstream, call.as_deref(), idle) => {
                 if let Err(error) = ended {
                     tracing::debug!("a tunnel broke: {error}");
                 }
@@ -148,15 +150,24 @@ fn keep_open(destination: &Destination, client: OnUpgrade, upstream: OnUpgrade) 
     });
 }
 
-async fn splice(client: OnUpgrade, upstream: OnUpgrade, call: Option<&Call>) -> io::Result<()> {
+async fn splice(
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    call: Option<&Call>,
+    idle: Option<Duration>,
+) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let mut upstream = TokioIo::new(upstream);
+    let pulse = Pulse::default();
+    let mut upstream = InspectWriter::new(TokioIo::new(upstream), |_: &[u8]| pulse.beat());
     // As they go, since a tunnel that is cut tells no sum.
     let mut client = InspectWriter::new(TokioIo::new(client), |bytes: &[u8]| {
+        pulse.beat();
         if let Some(call) = call {
             call.sent(bytes.len() as u64);
         }
     });
-    io::copy_bidirectional(&mut client, &mut upstream).await?;
-    Ok(())
+    tokio::select! {
+        ended = io::copy_bidirectional(&mut client, &mut upstream) => ended.map(drop),
+        () = pulse.stops(idle) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }

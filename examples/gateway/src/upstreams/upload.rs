@@ -1,15 +1,19 @@
 //! The request's body on its way up, watched: whose turn is it?
 //!
-//! The upstream's time to answer must not run while the client is the one that is waited for; a slow upload
-//! is no slow upstream.
+//! 1. The upstream's time to answer must not run while the client is the one that is waited for; a slow upload is no slow
+//!    upstream.
+//! 2. The client has a time of its own, for each pause in its body.
+//! 3. While an answer comes no client is hurried: a stream of both directions may have nothing to say in one of them. How
+//!    long the other may be silent is bounded where the answer is read.
 
 use std::{
+    io,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -18,10 +22,17 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::Notify, time};
 
+use super::expect::{Expectation, Held, Verdict};
+use crate::{failure::Failure, idle::IdleTimer};
+
 /// The body as the client of hyper gets it: what it is made of, and a [`Watch`] on it.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Body,
+    held: Option<Held>,
+    /// How long the client may pause.
+    bound: Option<Duration>,
+    idle: IdleTimer,
     state: Arc<State>,
 }
 
@@ -35,16 +46,49 @@ pub(super) struct Watch {
 struct State {
     moved: Notify,
     waits_for_client: AtomicBool,
+    answering: AtomicBool,
     broken: AtomicBool,
+    late: AtomicBool,
+    expectation: Option<Expectation>,
 }
 
 impl Upload {
-    pub(super) fn watched(body: Body) -> (Self, Watch) {
-        let state = Arc::<State>::default();
+    /// Of a client that may pause for so long.
+    pub(super) fn watched(body: Body, bound: Option<Duration>) -> (Self, Watch) {
+        Self::of(body, bound, None)
+    }
+
+    /// The same, of a client that asks whether its body is wanted.
+    pub(super) fn expecting(
+        body: Body,
+        bound: Option<Duration>,
+        expectation: Expectation,
+    ) -> (Self, Watch) {
+        Self::of(body, bound, Some(expectation))
+    }
+
+    fn of(body: Body, bound: Option<Duration>, expectation: Option<Expectation>) -> (Self, Watch) {
+        let state = Arc::new(State {
+            expectation: expectation.clone(),
+            ..State::default()
+        });
         let watch = Watch {
             state: Arc::clone(&state),
         };
-        (Self { body, state }, watch)
+        let upload = Self {
+            body,
+            held: expectation.map(Held::until),
+            bound,
+            idle: IdleTimer::default(),
+            state,
+        };
+        (upload, watch)
+    }
+
+    fn fails(&self, why: io::ErrorKind) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.state.broken.store(true, Ordering::Release);
+        let error = io::Error::from(why);
+        Poll::Ready(Some(Err(axum::Error::new(error))))
     }
 }
 
@@ -61,9 +105,31 @@ impl Watch {
         }
     }
 
-    /// Whether the body ended in an error: it is the client that failed.
-    pub(super) fn client_broke_off(&self) -> bool {
-        self.state.broken.load(Ordering::Acquire)
+    /// Where the body ended in an error it is the client that failed, and this is how.
+    pub(super) fn clients_failure(&self) -> Option<Failure> {
+        if self.state.late.load(Ordering::Acquire) {
+            Some(Failure::ClientLate)
+        } else if self.state.broken.load(Ordering::Acquire) {
+            Some(Failure::BadBody)
+        } else {
+            None
+        }
+    }
+
+    /// The answer's head is there.
+    pub(super) fn answer_begins(&self) {
+        self.state.answering.store(true, Ordering::Release);
+        if let Some(expectation) = &self.state.expectation {
+            expectation.is_answered();
+        }
+    }
+
+    /// All of the answer is there, or nobody reads it any more.
+    pub(super) fn answer_is_over(&self) {
+        self.state.answering.store(false, Ordering::Release);
+        if let Some(expectation) = &self.state.expectation {
+            expectation.is_over();
+        }
     }
 }
 
@@ -75,15 +141,35 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(Some(Err(_)))) {
-            self.state.broken.store(true, Ordering::Release);
+        let this = &mut *self;
+        if let Some(held) = &mut this.held {
+            // It is the upstream that is waited for.
+            match ready!(held.poll(cx)) {
+                Verdict::Wanted => this.held = None,
+                Verdict::Unwanted => return this.fails(io::ErrorKind::ConnectionAborted),
+            }
         }
-        self.state
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            this.state.broken.store(true, Ordering::Release);
+        }
+        this.state
             .waits_for_client
             .store(frame.is_pending(), Ordering::Release);
-        self.state.moved.notify_one();
-        frame
+        this.state.moved.notify_one();
+        if frame.is_ready() {
+            this.idle.moved();
+            return frame;
+        }
+        while this.idle.poll_over(this.bound, cx).is_ready() {
+            if !this.state.answering.load(Ordering::Acquire) {
+                this.state.late.store(true, Ordering::Release);
+                return this.fails(io::ErrorKind::TimedOut);
+            }
+            // Once more: when the answer is over, nobody else looks after who never ends.
+            this.idle.moved();
+        }
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
@@ -112,7 +198,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_runs_only_in_the_upstreams_turn() {
         let (mut client, body) = Channel::<Bytes>::new(1);
-        let (mut upload, watch) = Upload::watched(Body::new(body));
+        let (mut upload, watch) = Upload::watched(Body::new(body), None);
         assert!(is_late(&watch, LIMIT * 2).await, "never taken");
 
         let waits = time::timeout(Duration::from_millis(1), upload.frame()).await;
@@ -131,10 +217,38 @@ mod tests {
     #[tokio::test]
     async fn a_broken_body_is_the_clients() {
         let (client, body) = Channel::<Bytes, std::io::Error>::new(1);
-        let (mut upload, watch) = Upload::watched(Body::new(body));
+        let (mut upload, watch) = Upload::watched(Body::new(body), None);
         client.abort(std::io::ErrorKind::UnexpectedEof.into());
-        assert!(!watch.client_broke_off());
+        assert_eq!(watch.clients_failure(), None);
         assert!(upload.frame().await.unwrap().is_err());
-        assert!(watch.client_broke_off());
+        assert_eq!(watch.clients_failure(), Some(Failure::BadBody));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_may_pause_and_not_leave_off() {
+        let (mut client, body) = Channel::<Bytes>::new(1);
+        let (mut upload, watch) = Upload::watched(Body::new(body), Some(LIMIT));
+        for _ in 0..3 {
+            let waits = time::timeout(LIMIT * 2 / 3, upload.frame()).await;
+            assert!(waits.is_err(), "a pause");
+            client.send_data(Bytes::from_static(b"x")).await.unwrap();
+            upload.frame().await.unwrap().unwrap();
+        }
+        assert_eq!(watch.clients_failure(), None);
+        let frame = time::timeout(LIMIT * 2, upload.frame()).await.unwrap();
+        assert!(frame.unwrap().is_err());
+        assert_eq!(watch.clients_failure(), Some(Failure::ClientLate));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_it_is_answered_a_client_may_pause_for_as_long_as_it_likes() {
+        let (_client, body) = Channel::<Bytes>::new(1);
+        let (mut upload, watch) = Upload::watched(Body::new(body), Some(LIMIT));
+        watch.answer_begins();
+        let waits = time::timeout(LIMIT * 100, upload.frame()).await;
+        assert!(waits.is_err());
+        watch.answer_is_over();
+        let frame = time::timeout(LIMIT * 2, upload.frame()).await.unwrap();
+        assert!(frame.unwrap().is_err());
     }
 }

@@ -165,23 +165,6 @@ async fn one_length_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_is_told() {
-    let upstream = RawUpstream::bind().await;
-    let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client
-        .send("PUT / HTTP/1.1\nHost: a\nContent-Length: 2\nExpect: 100-continue\n\n")
-        .await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    assert_eq!(client.head().await.first_line(), "HTTP/1.1 100 Continue");
-    client.send("hi").await;
-    server.expect("hi").await;
-    server.send("HTTP/1.1 204 No Content\n\n").await;
-    assert_eq!(client.head().await.first_line(), "HTTP/1.1 204 No Content");
-}
-
-#[tokio::test]
 async fn the_authority_that_a_client_names_is_not_where_it_goes() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
@@ -258,4 +241,102 @@ async fn h2c_comes_in() {
         seen.contains(&format!("x-forwarded-host: {}\n", gateway.address)),
         "{seen}"
     );
+}
+
+/// RFC 9113 §8.2.3: HTTP/2 may bring a cookie a line, and HTTP/1.1 knows one line only.
+#[tokio::test]
+async fn cookies_of_http2_become_one_line() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let request = Request::get(format!("http://{}/", gateway.address))
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("cookie", "c=3")
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let _answer = tokio::spawn(client.request(request));
+    let request = upstream.accept().await.head().await;
+    assert_eq!(request.one("cookie"), "a=1; b=2; c=3");
+}
+
+/// RFC 9110 §7.6.2.
+#[tokio::test]
+async fn a_request_that_is_to_go_no_further_does_not() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    let asked = async |method: &str, hops: u32| {
+        let mut client = gateway.connect().await;
+        client
+            .send(&format!(
+                "{method} /a?b HTTP/1.1\nHost: h\nMax-Forwards: {hops}\nVia: 1.0 x\nAuthorization: s3cret\n\
+                 Cookie: s3cret\nX-Api-Key: s3cret\nConnection: close\n\n"
+            ))
+            .await;
+        client
+    };
+    let mut client = asked("TRACE", 0).await;
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 200 OK");
+    assert_eq!(head.one("content-type"), "message/http");
+    assert_eq!(
+        client.rest().await,
+        "TRACE /a?b HTTP/1.1\r\nhost: h\r\nvia: 1.0 x\r\nmax-forwards: 0\r\n\r\n",
+        "and no secret"
+    );
+    let mut client = asked("OPTIONS", 0).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    assert_eq!(client.rest().await, "");
+    assert!(upstream.is_left_alone().await);
+
+    for (method, left) in [("TRACE", "1"), ("OPTIONS", "1"), ("GET", "2")] {
+        let _client = asked(method, 2).await;
+        let request = upstream.accept().await.head().await;
+        assert_eq!(request.one("max-forwards"), left, "{method}");
+    }
+}
+
+/// RFC 9110 §7.6: an address that leads back is a mistake that must not take the machine along.
+#[tokio::test]
+async fn a_request_that_goes_in_a_circle_ends() {
+    let gateway = Running::from("").await;
+    let own = gateway.address;
+    gateway
+        .reload(&format!("upstream = 'http://{own}'\n"))
+        .unwrap();
+    let mut client = gateway.connect().await;
+    client
+        .send("GET / HTTP/1.1\nHost: a\nConnection: close\n\n")
+        .await;
+    assert_eq!(
+        client.head().await.first_line(),
+        "HTTP/1.1 508 Loop Detected"
+    );
+    assert_eq!(gateway.state().await["in_flight"], 0);
+}
+
+#[tokio::test]
+async fn nothing_leads_out_of_the_path_that_an_upstream_has() {
+    let upstream = RawUpstream::bind().await;
+    let address = upstream.address();
+    let gateway = Running::from(&format!("upstream = 'http://{address}/base'\n")).await;
+    for wish in ["", "Connection: upgrade\nUpgrade: websocket\n"] {
+        for path in ["/../admin", "/%2e%2E/admin", "/x/..%2f../admin"] {
+            let mut client = gateway.connect().await;
+            client
+                .send(&format!("GET {path} HTTP/1.1\nHost: a\n{wish}\n"))
+                .await;
+            let head = client.head().await;
+            assert_eq!(head.first_line(), "HTTP/1.1 400 Bad Request", "{path}");
+        }
+        assert!(upstream.is_left_alone().await);
+        let mut client = gateway.connect().await;
+        client
+            .send(&format!("GET /x/../y HTTP/1.1\nHost: a\n{wish}\n"))
+            .await;
+        let head = upstream.accept().await.head().await;
+        assert_eq!(head.first_line(), "GET /base/x/../y HTTP/1.1");
+    }
 }

@@ -13,6 +13,8 @@ mod failures;
 mod forwarding;
 mod greeting;
 mod grpc;
+mod idle;
+mod interim;
 mod limits;
 mod policies;
 mod raw;

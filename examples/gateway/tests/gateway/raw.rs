@@ -43,6 +43,12 @@ impl Raw {
         self.0.flush().await.unwrap();
     }
 
+    /// Sends without an end, until the other one is gone.
+    #[track_caller]
+    pub(crate) fn pour(&mut self) -> impl Future<Output = ()> {
+        within(async { while self.0.write_all(&[b'x'; 16_384]).await.is_ok() {} })
+    }
+
     /// Everything up to the empty line.
     #[track_caller]
     pub(crate) fn head(&mut self) -> impl Future<Output = Head> {

@@ -1,7 +1,9 @@
 //! Another configuration, without a restart.
 
+use std::time::Duration;
+
 use crate::{
-    raw::{Raw, RawUpstream},
+    raw::{Raw, RawUpstream, within},
     running::Running,
 };
 
@@ -234,15 +236,63 @@ async fn what_cannot_change_is_refused() {
     assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
 }
 
+/// A park of an hour is not held against the host that the operator puts in the place of who asked for it.
+#[tokio::test]
+async fn a_circuit_goes_with_its_address() {
+    let (old, new) = (RawUpstream::bind().await, RawUpstream::bind().await);
+    let text = |upstream: &RawUpstream| {
+        let url = format!("http://{}", upstream.address());
+        format!("retry.attempts = 1\n[[upstreams]]\nname = 'main'\nurl = '{url}'\n")
+    };
+    let gateway = Running::from(&text(&old)).await;
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    let mut server = old.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 429 Too Many Requests\nRetry-After: 3600\nContent-Length: 0\nConnection: close\n\n")
+        .await;
+    client.head().await;
+    assert_eq!(status(&gateway).await, "HTTP/1.1 503 Service Unavailable");
+
+    gateway.reload(&text(&new)).unwrap();
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    let mut server = new.accept().await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+}
+
+/// The file may stand on a disk that hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nobody_waits_for_a_file_to_be_read() {
+    let gateway = Running::from("").await;
+    let in_force = gateway.in_force();
+    let (begins, begun) = tokio::sync::oneshot::channel();
+    let (release, hangs) = std::sync::mpsc::channel::<()>();
+    let reload = tokio::task::spawn_blocking(move || {
+        in_force.reload(|| {
+            begins.send(()).unwrap();
+            // Not for ever: who waits after all is to be seen, and holds a thread of the runtime.
+            let _ = hangs.recv_timeout(Duration::from_secs(10));
+            Err::<gateway::Config, _>("gone")
+        })
+    });
+    within(begun).await.unwrap();
+    assert_eq!(gateway.state().await["reloads"]["refused"], 0);
+    assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
+    drop(release);
+    within(reload).await.unwrap().unwrap_err();
+    assert_eq!(gateway.state().await["reloads"]["refused"], 1);
+}
+
 #[cfg(unix)]
 mod by_signal {
     use serde_json::Value;
 
     use super::*;
-    use crate::{
-        raw::within,
-        running::{Program, config_file, look},
-    };
+    use crate::running::{Program, config_file, look};
 
     async fn status(program: &Program) -> String {
         let mut client = Raw::connect(program.address).await;

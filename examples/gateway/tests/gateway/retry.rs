@@ -262,3 +262,29 @@ async fn a_budget_holds_retries_back() {
         assert_eq!(ok, retried);
     }
 }
+
+/// Who accepts and then says nothing, as a machine does that hangs, was sent nothing that another one must not be sent.
+#[tokio::test]
+async fn what_has_no_connection_in_time_goes_elsewhere_whatever_it_is() {
+    let (hangs, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
+    let gateway = Running::from(&format!(
+        "timeouts.connect = '50ms'\n[[upstreams]]\nurl = 'https://{}'\n[[upstreams]]\nurl = 'http://{}'\n",
+        hangs.address(),
+        b.address()
+    ))
+    .await;
+    for request in [
+        "POST / HTTP/1.1\nHost: a\nConnection: close\nContent-Length: 2\n\nhi",
+        "CONNECT a:1 HTTP/1.1\nHost: a:1\nConnection: close\n\n",
+    ] {
+        let mut client = asked(&gateway, request).await;
+        // It waits for a handshake.
+        let _stuck = hangs.accept().await;
+        answers(
+            &b,
+            "HTTP/1.1 404 Not Found\nContent-Length: 0\nConnection: close\n\n",
+        )
+        .await;
+        assert_eq!(client.head().await.first_line(), "HTTP/1.1 404 Not Found");
+    }
+}

@@ -70,6 +70,11 @@ impl Running {
         self.in_force.reload(|| Ok::<_, String>(config))
     }
 
+    /// What is in force, to put something else there.
+    pub(crate) fn in_force(&self) -> InForce {
+        self.in_force.clone()
+    }
+
     /// What operators see at `path`.
     pub(crate) async fn look(&self, path: &str) -> String {
         look(self.admin, path).await

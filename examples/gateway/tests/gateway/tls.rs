@@ -107,6 +107,30 @@ async fn a_wish_for_a_tunnel_reaches_an_upstream_of_http2_in_http1() {
     client.expect("HTTP/1.1").await;
 }
 
+/// Certificates are renewed in the file that they stand in.
+#[tokio::test]
+async fn a_reload_reads_the_certificates_again() {
+    let (address, right) = upstream("tls-right.pem", &[b"http/1.1"]).await;
+    let (_, wrong) = upstream("tls-wrong.pem", &[b"http/1.1"]).await;
+    let text = |path: &str| std::fs::read_to_string(path).unwrap();
+    let file = config_file("tls-renewed.pem", &text(&wrong));
+    let config = format!(
+        "retry.attempts = 1\n[[upstreams]]\nurl = 'https://localhost:{}'\nca = '{}'\n",
+        address.port(),
+        file.display()
+    );
+    let gateway = Running::from(&config).await;
+    assert_eq!(asked(&gateway).await.0, "HTTP/1.1 502 Bad Gateway");
+    config_file("tls-renewed.pem", &text(&right));
+    gateway.reload(&config).unwrap();
+    assert_eq!(asked(&gateway).await.0, "HTTP/1.1 200 OK");
+
+    std::fs::remove_file(&file).unwrap();
+    let refused = gateway.reload(&config).unwrap_err();
+    assert!(refused.starts_with("upstreams[0].ca: "), "{refused}");
+    assert_eq!(asked(&gateway).await.0, "HTTP/1.1 200 OK", "as before");
+}
+
 #[tokio::test]
 async fn a_file_without_a_certificate_is_refused() {
     let gateway = Running::from("").await;
