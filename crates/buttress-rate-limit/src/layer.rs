@@ -42,11 +42,12 @@ impl<T: ?Sized + 'static, R> RateLimitLayer<T, R> {
         self.limits.all()
     }
 
-    /// The limit of the policy of this name, which may be kept as a handle to it: to [change its
-    /// quota](Limit::set_quota) while the layer is in use.
+    /// The limit of the policy of this name, enforced or [only tried out](Policy::shadow), which may be kept as a handle
+    /// to it: to [change its quota](Limit::set_quota) while the layer is in use.
     #[must_use]
     pub fn limit(&self, policy: &str) -> Option<&Arc<Limit>> {
-        self.limits().iter().find(|limit| limit.name() == policy)
+        let mut all = self.limits().iter().chain(self.limits.shadows());
+        all.find(|limit| limit.name() == policy)
     }
 }
 

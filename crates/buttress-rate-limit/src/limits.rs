@@ -119,6 +119,11 @@ impl<T: ?Sized + 'static> Limits<T> {
         &self.books.limits
     }
 
+    /// Those of policies that are only tried out.
+    pub(crate) fn shadows(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        self.shadows.iter().map(|(limit, _)| limit)
+    }
+
     /// What a request that has to wait for its turn waits for; `None` where it may go.
     pub(crate) fn turn(&self, standing: &Standing<'_>) -> Option<Turn> {
         Turn::of(&self.books, &*self.timer, standing)

@@ -276,3 +276,30 @@ where
     let call = service.call(from_peer(ALICE));
     async move { call.await.unwrap().status().as_u16() }
 }
+
+/// A policy that is tried out is tuned as others are.
+#[tokio::test]
+async fn the_quota_of_a_shadow_can_be_changed() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&refused);
+    let observer = move |event: &Event<'_>| {
+        if let Event::WouldRefuse { limit: "tried", .. } = event {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let layer = http(per_ip("100/h"))
+        .policy(Policy::new("tried", "10/h").shadow())
+        .observer(observer)
+        .clock(clock())
+        .build()
+        .unwrap();
+    statuses(&layer, ALICE, 10).await;
+    assert_eq!(refused.load(Ordering::SeqCst), 0);
+    let tried = layer.limit("tried").unwrap();
+    tried.set_quota("20/h").unwrap();
+    statuses(&layer, ALICE, 1).await;
+    assert_eq!(refused.load(Ordering::SeqCst), 1, "all of it is used");
+    assert_eq!(tried.quota().count(), 20);
+    assert_eq!(layer.limits().len(), 1, "of those that are enforced");
+    assert!(layer.limit("nobody").is_none());
+}

@@ -83,24 +83,18 @@ impl LimitsConfig {
         let Ok(any) = PerIpConfig::default().quota() else {
             return without;
         };
-        if let Some(per_ip) = &mut without.per_ip
-            && !per_ip.shadow
-        {
+        if let Some(per_ip) = &mut without.per_ip {
             per_ip.quota = None;
         }
         if let Some(per_key) = &mut without.per_key {
-            if !per_key.shadow {
-                per_key.quota = any;
-            }
+            per_key.quota = any;
             per_key.tiers.clear();
             per_key.unknown = UnknownKey::default();
         }
         for route in &mut without.routes {
             route.quota = any;
         }
-        if let Some(global) = &mut without.global
-            && !global.shadow
-        {
+        if let Some(global) = &mut without.global {
             global.quota = any;
         }
         without

@@ -92,6 +92,23 @@ async fn another_quota_keeps_what_was_used() {
     }
 }
 
+/// One that is only tried out is tuned as others are.
+#[tokio::test]
+async fn another_quota_of_a_limit_in_shadow() {
+    let text = |quota: &str| format!("limits.per_ip = {{ quota = '{quota}', shadow = true }}\n");
+    let gateway = Running::from(&text("2/h")).await;
+    assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
+    gateway.reload(&text("8/h")).unwrap();
+    // Half was used, and half is left of four times as much.
+    for _ in 0..5 {
+        assert_eq!(status(&gateway).await, "HTTP/1.1 200 OK");
+    }
+    let state = gateway.state().await;
+    let shadow = &state["shadow_limits"][0];
+    assert_eq!(shadow["quota"], "8/h");
+    assert_eq!(shadow["would_refuse"], 1);
+}
+
 #[tokio::test]
 async fn a_tier_takes_keys_in_and_lets_them_go() {
     let text = |keys: &str| {
