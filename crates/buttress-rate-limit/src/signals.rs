@@ -42,7 +42,9 @@ impl Signals {
         if thresholds.is_empty() {
             return Ok(None);
         }
-        let crossed = Table::with_room_for(keys).ok_or_else(|| too_many(keys))?;
+        // For all that one key can cross, where there is but one.
+        let room = keys.max(thresholds.len());
+        let crossed = Table::with_room_for(room).ok_or_else(|| too_many(room))?;
         Ok(Some(Self {
             thresholds: thresholds.into(),
             crossed,

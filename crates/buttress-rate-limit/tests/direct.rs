@@ -277,3 +277,28 @@ async fn a_place_comes_back_also_after_a_change() {
     drop(waits);
     assert_eq!(limiter.peek().delay(), Duration::from_millis(500));
 }
+
+/// However many thresholds there are, and all of them of one quota.
+#[test]
+fn each_threshold_is_told() {
+    for step in [1, 2, 5, 10, 50] {
+        let thresholds: Vec<u8> = (1..=100).filter(|percent| percent % step == 0).collect();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&told);
+        let observer = move |event: &Event<'_>| {
+            if let Event::NearLimit { percent, .. } = event {
+                log.lock().unwrap().push(*percent);
+            }
+        };
+        let limiter = DirectRateLimiter::builder("100/h")
+            .clock(ManualClock::default())
+            .observer(observer)
+            .near_limit(thresholds.clone())
+            .build()
+            .unwrap();
+        for _ in 0..100 {
+            assert!(limiter.check().is_ok());
+        }
+        assert_eq!(*told.lock().unwrap(), thresholds);
+    }
+}

@@ -10,27 +10,35 @@ use crate::{DirectRateLimiter, Event, Quota};
 /// | a request was admitted, waits for its turn, waits no more | `TRACE` |
 /// | a request was refused, denied or would have been refused, or a key came near its limit | `DEBUG`: under attack there are many, and each is somebody's choice |
 /// | a request had no key | `WARN`, at most once a second: it is a mistake in the deployment, such as a missing connect info, until it is an attack |
-/// | the quota that was resolved for a request is not supported | `WARN`, likewise |
+/// | the quota that was resolved for a request is not supported | `WARN`, likewise, and beside those |
 ///
 /// Nothing of the key is written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tracing {
-    /// `None` would mean that the quota cannot be expressed, which it can.
-    warnings: Option<DirectRateLimiter>,
+    missing_key: Warnings,
+    /// By themselves: anybody can send requests without a key, and hide nothing by them.
+    unsupported_quota: Warnings,
 }
 
-impl Default for Tracing {
+/// One a second.
+#[derive(Debug)]
+struct Warnings {
+    /// `None` would mean that the quota cannot be expressed, which it can.
+    limit: Option<DirectRateLimiter>,
+}
+
+impl Default for Warnings {
     fn default() -> Self {
         Self {
-            warnings: DirectRateLimiter::of(Quota::per_second(1)).ok(),
+            limit: DirectRateLimiter::of(Quota::per_second(1)).ok(),
         }
     }
 }
 
-impl Tracing {
+impl Warnings {
     fn may_warn(&self) -> bool {
-        let warnings = self.warnings.as_ref();
-        warnings.is_none_or(|warnings| warnings.check().is_ok())
+        let limit = self.limit.as_ref();
+        limit.is_none_or(|limit| limit.check().is_ok())
     }
 }
 
@@ -74,7 +82,7 @@ impl Observer<Event<'_>> for Tracing {
                 );
             }
             Event::UnsupportedQuota { limit, error } => {
-                if self.may_warn() {
+                if self.unsupported_quota.may_warn() {
                     warn!(
                         limit,
                         %error,
@@ -83,7 +91,7 @@ impl Observer<Event<'_>> for Tracing {
                 }
             }
             Event::MissingKey { limit, why } => {
-                if self.may_warn() {
+                if self.missing_key.may_warn() {
                     warn!(limit, why, "a request has no key for a rate limit");
                 }
             }
@@ -162,6 +170,8 @@ mod tests {
         }
         let log = logged(|| {
             let tracing = Tracing::default();
+            // Which anybody can send who likes to.
+            tracing.observe(&Event::MissingKey { limit, why: "none" });
             for _ in 0..100 {
                 tracing.observe(&Event::UnsupportedQuota {
                     limit,
@@ -169,7 +179,8 @@ mod tests {
                 });
             }
         });
-        assert!((1..10).contains(&log.len()), "{}", log.len());
+        let unsupported = log.iter().filter(|(_, text)| text.contains("another one"));
+        assert!((1..10).contains(&unsupported.count()), "{log:?}");
     }
 
     #[test]
