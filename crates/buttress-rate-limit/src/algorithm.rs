@@ -23,7 +23,7 @@ use std::{any::Any, fmt};
 use buttress_core::{ConfigError, Tick};
 
 pub(crate) use self::{
-    by_request::moved,
+    by_request::{moved, told_quota},
     kind::{Kind, Planned},
 };
 pub use self::{
@@ -97,7 +97,7 @@ use crate::{Decision, Quota, store::signed};
 ///     }
 ///
 ///     fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
-///         let wait = self.forget_at(quota, state).saturating_duration_since(now);
+///         let wait = self.wait(quota, state, now);
 ///         let tried = if wait.is_zero() { 0 } else { state[1] };
 ///         let left = quota.count().saturating_sub(tried);
 ///         if cost > quota.count() {
@@ -112,8 +112,8 @@ use crate::{Decision, Quota, store::signed};
 ///     }
 ///
 ///     fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
-///         if cost > 0 && now >= self.forget_at(quota, state) {
-///             state[1] = 0;
+///         if cost > 0 && self.wait(quota, state, now).is_zero() {
+///             state.fill(0);
 ///         }
 ///         state[1] = state[1].saturating_add_signed(cost).min(quota.count());
 ///         if cost > 0 {
@@ -129,6 +129,15 @@ use crate::{Decision, Quota, store::signed};
 ///     }
 /// }
 ///
+/// impl Lockout {
+///     /// Until it begins anew. A state from further ahead was written before the clock stepped back.
+///     fn wait(&self, quota: &Quota, state: &[u64], now: Tick) -> Duration {
+///         let wait = self.forget_at(quota, state).saturating_duration_since(now);
+///         let longest = quota.period() + Duration::from_secs(60);
+///         if wait > longest { Duration::ZERO } else { wait }
+///     }
+/// }
+///
 /// let clock = ManualClock::default();
 /// let logins = RateLimiter::per_key(Quota::per(3, Duration::from_secs(600)))
 ///     .algorithm(Lockout)
@@ -138,6 +147,8 @@ use crate::{Decision, Quota, store::signed};
 /// assert_eq!(tried, 3);
 /// clock.advance(Duration::from_secs(600));
 /// assert!(logins.check("mallory").is_ok());
+/// clock.set(Tick::ZERO);
+/// assert!(logins.check("alice").is_ok());
 /// # Ok::<(), buttress_rate_limit::ConfigError>(())
 /// ```
 ///
@@ -275,3 +286,18 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
 /// before the clock stepped back, or under a quota of longer spans. It is taken for one never seen: since
 /// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
 pub(crate) const SKEW: u64 = 60_000_000_000;
+
+/// Whether a state that can be forgotten only `since` then was written before the clock stepped back, and is as good as one
+/// never seen: it lies so far ahead as none does that is not in debt, and the `whole` burst would pass at once.
+///
+/// Only of the built-in ones: what another remembers beyond that is its own affair.
+pub(crate) fn is_of_another_time(
+    kind: &Kind,
+    quota: &Quota,
+    (since, now): (Tick, Tick),
+    whole: impl FnOnce() -> Decision,
+) -> bool {
+    since.as_nanos().saturating_sub(now.as_nanos()) > quota.refill_nanos() + SKEW
+        && kind.is_built_in()
+        && whole().is_admitted_at_once()
+}

@@ -28,6 +28,10 @@ impl ByRequest {
         }
     }
 
+    pub(super) fn is_built_in(&self) -> bool {
+        self.inner.is_built_in()
+    }
+
     pub(super) fn inner(&self) -> &dyn Algorithm {
         self.inner.algorithm()
     }
@@ -63,6 +67,12 @@ fn move_to<A: Algorithm + ?Sized>(algorithm: &A, state: &mut [u64], quota: &Quot
     } else {
         algorithm.carry_over(&from, quota, state, now);
     }
+}
+
+/// The quota that such a state is of; `None` where it was never seen.
+pub(crate) fn told_quota(state: &[u64]) -> Option<Quota> {
+    let (_, terms) = state.split_last_chunk::<TERMS>()?;
+    quota_of(terms)
 }
 
 fn split(state: &mut [u64]) -> Option<(&mut [u64], &mut [u64; TERMS])> {

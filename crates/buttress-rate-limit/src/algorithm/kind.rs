@@ -168,6 +168,15 @@ impl Kind {
         )
     }
 
+    /// Whether it is one of ours.
+    pub(crate) fn is_built_in(&self) -> bool {
+        match self {
+            Self::Word(_) | Self::Words(_) => false,
+            Self::ByRequest(algorithm) => algorithm.is_built_in(),
+            _ => true,
+        }
+    }
+
     pub(crate) fn algorithm(&self) -> &dyn Algorithm {
         match self {
             Self::Gcra => &Gcra,

@@ -44,10 +44,10 @@ const STRIPES: usize = if cfg!(loom) { 1 } else { 64 };
 /// 3. Whoever inserts a key holds the lock of that key's stripe, and looks for the key once more before
 ///    it takes a slot. So no key ever stands in two slots.
 ///
-/// A state is judged forgettable when its `forget_at` is *before* now, and one that was charged is
-/// forgotten *after* now. Charging only moves it on, and giving back moves it to now at the earliest. So,
-/// as long as now does not run backwards, a slot that has changed hands does not return to the state that
-/// it was given away with, and rule 2 is not fooled. `tests` explores the interleavings with loom.
+/// A state is judged forgettable when its `forget_at` is *before* now (or when it was written before the clock
+/// stepped back, see below), and one that was charged is forgotten *after* now. Charging only moves it on, and giving
+/// back moves it to now at the earliest. So, as long as now does not run backwards, a slot that has changed hands does
+/// not return to the state that it was given away with, and rule 2 is not fooled. `tests` explores the interleavings with loom.
 ///
 /// # How a state passes to another quota
 ///

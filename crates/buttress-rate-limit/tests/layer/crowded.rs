@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use buttress_core::Clock as _;
 use buttress_http::{ClientIp, Head};
 use buttress_rate_limit::{
-    Pacing, Permit, Policy, Quota, RateLimitLayer, RateLimiter, SlidingWindow,
+    FixedWindow, Pacing, Permit, Policy, Quota, RateLimitLayer, RateLimiter, SlidingLog,
+    SlidingWindow, TokenBucket,
 };
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -185,4 +187,37 @@ async fn and_so_does_one_of_the_handles() {
         assert!(pace.until_ready(&n).await.unwrap().delay().is_zero());
     }
     assert!(pace.check(&12).unwrap().delay().is_zero());
+}
+
+/// What was written before a clock stepped back decides as though it never was, and makes room as though it never was.
+#[tokio::test]
+async fn a_clock_that_steps_back_leaves_room_for_others() {
+    let others = [
+        policy().algorithm(FixedWindow),
+        policy().algorithm(Pacing::up_to(Duration::ZERO)),
+        policy().algorithm(TokenBucket::refilled_at_intervals()),
+        policy().algorithm(SlidingLog::for_counts_up_to(9)),
+    ];
+    for policy in policies().into_iter().chain(others) {
+        let clock = clock();
+        let before = clock.now();
+        let crowded = Crowded {
+            layer: http(policy.clone())
+                .permits()
+                .max_keys(1)
+                .clock(clock.clone())
+                .build()
+                .unwrap(),
+            permits: Arc::default(),
+        };
+        clock.advance(Duration::from_secs(86_400));
+        crowded.flood().await;
+        clock.set(before);
+        for n in 30..34 {
+            for _ in 0..4 {
+                assert_eq!(crowded.ask(stranger(n)).await, 200, "{n}: {policy:?}");
+            }
+            assert_eq!(crowded.ask(stranger(n)).await, 429, "{n}: {policy:?}");
+        }
+    }
 }

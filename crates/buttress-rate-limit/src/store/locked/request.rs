@@ -2,7 +2,7 @@ use buttress_core::Tick;
 
 use crate::{
     Algorithm, Decision, Quota,
-    algorithm::moved,
+    algorithm::{Kind, is_of_another_time, moved, told_quota},
     limit::{InForce, Tag},
 };
 
@@ -12,6 +12,8 @@ pub(in crate::store) struct Request<'a, A: ?Sized> {
     pub(in crate::store) quota: &'a Quota,
     /// Whether it is one of the limit's own quotas, which are these.
     pub(in crate::store) own: bool,
+    /// Which one it is.
+    pub(in crate::store) kind: &'a Kind,
     /// Whether its states tell their quotas.
     pub(in crate::store) by_request: bool,
     pub(in crate::store) quotas: &'a InForce,
@@ -89,6 +91,12 @@ impl<A: Algorithm + ?Sized> Request<'_, A> {
     pub(super) fn can_forget(&self, state: &mut [u64], written: Tag) -> Option<Tick> {
         self.carry_over(state, written).ok()?;
         let since = self.algorithm.forget_at(self.quota, state);
-        (since <= self.now).then_some(since)
+        if since <= self.now {
+            return Some(since);
+        }
+        let told = self.by_request.then(|| told_quota(state)).flatten();
+        let quota = told.as_ref().unwrap_or(self.quota);
+        let whole = || self.algorithm.check(quota, state, self.now, quota.burst());
+        is_of_another_time(self.kind, quota, (since, self.now), whole).then_some(Tick::ZERO)
     }
 }

@@ -4,7 +4,7 @@ use buttress_core::{Digest, DigestKey, Tick};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Quota, SlidingLog, limit::InForce};
+use crate::{Quota, SlidingLog, algorithm::Kind, limit::InForce};
 
 const LOG: SlidingLog = SlidingLog::for_counts_up_to(3);
 
@@ -25,6 +25,7 @@ fn request_of<'a, A>(algorithm: &'a A, quota: &'a Quota, now: u64) -> Request<'a
         algorithm,
         quota,
         own: true,
+        kind: Box::leak(Box::new(Kind::of(LOG))),
         by_request: false,
         quotas: Box::leak(Box::new(InForce::new(*quota))),
         revision: 0,

@@ -37,6 +37,7 @@ impl<'a> Ask<'a> {
             algorithm,
             quota: self.quota,
             own: self.revision.is_some(),
+            kind: self.limit.kind(),
             by_request: self.limit.kind().is_by_request(),
             quotas,
             revision: self.revision.unwrap_or_else(|| quotas.revision()),

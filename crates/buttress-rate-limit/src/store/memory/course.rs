@@ -1,6 +1,11 @@
 use buttress_core::Tick;
 
-use crate::{Limit, Quota, algorithm::OneWord, limit::Tag, store::table::Era};
+use crate::{
+    Limit, Quota,
+    algorithm::{OneWord, is_of_another_time},
+    limit::Tag,
+    store::table::Era,
+};
 
 /// How the states of one limit are read and written for one request.
 pub(super) struct Course<'a, A> {
@@ -40,8 +45,14 @@ impl<A: OneWord> Era for Course<'_, A> {
     }
 
     #[inline]
-    fn forget_at(&self, state: u64) -> Tick {
-        self.algorithm.forget_at(self.quota, state)
+    fn forget_at(&self, state: u64, now: Tick) -> Tick {
+        let since = self.algorithm.forget_at(self.quota, state);
+        let quota = self.quota;
+        let whole = || self.algorithm.check(quota, state, now, quota.burst());
+        match is_of_another_time(self.limit.kind(), quota, (since, now), whole) {
+            true => Tick::ZERO,
+            false => since,
+        }
     }
 
     #[cold]

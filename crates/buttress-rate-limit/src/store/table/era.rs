@@ -10,8 +10,8 @@ pub(crate) trait Era {
     /// What states are tagged with that are written now.
     fn tag(&self) -> Tag;
 
-    /// From when on a state of this tag can be forgotten without loss.
-    fn forget_at(&self, state: u64) -> Tick;
+    /// From when on a state of this tag can be forgotten without loss, as it looks at `now`.
+    fn forget_at(&self, state: u64, now: Tick) -> Tick;
 
     /// A state of another tag as one of this; `None` where the other is the later one.
     fn carried_over(&self, state: u64, tag: Tag) -> Option<u64>;
@@ -27,7 +27,7 @@ impl Era for Always {
     }
 
     #[inline]
-    fn forget_at(&self, state: u64) -> Tick {
+    fn forget_at(&self, state: u64, _: Tick) -> Tick {
         Tick::from_nanos(state)
     }
 

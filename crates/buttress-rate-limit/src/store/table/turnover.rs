@@ -111,7 +111,7 @@ impl Table {
                     tag => era.carried_over(seen, tag),
                 };
                 // One of a later era was charged just now.
-                let Some(since) = current.map(|state| era.forget_at(state)) else {
+                let Some(since) = current.map(|state| era.forget_at(state, now)) else {
                     continue;
                 };
                 if since < earliest {

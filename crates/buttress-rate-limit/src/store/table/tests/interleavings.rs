@@ -39,7 +39,7 @@ impl Era for Nth {
         self.0
     }
 
-    fn forget_at(&self, state: u64) -> Tick {
+    fn forget_at(&self, state: u64, _: Tick) -> Tick {
         forget_at(state)
     }
 
