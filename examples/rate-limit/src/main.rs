@@ -15,7 +15,7 @@ use std::{collections::HashMap, error::Error, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
-    http::{StatusCode, header::AUTHORIZATION},
+    http::StatusCode,
     routing::{get, post},
 };
 use buttress::{ClientIp, ConfigError, Head, Policy, Quota, RateLimitLayer, keys};
@@ -67,8 +67,9 @@ impl Tiers {
 }
 
 fn token(head: &Head) -> Option<String> {
-    let credentials = head.headers().get(AUTHORIZATION)?.to_str().ok()?;
-    credentials.strip_prefix("Bearer ").map(str::to_owned)
+    // As the key is read: also of `bearer`, in lower case.
+    let token = keys::BearerToken::of(head).ok()?;
+    token.expose_str().map(str::to_owned)
 }
 
 async fn report() -> Json<[u32; 3]> {

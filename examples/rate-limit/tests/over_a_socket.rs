@@ -138,7 +138,7 @@ fn a_dear_route_is_limited_by_api_key() {
 #[test]
 fn a_key_of_a_tier_has_the_quota_of_the_tier() {
     let server = Server::start();
-    let gold = "authorization: Bearer gold\r\n";
+    let gold = "authorization: bearer gold\r\n";
     for _ in 0..6 {
         assert_eq!(server.get("/report", gold).status(), 200);
     }

@@ -18,7 +18,10 @@ use crate::{Decision, Quota};
 /// | | at most |
 /// |---|---|
 /// | admitted, as a meter or as a queue | `burst + ⌊W / interval⌋` |
-/// | passed on by the queue, each after its delay | `1 + ⌊W / interval⌋` |
+/// | passed on by the queue, each after its delay | `1 + ⌊W / interval⌋`, and one for each place given back |
+///
+/// A place that is given back while others wait behind it is the next arrival's, who then takes a turn beside the last of
+/// those: they keep theirs.
 ///
 /// # Debt and clocks
 ///
