@@ -246,7 +246,17 @@ pub(crate) trait OneWord {
 
     /// [Takes](Algorithm::take); the next state comes with the decision where the request is admitted and costs
     /// anything.
-    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>);
+    ///
+    /// The decision in place: one that is returned by way of memory, and written in parts, is waited for by whoever copies
+    /// it.
+    fn step(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+        out: &mut Decision,
+    ) -> Option<u64>;
 }
 
 /// An algorithm whose states are of one word.
@@ -271,11 +281,19 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
     }
 
     #[inline]
-    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+    fn step(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+        out: &mut Decision,
+    ) -> Option<u64> {
         let mut words = [state];
         let decision = self.0.take(quota, &mut words, now, cost);
         let charged = decision.is_admitted() && cost > 0;
-        (decision, charged.then_some(words[0]))
+        *out = decision;
+        charged.then_some(words[0])
     }
 }
 

@@ -10,7 +10,11 @@ use buttress_core::{Clock, ConfigError};
 
 pub use self::builder::DirectRateLimiterBuilder;
 use self::{place::Place, shared::Shared};
-use crate::{Decision, IntoQuota, Quota, Refused, limiter::answer, store::signed};
+use crate::{
+    Decision, IntoQuota, Quota, Refused,
+    limiter::{UNDECIDED, answer},
+    store::signed,
+};
 
 /// One quota for all, without keys and without tower: a process's own pace.
 ///
@@ -106,7 +110,8 @@ impl DirectRateLimiter {
     pub async fn until_ready(&self) -> Result<Decision, Refused> {
         let shared = &*self.shared;
         let now = shared.now();
-        let (decision, quota, revision) = shared.acquire(now, 1);
+        let mut decision = UNDECIDED;
+        let (quota, revision) = shared.acquire(now, 1, &mut decision);
         let decision = answer(&quota, decision, 1)?;
         if !decision.delay().is_zero() {
             let place = Place::taken(shared, (quota, revision), now, decision.delay());

@@ -250,7 +250,7 @@ pub(crate) fn answer(quota: &Quota, decision: Decision, cost: u64) -> Result<Dec
     if decision.is_admitted() {
         Ok(decision)
     } else {
-        Err(Refused::under(quota, decision, cost))
+        Err(Refused::under(quota.burst(), decision, cost))
     }
 }
 

@@ -188,7 +188,7 @@ impl<'a> Refusal<'a> {
             .iter()
             .find(|asked| asked.ordinal == self.by);
         Some(Refused::under(
-            &quota,
+            quota.burst(),
             *decision,
             cost.map_or(1, |asked| asked.cost),
         ))

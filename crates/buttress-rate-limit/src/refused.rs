@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{Decision, Quota, decision::Verdict};
+use crate::{Decision, decision::Verdict};
 
 /// A request was refused; nothing was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,11 +11,12 @@ pub struct Refused {
 }
 
 impl Refused {
-    pub(crate) fn under(quota: &Quota, decision: Decision, cost: u64) -> Self {
+    /// Under a quota of that burst.
+    pub(crate) const fn under(burst: u64, decision: Decision, cost: u64) -> Self {
         Self {
             decision,
             cost,
-            burst: quota.burst(),
+            burst,
         }
     }
 

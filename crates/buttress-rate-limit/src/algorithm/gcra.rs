@@ -1,7 +1,7 @@
 use buttress_core::Tick;
 
 use super::{Algorithm, OneWord, SKEW, carry};
-use crate::{Decision, Quota, decision::Verdict};
+use crate::{Decision, Quota, decision::Verdict, limiter::UNDECIDED};
 
 /// The generic cell rate algorithm: a leaky bucket as a meter, in one word.
 ///
@@ -97,14 +97,19 @@ impl OneWord for Gcra {
     }
 
     #[inline]
-    fn step(&self, quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+    fn step(
+        &self,
+        quota: &Quota,
+        state: u64,
+        now: Tick,
+        cost: u64,
+        out: &mut Decision,
+    ) -> Option<u64> {
         let decision = OneWord::check(self, quota, state, now, cost);
         // What is used then is within the burst, so what bounds a debt has no say: it is what `charge` writes.
         let next = now.as_nanos() + decision.reset_after_nanos();
-        (
-            decision,
-            (decision.is_admitted() && cost > 0).then_some(next),
-        )
+        *out = decision;
+        (decision.is_admitted() && cost > 0).then_some(next)
     }
 
     #[inline]
@@ -133,7 +138,8 @@ impl Algorithm for Gcra {
     #[inline]
     fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
         let seen = state.first().copied().unwrap_or(0);
-        let (decision, next) = self.step(quota, seen, now, cost);
+        let mut decision = UNDECIDED;
+        let next = self.step(quota, seen, now, cost, &mut decision);
         if let (Some(word), Some(next)) = (state.first_mut(), next) {
             *word = next;
         }

@@ -73,7 +73,7 @@ impl Kind {
         })
     }
 
-    /// Decides on a state of one word; the next one comes with it where the request is admitted and costs
+    /// Decides on a state of one word, in place; the next one is told where the request is admitted and costs
     /// anything.
     #[inline]
     pub(crate) fn step(
@@ -82,10 +82,11 @@ impl Kind {
         state: u64,
         now: Tick,
         cost: u64,
-    ) -> (Decision, Option<u64>) {
+        out: &mut Decision,
+    ) -> Option<u64> {
         match self {
-            Self::Gcra => Gcra.step(quota, state, now, cost),
-            kind => kind.step_by_word(quota, state, now, cost),
+            Self::Gcra => Gcra.step(quota, state, now, cost, out),
+            kind => kind.step_by_word(quota, state, now, cost, out),
         }
     }
 
@@ -97,13 +98,14 @@ impl Kind {
         state: u64,
         now: Tick,
         cost: u64,
-    ) -> (Decision, Option<u64>) {
+        out: &mut Decision,
+    ) -> Option<u64> {
         match self {
-            Self::TokenBucket(bucket) => Word(bucket).step(quota, state, now, cost),
-            Self::LeakyBucket(bucket) => Word(bucket).step(quota, state, now, cost),
-            Self::FixedWindow => Word(&FixedWindow).step(quota, state, now, cost),
-            Self::Pacing(pacing) => Word(pacing).step(quota, state, now, cost),
-            kind => Word(kind.algorithm()).step(quota, state, now, cost),
+            Self::TokenBucket(bucket) => Word(bucket).step(quota, state, now, cost, out),
+            Self::LeakyBucket(bucket) => Word(bucket).step(quota, state, now, cost, out),
+            Self::FixedWindow => Word(&FixedWindow).step(quota, state, now, cost, out),
+            Self::Pacing(pacing) => Word(pacing).step(quota, state, now, cost, out),
+            kind => Word(kind.algorithm()).step(quota, state, now, cost, out),
         }
     }
 

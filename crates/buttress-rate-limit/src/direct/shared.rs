@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use buttress_core::{
     Clock as _, ConfigError, Digest, Sleep, Tick,
@@ -8,7 +8,7 @@ use buttress_core::{
 use crate::{
     Decision, Limit, Quota, Refused,
     algorithm::{Gcra, Kind, OneWord},
-    limiter::answer,
+    limiter::UNDECIDED,
     store::signed,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned},
     watcher::Watcher,
@@ -39,11 +39,29 @@ const KEY: Digest = Digest::from_u128(1 << 64);
 /// By two functions, and not by [`OneWord::step`]: with but one state, each swap waits for the one before, and so it counts
 /// how soon the next state is known. By way of the decision that would be later.
 #[inline]
-fn step(quota: &Quota, state: u64, now: Tick, cost: u64) -> (Decision, Option<u64>) {
+fn step(quota: &Quota, state: u64, now: Tick, cost: u64, out: &mut Decision) -> Option<u64> {
     let decision = OneWord::check(&Gcra, quota, state, now, cost);
     let charges = decision.is_admitted() && cost > 0;
-    let next = charges.then(|| OneWord::charge(&Gcra, quota, state, now, signed(cost)));
-    (decision, next)
+    *out = decision;
+    charges.then(|| OneWord::charge(&Gcra, quota, state, now, signed(cost)))
+}
+
+/// Answers with what `decide` writes; it tells the burst of the quota under which it was decided.
+///
+/// In place: whoever moves what was just written in parts waits until a processor has all of it in its cache.
+#[inline(always)]
+fn answer_in_place(
+    cost: u64,
+    decide: impl FnOnce(&mut Decision) -> u64,
+) -> Result<Decision, Refused> {
+    let mut answer = Ok(UNDECIDED);
+    if let Ok(decision) = &mut answer {
+        let burst = decide(decision);
+        if !decision.is_admitted() {
+            answer = Err(Refused::under(burst, *decision, cost));
+        }
+    }
+    answer
 }
 
 impl Shared {
@@ -92,57 +110,67 @@ impl Shared {
     #[inline(always)]
     pub(super) fn check(&self, cost: u64) -> Result<Decision, Refused> {
         let now = self.now();
-        match self.limit.kind() {
-            Kind::Gcra => self.check_by(now, cost, step),
-            kind => self.check_by_kind(kind, now, cost),
-        }
-    }
-
-    #[inline(never)]
-    fn check_by_kind(&self, kind: &Kind, now: Tick, cost: u64) -> Result<Decision, Refused> {
-        self.check_by(now, cost, |quota, state, now, cost| {
-            kind.step_by_word(quota, state, now, cost)
+        answer_in_place(cost, |out| match self.limit.kind() {
+            Kind::Gcra => self.decide(now, cost, step, out),
+            kind => self.decide_by_kind(kind, now, cost, out),
         })
     }
 
-    /// The usual case by itself: a quota that never changed need not be copied.
+    #[inline(never)]
+    fn decide_by_kind(&self, kind: &Kind, now: Tick, cost: u64, out: &mut Decision) -> u64 {
+        let step = |quota: &Quota, state, now, cost, out: &mut Decision| {
+            kind.step_by_word(quota, state, now, cost, out)
+        };
+        self.decide(now, cost, step, out)
+    }
+
+    /// Charges `cost`, and tells the burst of the quota under which it was decided. The usual case by itself: a quota
+    /// that never changed need not be copied.
     #[inline(always)]
-    fn check_by(
+    fn decide(
         &self,
         now: Tick,
         cost: u64,
-        step: impl Fn(&Quota, u64, Tick, u64) -> (Decision, Option<u64>),
-    ) -> Result<Decision, Refused> {
+        step: impl Fn(&Quota, u64, Tick, u64, &mut Decision) -> Option<u64>,
+        out: &mut Decision,
+    ) -> u64 {
         let mut seen = self.word.load(Ordering::Acquire);
         // After the state, which is written last when the quota changes: that of the state, or a later one.
         while let Some(quota) = self.limit.quotas().unchanged()
             && seen != CHANGING
         {
-            let (decision, next) = step(quota, seen, now, cost);
+            let next = step(quota, seen, now, cost, out);
             if let Err(newer) = next.map_or(Ok(0), |next| self.swap(seen, next)) {
                 seen = newer;
                 continue;
             }
             if let Some(watcher) = &self.watcher {
-                self.tell(watcher, now, (cost, quota), decision);
+                self.tell(watcher, now, (cost, quota), *out);
             }
-            return answer(quota, decision, cost);
+            return quota.burst();
         }
-        let (decision, quota, _) = self.acquire(now, cost);
-        answer(&quota, decision, cost)
+        let (quota, _) = self.acquire(now, cost, out);
+        quota.burst()
     }
 
     /// Charges `cost`, and tells under which quota, of which revision.
     #[inline(never)]
-    pub(super) fn acquire(&self, now: Tick, cost: u64) -> (Decision, Quota, u64) {
-        let (decision, quota, revision) = self.update(
-            |quota, words| self.limit.kind().take(quota, words, now, cost),
-            |quota, state| self.limit.kind().step(quota, state, now, cost),
+    pub(super) fn acquire(&self, now: Tick, cost: u64, out: &mut Decision) -> (Quota, u64) {
+        let kind = self.limit.kind();
+        let decided = Cell::from_mut(out);
+        let ((), quota, revision) = self.update(
+            |quota, words| decided.set(kind.take(quota, words, now, cost)),
+            |quota, state| {
+                let mut decision = UNDECIDED;
+                let next = kind.step(quota, state, now, cost, &mut decision);
+                decided.set(decision);
+                ((), next)
+            },
         );
         if let Some(watcher) = &self.watcher {
-            self.tell(watcher, now, (cost, &quota), decision);
+            self.tell(watcher, now, (cost, &quota), decided.get());
         }
-        (decision, quota, revision)
+        (quota, revision)
     }
 
     /// What a request of `cost` would be answered.

@@ -269,7 +269,8 @@ proptest! {
         let now = at(now);
         let near = now.as_nanos().saturating_add(ahead % (3 * quota.refill_nanos()));
         for state in [state, near, 0, 1] {
-            let (decision, next) = Gcra.step(&quota, state, now, cost);
+            let mut decision = UNDECIDED;
+            let next = Gcra.step(&quota, state, now, cost, &mut decision);
             prop_assert_eq!(decision, OneWord::check(&Gcra, &quota, state, now, cost));
             let charged = OneWord::charge(&Gcra, &quota, state, now, cost as i64);
             let charges = decision.is_admitted() && cost > 0;

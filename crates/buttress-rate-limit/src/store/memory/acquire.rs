@@ -77,13 +77,16 @@ impl MemoryStore {
             && let Some(table) = self.table(limit)
             && let Some(slot) = table.look(key, revision as Tag)
         {
+            // Its own: one that somebody is lent has to be in memory.
+            let mut decision = UNDECIDED;
             if let Kind::Gcra = limit.kind() {
-                let (decision, next) = Gcra.step(quota, slot.seen, now, cost);
+                let next = Gcra.step(quota, slot.seen, now, cost, &mut decision);
                 if next.is_none_or(|next| slot.swap(next)) {
                     return Ok(decision);
                 }
             } else {
-                let (decision, next) = limit.kind().step_by_word(quota, slot.seen, now, cost);
+                let (kind, mut decision) = (limit.kind(), UNDECIDED);
+                let next = kind.step_by_word(quota, slot.seen, now, cost, &mut decision);
                 if next.is_none_or(|next| slot.swap(next)) {
                     return Ok(decision);
                 }
@@ -194,9 +197,7 @@ impl MemoryStore {
         if let Some(table) = self.table(ask.limit) {
             let course = Course::of(algorithm, ask.limit, ask.quota, ask.revision);
             updated = table.update(ask.key, ask.now, &course, |state| {
-                let next;
-                (*out, next) = algorithm.step(ask.quota, state, ask.now, ask.cost);
-                next
+                algorithm.step(ask.quota, state, ask.now, ask.cost, out)
             });
         }
         match updated {
@@ -245,9 +246,7 @@ impl MemoryStore {
         let updated = self
             .shared_bucket(limit)?
             .update(SHARED, now, &course, |state| {
-                let next;
-                (decision, next) = algorithm.step(quota, state, now, cost);
-                next
+                algorithm.step(quota, state, now, cost, &mut decision)
             });
         (updated == Updated::Done).then_some((decision, Place::Shared))
     }

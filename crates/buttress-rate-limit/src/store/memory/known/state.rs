@@ -4,6 +4,7 @@ use super::{MemoryStore, Wanted};
 use crate::{
     Decision,
     algorithm::Planned,
+    limiter::UNDECIDED,
     store::{locked::Held, table::Slot},
 };
 
@@ -52,15 +53,16 @@ impl<'a> State<'a> for Swapped<'a> {
     ) -> Option<Self> {
         let slot = store.table(wanted.limit)?.look(wanted.key, wanted.tag)?;
         let kind = wanted.limit.kind();
-        let next;
-        (*out, next) = kind.step(wanted.quota, slot.seen, now, wanted.cost);
+        let next = kind.step(wanted.quota, slot.seen, now, wanted.cost, out);
         let next = next.unwrap_or(slot.seen);
         Some(Self { slot, next })
     }
 
     fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision {
         let kind = wanted.limit.kind();
-        kind.step(wanted.quota, self.slot.seen, now, wanted.cost).0
+        let (seen, mut decision) = (self.slot.seen, UNDECIDED);
+        kind.step(wanted.quota, seen, now, wanted.cost, &mut decision);
+        decision
     }
 
     #[inline(always)]
