@@ -69,6 +69,7 @@ pub fn answer(
                 };
                 (first, last, all)
             }
+            Resolved::Whole => return Answer::Stored,
             Resolved::Unsatisfiable => {
                 return Answer::NotSatisfiable {
                     complete: body_length,

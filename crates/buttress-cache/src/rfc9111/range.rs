@@ -103,7 +103,12 @@ pub(super) enum ByteRange {
 /// What a range is of a representation whose length is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resolved {
-    Part { first: u64, last: u64 },
+    Part {
+        first: u64,
+        last: u64,
+    },
+    /// The last bytes of what is empty: all of it, and no part that a Content-Range could tell of.
+    Whole,
     Unsatisfiable,
 }
 
@@ -142,6 +147,8 @@ impl ByteRange {
             Self::Last(length) => (complete.saturating_sub(length), u64::MAX),
         };
         match complete.checked_sub(1) {
+            // Whoever wants the last of something is satisfied with less (§14.1.2).
+            None if matches!(self, Self::Last(1..)) => Resolved::Whole,
             Some(end) if first <= end => Resolved::Part {
                 first,
                 last: last.min(end),
@@ -155,7 +162,7 @@ impl ByteRange {
         let (first, last) = match (self, stored.complete) {
             (range, Some(complete)) => match range.resolve(complete) {
                 Resolved::Part { first, last } => (first, last),
-                Resolved::Unsatisfiable => return None,
+                Resolved::Whole | Resolved::Unsatisfiable => return None,
             },
             (Self::FromTo(first, last), None) => (first, last),
             _ => return None,
@@ -285,10 +292,11 @@ mod tests {
         for any in [
             ByteRange::FromTo(0, 0),
             ByteRange::From(0),
-            ByteRange::Last(1),
+            ByteRange::Last(0),
         ] {
             assert_eq!(any.resolve(0), Resolved::Unsatisfiable, "{any:?}");
         }
+        assert_eq!(ByteRange::Last(1).resolve(0), Resolved::Whole);
     }
 
     #[test]

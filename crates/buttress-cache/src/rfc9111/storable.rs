@@ -113,12 +113,13 @@ pub(crate) fn to_keep<'a>(
     }
     let governing = Governing::read(options, headers);
     let directives = &governing.directives;
-    let explicit = governing.is_explicit(options, headers);
+    let is_explicit = || governing.is_explicit(options, headers);
 
     match *request.method() {
         Method::GET => {}
         // That of an error says nothing of its target.
-        Method::POST if explicit && status.is_success() && is_of_its_target(target, headers) => {}
+        Method::POST
+            if status.is_success() && is_explicit() && is_of_its_target(target, headers) => {}
         _ => return Err(Refusal::Method),
     }
     if is_about_something_else(status) {
@@ -145,6 +146,7 @@ pub(crate) fn to_keep<'a>(
     if status == StatusCode::PARTIAL_CONTENT && !is_usable_part(request, headers) {
         return Err(Refusal::Partial);
     }
+    let explicit = is_explicit();
     let allowed = explicit
         || directives.public
         || (directives.private && !options.shared)
