@@ -15,10 +15,11 @@
 //!
 //! The static part is made once, when the policies are known; a response costs one allocation per value
 //! that varies. Fields that are already there are replaced, since the innermost limiter is not the one
-//! that the caller meets first.
+//! that the caller meets first; or they [go on](RateLimitFields::write_before) behind those that are written.
 
 mod draft07;
 mod item;
+mod line;
 mod named;
 mod style;
 #[cfg(test)]
@@ -95,6 +96,35 @@ impl RateLimitFields {
             Dialect::Named(dialect) => dialect.write(headers, items),
             Dialect::Draft07(dialect) => dialect.write(headers, items),
             Dialect::Three(dialect) => dialect.write(headers, items),
+            Dialect::Silent => {}
+        }
+    }
+
+    /// The same, before what a limiter further in has written in the same style: lists go on, in one line, since many
+    /// readers look at no other; where there is room for one policy, the one that is there stays. What is no list of this
+    /// style is replaced.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use buttress_http::{FieldStyle, LimitItem, QuotaItem, RateLimitFields};
+    ///
+    /// let left = [LimitItem::new(9, Duration::ZERO, Duration::from_secs(1))];
+    /// let mut headers = http::HeaderMap::new();
+    /// let tenant = RateLimitFields::build(FieldStyle::Draft11, &[QuotaItem::new("tenant", 50, 1)])?;
+    /// tenant.write(&mut headers, &left);
+    /// let address = RateLimitFields::build(FieldStyle::Draft11, &[QuotaItem::new("address", 10, 1)])?;
+    /// address.write_before(&mut headers, &left);
+    /// assert_eq!(headers["ratelimit"], r#""address";r=9;t=1, "tenant";r=9;t=1"#);
+    /// # Ok::<(), buttress_core::ConfigError>(())
+    /// ```
+    pub fn write_before(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        if items.is_empty() {
+            return;
+        }
+        match &self.dialect {
+            Dialect::Named(dialect) => dialect.write_before(headers, items),
+            Dialect::Draft07(dialect) => dialect.write_before(headers, items),
+            Dialect::Three(dialect) => dialect.write_before(headers, items),
             Dialect::Silent => {}
         }
     }

@@ -41,7 +41,7 @@
 //! | on a server | why there |
 //! |---|---|
 //! | trace, CORS, compression (tower-http's) | a 429 needs them too: without CORS fields a browser hides it from the page |
-//! | rate limit by client IP | the cheapest refusal first, before anything is parsed or authenticated |
+//! | rate limit by client IP | the cheapest refusal first, before anything is parsed or authenticated; it [joins](rate_limit::RateLimitLayerBuilder::join_fields) the fields of the one by tenant |
 //! | authentication (yours) | |
 //! | cache | a hit is not charged to the tenant; inside authentication, so that nobody reads another's |
 //! | rate limit by tenant | charges only what reaches the backend |

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     item::{LimitItem, QuotaItem, closest_to_exhaustion, integer},
+    line::insert_before,
     named::{LIMIT, POLICY},
 };
 use crate::decimal::Decimal;
@@ -38,13 +39,24 @@ impl Draft07 {
     }
 
     pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
-        let told = self.openings.iter().zip(items.iter().copied());
-        let Some((opening, item)) = closest_to_exhaustion(told) else {
-            return;
-        };
-        if let Some(policy) = &self.policy {
+        if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
             headers.insert(POLICY, policy.clone());
+            headers.insert(LIMIT, limit);
         }
+    }
+
+    pub(super) fn write_before(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        // Integers.
+        let alike = |value: &[u8]| value.first().is_some_and(u8::is_ascii_digit);
+        if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
+            insert_before(headers, POLICY, policy.clone(), alike);
+            headers.entry(LIMIT).or_insert(limit);
+        }
+    }
+
+    fn limit(&self, items: &[LimitItem]) -> Option<HeaderValue> {
+        let told = self.openings.iter().zip(items.iter().copied());
+        let (opening, item) = closest_to_exhaustion(told)?;
         let (remaining, reset) = (Decimal::of(item.r()), Decimal::of(item.t()));
         let limit = [
             opening.as_bytes(),
@@ -53,8 +65,6 @@ impl Draft07 {
             reset.as_bytes(),
         ]
         .concat();
-        if let Ok(limit) = HeaderValue::from_maybe_shared(Bytes::from(limit)) {
-            headers.insert(LIMIT, limit);
-        }
+        HeaderValue::from_maybe_shared(Bytes::from(limit)).ok()
     }
 }

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::item::{LimitItem, QuotaItem, QuotaUnit, integer};
+use super::{
+    item::{LimitItem, QuotaItem, QuotaUnit, integer},
+    line::insert_before,
+};
 use crate::decimal::{Backwards, Decimal};
 
 pub(super) const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -52,10 +55,26 @@ impl Named {
     }
 
     pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
+            headers.insert(POLICY, policy.clone());
+            headers.insert(LIMIT, limit);
+        }
+    }
+
+    pub(super) fn write_before(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        // Strings.
+        let alike = |value: &[u8]| value.starts_with(b"\"");
+        if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
+            insert_before(headers, POLICY, policy.clone(), alike);
+            insert_before(headers, LIMIT, limit, alike);
+        }
+    }
+
+    fn limit(&self, items: &[LimitItem]) -> Option<HeaderValue> {
         // One policy or two fit, and only what is written is then allocated.
         let mut short = Backwards::new();
         let told = self.openings.iter().zip(items);
-        let limit = match write_short(&mut short, &self.reset, told.clone()) {
+        match write_short(&mut short, &self.reset, told.clone()) {
             Some(()) => HeaderValue::from_bytes(short.as_bytes()).ok(),
             None => {
                 let parts = told.map(|(opening, item)| {
@@ -65,10 +84,6 @@ impl Named {
                 });
                 value(parts.collect::<Vec<_>>().concat())
             }
-        };
-        if let (Some(policy), Some(limit)) = (&self.policy, limit) {
-            headers.insert(POLICY, policy.clone());
-            headers.insert(LIMIT, limit);
         }
     }
 }

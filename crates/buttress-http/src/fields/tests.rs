@@ -157,6 +157,64 @@ fn what_is_there_is_replaced() {
 }
 
 #[test]
+fn what_is_there_goes_on_behind() {
+    let one = [QuotaItem::new("door", 9, 60)];
+    let write = |style, there: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in there {
+            headers.append(name, value.parse().unwrap());
+        }
+        let fields = RateLimitFields::build(style, &one).unwrap();
+        fields.write_before(&mut headers, &[]);
+        assert_eq!(headers.len(), there.len());
+        fields.write_before(&mut headers, &[item(1, 0, 0)]);
+        let lines = headers.iter();
+        let mut lines: Vec<_> = lines
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    let alone = "ratelimit-policy: \"door\";q=9;w=60\nratelimit: \"door\";r=1;t=0";
+    assert_eq!(write(FieldStyle::Draft11, &[]), alone);
+    assert_eq!(
+        write(
+            FieldStyle::Draft11,
+            &[
+                ("ratelimit", r#""b";r=1"#),
+                ("ratelimit", r#""c";r=0"#),
+                ("ratelimit-policy", r#""b";q=2;w=1"#),
+            ]
+        ),
+        "ratelimit-policy: \"door\";q=9;w=60, \"b\";q=2;w=1\n\
+         ratelimit: \"door\";r=1;t=0, \"b\";r=1, \"c\";r=0"
+    );
+    // Another style's.
+    let old = [
+        ("ratelimit", "limit=2, remaining=1"),
+        ("ratelimit-policy", "2;w=1"),
+    ];
+    assert_eq!(write(FieldStyle::Draft11, &old), alone);
+    assert_eq!(
+        write(FieldStyle::Draft07, &old),
+        "ratelimit-policy: 9;w=60, 2;w=1\nratelimit: limit=2, remaining=1"
+    );
+    let three = [
+        ("x-ratelimit-limit", "2"),
+        ("x-ratelimit-remaining", "1"),
+        ("x-ratelimit-reset", "0"),
+    ];
+    assert_eq!(
+        write(FieldStyle::XRateLimit, &three),
+        "x-ratelimit-limit: 2\nx-ratelimit-remaining: 1\nx-ratelimit-reset: 0"
+    );
+    assert_eq!(
+        write(FieldStyle::XRateLimit, &[]),
+        "x-ratelimit-limit: 9\nx-ratelimit-remaining: 1\nx-ratelimit-reset: 0"
+    );
+}
+
+#[test]
 fn what_has_no_counterpart_is_left_out() {
     let more = [item(1, 0, 0), item(2, 0, 0), item(0, 0, 0)];
     let headers = written(FieldStyle::Draft11, &TWO, &more);

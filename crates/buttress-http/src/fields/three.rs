@@ -45,6 +45,12 @@ impl Three {
         }
     }
 
+    pub(super) fn write_before(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
+        if !headers.contains_key(&self.names.limit) {
+            self.write(headers, items);
+        }
+    }
+
     pub(super) fn write(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
         let told = self.limits.iter().zip(items.iter().copied());
         let Some((limit, item)) = closest_to_exhaustion(told) else {

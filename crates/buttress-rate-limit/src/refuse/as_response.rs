@@ -24,7 +24,8 @@ use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
 ///
 /// All carry a [`LocalRefusal`], so that no other layer takes them for the upstream's word. The
 /// `RateLimit` fields are on admitted responses and on those over the limit. On an admitted response they
-/// take the place of those that stand there, an inner layer's or an upstream's; on a refusal from further in
+/// take the place of those that stand there, an inner layer's or an upstream's, unless they are
+/// [joined](crate::RateLimitLayerBuilder::join_fields); on a refusal from further in
 /// (429, 503, or one that carries the mark) nothing is written: what the one who refused says is what the
 /// caller needs.
 ///
@@ -64,6 +65,8 @@ impl fmt::Debug for Rule {
 #[derive(Debug, Default)]
 pub struct Draft {
     pub(crate) style: FieldStyle,
+    /// Whether the fields of a layer further in go on behind its own.
+    pub(crate) joins_fields: bool,
     pub(crate) settlements: Vec<Settlement<Rule>>,
     pub(crate) refunds_local_refusals: bool,
 }
@@ -85,7 +88,7 @@ pub(crate) fn by_body<M: Meter>(
 
 impl AsResponse {
     pub(crate) fn build(draft: Draft, limits: &[Arc<Limit>]) -> Result<Self, ConfigError> {
-        let wire = Wire::build(draft.style, limits)?;
+        let wire = Wire::build(draft.style, draft.joins_fields, limits)?;
         let mut settlements = draft.settlements;
         if draft.refunds_local_refusals {
             let refused = |parts: &Parts| parts.extensions.get::<LocalRefusal>().map(|_| 0);

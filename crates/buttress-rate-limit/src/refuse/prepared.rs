@@ -1,7 +1,6 @@
 use std::sync::RwLock;
 
-use buttress_http::{LimitItem, RateLimitFields};
-use http::HeaderMap;
+use buttress_http::RateLimitFields;
 
 use crate::Quota;
 
@@ -29,23 +28,22 @@ struct Latest {
 pub(super) type Term = (usize, Quota);
 
 impl Prepared {
-    /// Writes `items`, one for each of `terms`. `build` puts the fields together that were not kept.
-    pub(super) fn write(
+    /// Lends the fields of `terms` to `then`. `build` puts those together that were not kept.
+    pub(super) fn lend(
         &self,
-        headers: &mut HeaderMap,
         terms: impl Iterator<Item = Term> + Clone,
-        items: &[LimitItem],
         build: impl FnOnce() -> Option<RateLimitFields>,
+        then: impl FnOnce(&RateLimitFields),
     ) {
         if let Ok(latest) = self.latest.try_read()
             && let Some(fields) = latest.of(terms.clone())
         {
-            return fields.write(headers, items);
+            return then(fields);
         }
         let Some(fields) = build() else {
             return;
         };
-        fields.write(headers, items);
+        then(&fields);
         if let Ok(mut latest) = self.latest.try_write() {
             latest.keep(terms, fields);
         }
@@ -77,7 +75,8 @@ impl Latest {
 mod tests {
     use std::{cell::Cell, time::Duration};
 
-    use buttress_http::{FieldStyle, QuotaItem};
+    use buttress_http::{FieldStyle, LimitItem, QuotaItem};
+    use http::HeaderMap;
 
     use super::*;
 
@@ -86,10 +85,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         let terms = [(0, format!("{quota}/s").parse().unwrap())];
         let items = [LimitItem::new(1, Duration::ZERO, Duration::ZERO)];
-        prepared.write(&mut headers, terms.into_iter(), &items, || {
+        let build = || {
             built.set(built.get() + 1);
             let policies = [QuotaItem::new("a", quota, 1)];
             RateLimitFields::build(FieldStyle::Draft11, &policies).ok()
+        };
+        prepared.lend(terms.into_iter(), build, |fields| {
+            fields.write(&mut headers, &items);
         });
         headers["ratelimit-policy"].to_str().unwrap().to_owned()
     }

@@ -17,6 +17,8 @@ use crate::{Decision, Limit, Quota, Standing, decision::Verdict};
 #[derive(Debug)]
 pub(super) struct Wire {
     style: FieldStyle,
+    /// Whether the fields of a layer further in go on behind them.
+    joins: bool,
     names: Box<[Box<str>]>,
     /// The fields, for requests whose quotas are the policies' own.
     fields: RateLimitFields,
@@ -91,13 +93,18 @@ impl Told {
 }
 
 impl Wire {
-    pub(super) fn build(style: FieldStyle, limits: &[Arc<Limit>]) -> Result<Self, ConfigError> {
+    pub(super) fn build(
+        style: FieldStyle,
+        joins: bool,
+        limits: &[Arc<Limit>],
+    ) -> Result<Self, ConfigError> {
         let items: Vec<_> = limits
             .iter()
             .map(|limit| quota_item(limit.name(), &limit.quota()))
             .collect();
         Ok(Self {
             style,
+            joins,
             names: limits.iter().map(|limit| limit.name().into()).collect(),
             fields: RateLimitFields::build(style, &items)?,
             prepared: Prepared::default(),
@@ -114,17 +121,26 @@ impl Wire {
 
     pub(super) fn write_fields(&self, headers: &mut HeaderMap, kept: &Kept) {
         match kept {
-            Kept::One(only) => self.fields.write(headers, &[only.item()]),
+            Kept::One(only) => self.write(headers, &self.fields, &[only.item()]),
             Kept::Many(told) => {
                 let items: Vec<_> = told.iter().map(Told::item).collect();
-                self.fields.write(headers, &items);
+                self.write(headers, &self.fields, &items);
             }
             Kept::Found(found) => {
                 let items: Vec<_> = found.iter().map(|(.., told)| told.item()).collect();
                 let terms = found.iter().map(|(place, quota, _)| (*place, *quota));
                 let build = || self.build_found(terms.clone());
-                self.prepared.write(headers, terms.clone(), &items, build);
+                let write = |fields: &RateLimitFields| self.write(headers, fields, &items);
+                self.prepared.lend(terms.clone(), build, write);
             }
+        }
+    }
+
+    fn write(&self, headers: &mut HeaderMap, fields: &RateLimitFields, items: &[LimitItem]) {
+        if self.joins {
+            fields.write_before(headers, items);
+        } else {
+            fields.write(headers, items);
         }
     }
 

@@ -297,6 +297,43 @@ async fn a_refusal_from_further_in_keeps_its_own_fields() {
     drop(layer);
 }
 
+/// The recommended order on a server: a limit by address, and further in the tenant's.
+#[tokio::test]
+async fn the_fields_of_a_layer_further_in_go_on_behind_those_of_one_that_joins_them() {
+    use tower::{Layer as _, ServiceExt as _};
+
+    for (style, policies, standing) in [
+        (
+            FieldStyle::Draft11,
+            (
+                "ratelimit-policy",
+                r#""outer";q=9;w=3600, "inner";q=4;w=3600"#,
+            ),
+            ("ratelimit", r#""outer";r=8;t=400, "inner";r=3;t=900"#),
+        ),
+        (
+            FieldStyle::Draft07,
+            ("ratelimit-policy", "9;w=3600, 4;w=3600"),
+            ("ratelimit", "limit=4, remaining=3, reset=900"),
+        ),
+        (
+            FieldStyle::XRateLimit,
+            ("x-ratelimit-limit", "4"),
+            ("x-ratelimit-reset", "900"),
+        ),
+    ] {
+        let layer = |name, quota| http(Policy::new(name, quota)).clock(clock()).fields(style);
+        let inner = layer("inner", "4/h").build().unwrap();
+        let outer = layer("outer", "9/h").join_fields().build().unwrap();
+        let service = outer.layer(inner.layer(Handler::default().service()));
+        let answer = service.oneshot(Request::new(())).await.unwrap();
+        for (name, value) in [policies, standing] {
+            let lines: Vec<_> = answer.headers().get_all(name).iter().collect();
+            assert_eq!(lines, [value], "{style:?}");
+        }
+    }
+}
+
 /// Whatever its status: 400 for want of a key, 403 for who is denied.
 #[tokio::test]
 async fn a_local_refusal_from_further_in_gets_no_fields() {

@@ -17,6 +17,38 @@ impl RateLimitLayerBuilder<Head, AsResponse> {
         self
     }
 
+    /// Tells of the limits of a layer further in, too: its fields go on behind this layer's, in one line. Where the style
+    /// has room for one policy, the inner layer's stays, which knows more of the caller. Without it this layer's fields
+    /// take the place of those that stand there.
+    ///
+    /// For the outer one of two layers of the same style: a limit by address before authentication, and the tenants' behind
+    /// it. What an upstream says of limits of its own is only told apart from an inner layer's by that layer, which replaces
+    /// it.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use buttress_rate_limit::{Policy, RateLimitLayer};
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let service = ServiceBuilder::new()
+    ///     .layer(RateLimitLayer::http(Policy::new("door", "100/s")).join_fields().build()?)
+    ///     // .layer(authentication)
+    ///     .layer(RateLimitLayer::http(Policy::new("tenant", "10/s")).build()?)
+    ///     .service(service_fn(|_: Request<String>| async {
+    ///         Ok::<_, Infallible>(Response::new(String::new()))
+    ///     }));
+    /// let response = service.oneshot(Request::new(String::new())).await?;
+    /// assert_eq!(response.headers()["ratelimit"], r#""door";r=99;t=1, "tenant";r=9;t=1"#);
+    /// # Ok(()) }
+    /// ```
+    pub fn join_fields(mut self) -> Self {
+        self.draft.joins_fields = true;
+        self
+    }
+
     /// Settles the `policy` of this name by the response: `rule` reads its head, and returns what the
     /// request truly cost, or `None` to leave it as it was charged.
     ///

@@ -1,0 +1,40 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
+
+/// Inserts `own`, and behind it, in the same line, those of the values that stand there which are `alike`.
+pub(super) fn insert_before(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    own: HeaderValue,
+    alike: impl Fn(&[u8]) -> bool,
+) {
+    match headers.entry(name) {
+        Entry::Vacant(field) => {
+            field.insert(own);
+        }
+        Entry::Occupied(mut field) => {
+            let others = field.iter().map(HeaderValue::as_bytes);
+            let line = joined(own.as_bytes(), others.filter(|other| alike(other)));
+            field.insert(line.unwrap_or(own));
+        }
+    }
+}
+
+/// `None` where there are no others.
+fn joined<'a>(own: &[u8], others: impl Iterator<Item = &'a [u8]>) -> Option<HeaderValue> {
+    let mut line = Vec::new();
+    for other in others {
+        if line.is_empty() {
+            // One line is the rule.
+            line.reserve_exact(own.len() + 2 + other.len());
+            line.extend_from_slice(own);
+        }
+        line.extend_from_slice(b", ");
+        line.extend_from_slice(other);
+    }
+    if line.is_empty() {
+        return None;
+    }
+    // Of values, and so one.
+    HeaderValue::from_maybe_shared(Bytes::from(line)).ok()
+}
