@@ -168,49 +168,64 @@ impl Books {
                 return then(Ruling::Later { answer, held });
             }
         };
-        if self.watcher.is_none() && asked.len() == self.limits.len() {
-            let standing = Standing::of(&self.limits, asked, decisions, now);
-            return then(Ruling::of(standing, refused_by.map(usize::from)));
-        }
         self.report(now, asked, decisions, refused_by, |standing, by| {
             then(Ruling::of(standing, by))
         })
     }
 
-    /// Puts the decisions of those policies that applied into the order of all, tells the observer, and hands
-    /// them on, with the policy that refused.
+    /// Tells the observer, and hands on how the policies stand, in the order of all, with the one that refused.
+    #[inline]
     pub(crate) fn report<O>(
         &self,
         at: Tick,
         asked: &[Asked],
-        made: &[Decision],
+        decisions: &[Decision],
         refused_by: Option<u8>,
         then: impl FnOnce(Standing<'_>, Option<usize>) -> O,
     ) -> O {
-        let mut decisions = [UNDECIDED; MAX_POLICIES];
-        for (place, limit) in decisions.iter_mut().zip(&self.limits) {
+        if let Some(watcher) = &self.watcher {
+            self.tell(watcher, at, asked, decisions, refused_by);
+        }
+        let refused = |by| {
+            asked
+                .get(usize::from(by))
+                .map_or(0, |asked: &Asked| asked.ordinal)
+        };
+        let by = refused_by.map(refused);
+        if asked.len() == self.limits.len() && decisions.len() == asked.len() {
+            return then(Standing::of(&self.limits, asked, decisions, at), by);
+        }
+        // Those of the policies that applied, among those of all.
+        let mut all = [UNDECIDED; MAX_POLICIES];
+        for (place, limit) in all.iter_mut().zip(&self.limits) {
             *place = Decision::untouched(&limit.quota());
         }
-        let mut by = None;
-        for (index, (asked, decision)) in asked.iter().zip(made).enumerate() {
-            if let Some(place) = decisions.get_mut(asked.ordinal) {
+        for (asked, decision) in asked.iter().zip(decisions) {
+            if let Some(place) = all.get_mut(asked.ordinal) {
                 *place = *decision;
             }
-            if refused_by.is_some_and(|by| usize::from(by) == index) {
-                by = Some(asked.ordinal);
-            }
+        }
+        let all = all.get(..self.limits.len()).unwrap_or_default();
+        then(Standing::of(&self.limits, asked, all, at), by)
+    }
+
+    fn tell(
+        &self,
+        watcher: &Watcher,
+        at: Tick,
+        asked: &[Asked],
+        decisions: &[Decision],
+        refused_by: Option<u8>,
+    ) {
+        for (asked, decision) in asked.iter().zip(decisions) {
             // A policy that would have admitted what another one refused was not charged: nothing happened.
             if (refused_by.is_none() || !decision.is_admitted())
-                && let (Some(watcher), Some(limit)) =
-                    (&self.watcher, self.limits.get(asked.ordinal))
+                && let Some(limit) = self.limits.get(asked.ordinal)
             {
                 let (quota, _) = asked.terms.quota_of(limit);
                 watcher.decided(at, limit, asked.key, quota, asked.cost, decision);
             }
         }
-        let decisions = decisions.get(..self.limits.len()).unwrap_or_default();
-        let standing = Standing::of(&self.limits, asked, decisions, at);
-        then(standing, refused_by.map(|_| by.unwrap_or(0)))
     }
 
     #[inline]

@@ -20,6 +20,7 @@ use crate::{
     store::Place,
     surroundings::Surroundings,
     turn::Turn,
+    watcher::Watcher,
 };
 
 /// How many policies a layer may have. Their decisions live on the stack.
@@ -92,7 +93,7 @@ impl<T: ?Sized + 'static> Limits<T> {
         let nothing_beside = matches!(store, Backend::Memory(_))
             && shadows.is_empty()
             && access.is_none()
-            && watcher.is_none()
+            && watcher.as_ref().is_none_or(Watcher::hears_decisions_alone)
             && !permits;
         let usual = nothing_beside.then(|| Usual::of(&whose)).flatten();
         let books = Books {

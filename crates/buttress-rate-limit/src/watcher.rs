@@ -23,6 +23,17 @@ impl Watcher {
         Ok(Some(Self { observer, signals }))
     }
 
+    /// Whether it need not be told whose key was decided on.
+    pub(crate) const fn hears_decisions_alone(&self) -> bool {
+        self.signals.is_none()
+    }
+
+    /// A limit has decided, for somebody who hears decisions alone.
+    pub(crate) fn heard(&self, limit: &Limit, cost: u64, decision: &Decision) {
+        self.observer
+            .observe(&Event::decided(limit, cost, decision));
+    }
+
     /// A limit has decided, and perhaps its key comes near the limit by that.
     pub(crate) fn decided(
         &self,
@@ -33,8 +44,7 @@ impl Watcher {
         cost: u64,
         decision: &Decision,
     ) {
-        self.observer
-            .observe(&Event::decided(limit, cost, decision));
+        self.heard(limit, cost, decision);
         if let Some(signals) = &self.signals
             && decision.is_admitted()
             && let Some(percent) = signals.crossed(at, limit.ordinal(), key, quota, decision)

@@ -1,4 +1,5 @@
-//! The usual case: up to [`FEW`] policies with quotas of their own, kept in memory, and nothing beside them.
+//! The usual case: up to [`FEW`] policies with quotas of their own, kept in memory, and nothing beside them but perhaps an
+//! observer of the decisions.
 
 use std::{
     any::Any,
@@ -257,6 +258,9 @@ impl<T: ?Sized + 'static> Limits<T> {
         let terms = (limit.quotas().unchanged()?, Some(0));
         let at = self.books.now();
         *decision = store.acquire_usual(at, limit, key, terms, cost).ok()?;
+        if let Some(watcher) = &self.books.watcher {
+            watcher.heard(limit, cost, decision);
+        }
         Some(Plain {
             limits: &self.books.limits,
             key,
@@ -290,6 +294,14 @@ impl<T: ?Sized + 'static> Limits<T> {
             Acquire::Refused { by } => Some(by),
             _ => None,
         };
+        if let Some(watcher) = &self.books.watcher {
+            for (limit, ((_, cost), decision)) in limits.iter().zip(asked.iter().zip(decisions)) {
+                // A policy that would have admitted what another one refused was not charged: nothing happened.
+                if refused_by.is_none() || !decision.is_admitted() {
+                    watcher.heard(limit, *cost, decision);
+                }
+            }
+        }
         Some(Plain {
             limits,
             key: EVERYBODY.into(),

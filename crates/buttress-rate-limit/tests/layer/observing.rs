@@ -61,6 +61,32 @@ async fn every_decision_of_a_layer_is_heard_of() {
 }
 
 #[tokio::test]
+async fn every_decision_of_a_layer_of_one_policy_is_heard_of_once() {
+    for key in [true, false] {
+        let (log, handler) = (Log::default(), Handler::default());
+        let policy = Policy::new("all", "1/s");
+        let policy = if key {
+            policy.key(ClientIp::peer())
+        } else {
+            policy
+        };
+        let layer = http(policy)
+            .clock(clock())
+            .observer(observer(&log))
+            .near_limit([])
+            .build()
+            .unwrap();
+        for _ in 0..2 {
+            send(&layer, &handler, from_peer([127, 0, 0, 1])).await;
+        }
+        assert_eq!(
+            *log.lock().unwrap(),
+            ["all admitted, 0 left", "all refused for Some(1s)"]
+        );
+    }
+}
+
+#[tokio::test]
 async fn callers_who_come_near_their_limit_are_told_of() {
     let near = Arc::new(Mutex::new(Vec::new()));
     let observer = || {
