@@ -49,7 +49,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let hello = get(|| async { "hello\n" });
     let kilobyte = |control| get(move || async move { ([(CACHE_CONTROL, control)], KILOBYTE) });
     let handler = match mode {
-        Mode::Kilobyte => kilobyte("max-age=31536000"),
+        // For whoever asks, with a key or without: the gateway's callers have one.
+        Mode::Kilobyte => kilobyte("public, max-age=31536000"),
         Mode::Fresh => kilobyte("no-store"),
         Mode::Bare | Mode::Refuse => hello,
     };
