@@ -162,7 +162,8 @@ impl Algorithm for SlidingWindow {
             .add_to(state);
     }
 
-    #[inline]
+    // Always: a decision that is returned by way of memory is waited for by whoever copies it.
+    #[inline(always)]
     fn take(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: u64) -> Decision {
         let (decision, addition) = self.decide(quota, state, now, cost);
         if decision.is_admitted() && cost > 0 {
