@@ -46,6 +46,7 @@ pub(crate) struct Call {
     time: SystemTime,
     client: Option<IpAddr>,
     method: Method,
+    /// Empty where no records are written.
     path: Box<str>,
     so_far: Mutex<SoFar>,
 }
@@ -73,8 +74,11 @@ impl Call {
             time: telemetry.time(),
             client,
             method: method.clone(),
-            // Without the query, where programs have put keys.
-            path: cut(uri.path()).into(),
+            path: match telemetry.writes_calls() {
+                // Without the query, where programs have put keys.
+                true => cut(uri.path()).into(),
+                false => Box::default(),
+            },
             so_far: Mutex::default(),
         })
     }
@@ -100,8 +104,11 @@ impl Call {
     }
 
     /// Runs `future` as this call's.
-    pub(crate) async fn run<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
-        CURRENT.scope(Arc::clone(self), future).await
+    pub(crate) fn run<F: Future>(
+        self: &Arc<Self>,
+        future: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(Arc::clone(self), future)
     }
 
     /// Calls `closure` as this call's.

@@ -13,7 +13,7 @@
 //! | `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
 //! | `interim.rs` | what is said before an answer: 1xx |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
-//! | `limits.rs`, `limits/`, `standing.rs` | the configuration as layers of `buttress-rate-limit` |
+//! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
 //! | `keys.rs` | API keys and their tiers |
 //! | `upstreams.rs`, `upstreams/` | the upstreams in order of preference, their circuits; Upgrade and CONNECT |
 //! | `cache.rs` | a cache for each route that has one |
@@ -58,7 +58,6 @@ mod shutdown;
 mod signals;
 mod speak;
 mod stack;
-mod standing;
 mod streams;
 mod telemetry;
 mod upstreams;

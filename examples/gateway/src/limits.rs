@@ -76,7 +76,7 @@ impl Limits {
                 .map_err(|error| violation(&error))
         };
 
-        let per_ip = match &limits.per_ip {
+        let mut per_ip = match &limits.per_ip {
             Some(config) => {
                 let policy = Policy::new(PER_IP, config.quota()?).key(client.clone());
                 let mut layer = RateLimitLayer::http(tried_out_if(config.shadow, policy));
@@ -92,6 +92,10 @@ impl Limits {
             }
         };
         let (tenants, routes) = tenants(config, &client)?;
+        if !tenants.is_empty() {
+            // Callers read of those, too.
+            per_ip = per_ip.map(Builder::join_fields);
+        }
         let mut tenants = tenants.into_iter();
         let tenants = tenants.next().map(|first| {
             let mut layer = tenants.fold(RateLimitLayer::http(first), Builder::policy);

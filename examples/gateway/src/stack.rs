@@ -30,7 +30,6 @@ use crate::{
     shared::{Serve as _, Shared},
     shutdown::Shutdown,
     speak::{Caller, OpenAiPaths},
-    standing,
     telemetry::Telemetry,
     upstreams::{Preferred, Upstreams},
 };
@@ -96,11 +95,7 @@ impl Stack {
             }),
         };
         if let Some(tenants) = &limits.tenants {
-            let limited = tenants.layer(service);
-            service = match &limits.per_ip {
-                Some(_) => Shared::layered(limited.map_response(standing::set_aside)),
-                None => Shared::layered(limited),
-            };
+            service = Shared::layered(tenants.layer(service));
         }
         let api_key = config.limits.per_key.as_ref();
         let api_key = api_key
@@ -119,11 +114,7 @@ impl Stack {
             });
         }
         if let Some(per_ip) = &limits.per_ip {
-            let limited = per_ip.layer(service);
-            service = match &limits.tenants {
-                Some(_) => Shared::layered(limited.map_response(standing::put_back)),
-                None => Shared::layered(limited),
-            };
+            service = Shared::layered(per_ip.layer(service));
         }
 
         if kept.is_some() {
