@@ -4,6 +4,7 @@ use buttress_core::{ConfigError, Digest, Tick};
 
 use crate::{
     Decision, Quota,
+    algorithm::SKEW,
     room::too_many,
     store::{Always, Table, Updated},
 };
@@ -75,7 +76,10 @@ impl Signals {
                 break;
             }
             let until = now.saturating_add(used.time_above(rearm_below)).as_nanos();
-            let still = |state: u64| state > now.as_nanos();
+            // What would hold for longer than all of it takes to come back was noted before the clock stepped back.
+            let longest = now.saturating_add(decision.reset_after()).as_nanos();
+            let still =
+                |state: u64| state > now.as_nanos() && state <= longest.saturating_add(SKEW);
             if !used.is_at_least(percent) {
                 self.crossed.update_known(key, &Always, |state| {
                     if still(state) {
@@ -89,7 +93,7 @@ impl Signals {
             let mut news = false;
             let updated = self.crossed.update(key, now, &Always, |state| {
                 news = !still(state);
-                Some(state.max(until))
+                Some(if news { until } else { state.max(until) })
             });
             if news && updated == Updated::Done {
                 highest = Some(threshold);
@@ -263,6 +267,17 @@ mod tests {
         assert_eq!(key.ask(0, 50), Some(50));
         assert_eq!(key.ask(11 * 36, 5), None, "44, from 39");
         assert_eq!(key.ask(0, 6), Some(50));
+    }
+
+    /// What was crossed before does not stay so until the clock is there again.
+    #[test]
+    fn a_clock_that_steps_back_makes_it_news_again() {
+        let mut key = Key::new(&DEFAULT_THRESHOLDS);
+        assert_eq!(key.ask(86_400, 95), Some(90));
+        key.now -= 80_000 * SECOND;
+        assert_eq!(key.ask(0, 50), Some(50));
+        assert_eq!(key.ask(0, 1), None);
+        assert_eq!(key.ask(0, 40), Some(90));
     }
 
     #[test]
