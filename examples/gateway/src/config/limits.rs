@@ -70,8 +70,8 @@ impl LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// Whether `other` differs only in what can change while the limits are in use: in API keys, and in the
-    /// quotas of limits that are enforced.
+    /// Whether `other` differs only in what can change while the limits are in use: in API keys, and in
+    /// quotas.
     #[must_use]
     pub fn is_but_for_quotas(&self, other: &Self) -> bool {
         self.without_quotas() == other.without_quotas()
