@@ -14,11 +14,12 @@ use axum::{
     extract::{ConnectInfo, Request},
     response::Response,
 };
+use buttress_retry::ReplayBody;
 use bytes::Bytes;
 use http::request::Parts;
 use pin_project_lite::pin_project;
 use tower::ServiceExt as _;
-use tower_service::Service;
+use tower_layer::Layer as _;
 
 use crate::{
     call::{Call, Decision},
@@ -27,27 +28,22 @@ use crate::{
     failure::Failure,
     forwarded, hop_by_hop,
     interim::Exchange,
-    max_forwards,
+    max_forwards, retry,
     shared::{Answer, Serve},
-    upstreams::{Tried, Wanted},
+    upstreams::{Preferred, Upstreams, Wanted},
     via,
 };
 
 /// Forwards any request: the innermost of the gateway's services.
 #[derive(Debug)]
-pub(crate) struct Proxy<S> {
-    /// Where attempts are made.
-    pub(crate) upstreams: S,
+pub(crate) struct Proxy {
+    pub(crate) upstreams: Arc<Upstreams>,
+    /// The layer around the attempts of a call, where there may be several.
+    pub(crate) retry: Option<retry::Layer>,
     pub(crate) client_ip: Arc<ClientIpConfig>,
 }
 
-impl<S, B> Serve for Proxy<S>
-where
-    S: Service<Request, Response = Response<B>, Error = Failure> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
+impl Serve for Proxy {
     fn serve(&self, request: Request) -> Answer {
         let (mut parts, body) = request.into_parts();
         if max_forwards::ends_here(&mut parts) {
@@ -68,11 +64,20 @@ where
         if let Some(exchange) = exchange {
             parts.extensions.insert(exchange);
         }
-        parts.extensions.insert(Tried::default());
         let request = Request::from_parts(parts, body);
-        Box::pin(Answered {
-            by_upstreams: self.upstreams.clone().oneshot(request),
-        })
+        let attempts = Preferred::of(&self.upstreams);
+        match &self.retry {
+            None => Box::pin(Answered {
+                by_upstreams: attempts.oneshot(request),
+            }),
+            Some(retry) => {
+                let attempts = attempts
+                    .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new));
+                Box::pin(Answered {
+                    by_upstreams: retry.layer(attempts).oneshot(request),
+                })
+            }
+        }
     }
 }
 

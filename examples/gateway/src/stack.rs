@@ -7,14 +7,12 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::{
-    body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
 };
 use buttress_core::View as _;
 use buttress_http::{ClientIp, Head};
-use buttress_retry::{Budget, ReplayBody};
-use tower::ServiceExt as _;
+use buttress_retry::Budget;
 use tower_layer::Layer as _;
 
 use crate::{
@@ -31,7 +29,7 @@ use crate::{
     shutdown::Shutdown,
     speak::{Caller, OpenAiPaths},
     telemetry::Telemetry,
-    upstreams::{Preferred, Upstreams},
+    upstreams::Upstreams,
 };
 
 /// What is in force.
@@ -78,22 +76,13 @@ impl Stack {
             Some(before) if before.config.retry == config.retry => before.budget.clone(),
             _ => config.retry.as_ref().map(RetryConfig::budget).transpose()?,
         };
-        let attempts = Preferred::of(Arc::clone(&upstreams));
-        let client_ip = Arc::new(config.client_ip.clone());
-        let mut service = match config.retry.as_ref().zip(budget.clone()) {
-            Some((retry, budget)) => {
-                let attempts = attempts
-                    .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new));
-                Shared::of(Proxy {
-                    upstreams: retry::layer(retry, budget, &upstreams)?.layer(attempts),
-                    client_ip,
-                })
-            }
-            None => Shared::of(Proxy {
-                upstreams: attempts,
-                client_ip,
-            }),
-        };
+        let retry = config.retry.as_ref().zip(budget.clone());
+        let retry = retry.map(|(retry, budget)| retry::layer(retry, budget, &upstreams));
+        let mut service = Shared::of(Proxy {
+            upstreams: Arc::clone(&upstreams),
+            retry: retry.transpose()?,
+            client_ip: Arc::new(config.client_ip.clone()),
+        });
         if let Some(tenants) = &limits.tenants {
             service = Shared::layered(tenants.layer(service));
         }

@@ -35,10 +35,7 @@ use self::{
     noted::Noted,
     target::Target,
 };
-pub(crate) use self::{
-    next::{Preferred, Tried},
-    upgrade::Wanted,
-};
+pub(crate) use self::{next::Preferred, upgrade::Wanted};
 use crate::{
     config::{CircuitBreakerConfig, Timeouts, UpstreamConfig, Violation, breaker_violation},
     shutdown::Shutdown,

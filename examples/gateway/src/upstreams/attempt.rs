@@ -15,7 +15,7 @@ use tower_service::Service;
 use super::{
     download::Download,
     expect::{self, Expectation},
-    next::Tried,
+    next::Planned,
     target::Target,
     upgrade::{self, Wanted},
     upload::{Upload, Watch},
@@ -51,7 +51,7 @@ pub(super) struct Destination {
     pub(super) shutdown: Shutdown,
 }
 
-impl Service<Request<Body>> for Attempt {
+impl Service<Request<Planned>> for Attempt {
     type Response = Response<Body>;
     type Error = Failure;
     type Future = BoxFuture<'static, Result<Response<Body>, Failure>>;
@@ -61,11 +61,11 @@ impl Service<Request<Body>> for Attempt {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Planned>) -> Self::Future {
         let destination = Arc::clone(&self.0);
         Box::pin(async move {
-            let tried = request.extensions().get::<Tried>();
-            let number = tried.map_or(1, |tried| tried.note(destination.index));
+            let number = request.body().plan.note(destination.index);
+            let request = request.map(|planned| planned.body);
             let noted = Noted::begin(&destination.name, number);
             let result = destination.send(request).await;
             noted.end(&result);

@@ -23,24 +23,32 @@ use crate::{
 
 type Answer = Result<Response<Body>, Failure>;
 
-/// One attempt, at the first upstream that may be called: those that the call has not been to come first.
+/// One attempt of a call, at the first upstream that may be called: those that the call has not been to come first.
 #[derive(Clone, Debug)]
-pub(crate) struct Preferred(Arc<Upstreams>);
+pub(crate) struct Preferred {
+    upstreams: Arc<Upstreams>,
+    /// Shared by the attempts of the call.
+    tried: Arc<Tried>,
+}
 
-/// The upstreams that a call has been to. Shared by its attempts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tried(Arc<TriedSoFar>);
-
+/// The upstreams that a call has been to.
 #[derive(Debug, Default)]
-struct TriedSoFar {
+struct Tried {
     upstreams: AtomicU32,
     attempts: AtomicU32,
 }
 
-/// The upstreams that are left to an attempt. It travels with the request.
-#[derive(Clone, Debug)]
-struct Plan {
-    upstreams: Arc<Upstreams>,
+/// What an attempt sends, and where it may go.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) body: Body,
+    pub(super) plan: Plan,
+}
+
+/// The upstreams that are left to an attempt.
+#[derive(Debug)]
+pub(super) struct Plan {
+    call: Preferred,
     new: u32,
     tried: u32,
 }
@@ -50,22 +58,35 @@ struct Plan {
 pub(super) struct Next;
 
 impl Preferred {
-    pub(crate) const fn of(upstreams: Arc<Upstreams>) -> Self {
-        Self(upstreams)
+    /// Of a new call.
+    pub(crate) fn of(upstreams: &Arc<Upstreams>) -> Self {
+        Self {
+            upstreams: Arc::clone(upstreams),
+            tried: Arc::default(),
+        }
     }
-}
 
-impl Tried {
-    /// An attempt goes to the upstream at this place. Tells which attempt it is, from 1.
-    pub(super) fn note(&self, index: usize) -> u32 {
-        self.0
-            .upstreams
-            .fetch_or(super::bit(index), Ordering::Relaxed);
-        1 + self.0.attempts.fetch_add(1, Ordering::Relaxed)
+    fn plan(&self) -> Plan {
+        let tried = self.tried.upstreams.load(Ordering::Relaxed);
+        let all = self.upstreams.mask();
+        Plan {
+            call: self.clone(),
+            new: all & !tried,
+            tried: all & tried,
+        }
     }
 }
 
 impl Plan {
+    /// An attempt goes to the upstream at this place. Tells which attempt of the call it is, from 1.
+    pub(super) fn note(&self, index: usize) -> u32 {
+        let tried = &self.call.tried;
+        tried
+            .upstreams
+            .fetch_or(super::bit(index), Ordering::Relaxed);
+        1 + tried.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn next(&mut self) -> Option<usize> {
         let left = if self.new != 0 {
             &mut self.new
@@ -88,20 +109,13 @@ impl Service<Request<Body>> for Preferred {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let tried = request.extensions().get::<Tried>();
-        let tried = tried.map_or(0, |tried| tried.0.upstreams.load(Ordering::Relaxed));
-        let all = self.0.mask();
-        request.extensions_mut().insert(Plan {
-            upstreams: Arc::clone(&self.0),
-            new: all & !tried,
-            tried: all & tried,
-        });
-        Next.call(request)
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let plan = self.plan();
+        Next.call(request.map(|body| Planned { body, plan }))
     }
 }
 
-impl Service<Request<Body>> for Next {
+impl Service<Request<Planned>> for Next {
     type Response = Response<Body>;
     type Error = Failure;
     type Future = BoxFuture<'static, Answer>;
@@ -111,13 +125,11 @@ impl Service<Request<Body>> for Next {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(plan) = request.extensions_mut().get_mut::<Plan>() else {
-            return Box::pin(ready(Err(Failure::Unreachable)));
-        };
-        let next = plan.next().and_then(|index| plan.upstreams.get(index));
+    fn call(&mut self, mut request: Request<Planned>) -> Self::Future {
+        let plan = &mut request.body_mut().plan;
+        let next = plan.next().and_then(|index| plan.call.upstreams.get(index));
         let Some(upstream) = next else {
-            return Box::pin(ready(Ok(exhausted(&plan.upstreams))));
+            return Box::pin(ready(Ok(exhausted(&plan.call.upstreams))));
         };
         match upstream.service.clone() {
             Guarded::ByNone(mut attempt) => attempt.call(request),
@@ -161,15 +173,11 @@ mod tests {
             &Shutdown::default(),
             None,
         );
-        let upstreams = upstreams.unwrap();
-        let tried = tried
-            .iter()
-            .fold(0, |mask, index| mask | super::super::bit(*index));
-        let mut plan = Plan {
-            new: upstreams.mask() & !tried,
-            tried: upstreams.mask() & tried,
-            upstreams,
-        };
+        let call = Preferred::of(&upstreams.unwrap());
+        for index in tried {
+            call.plan().note(*index);
+        }
+        let mut plan = call.plan();
         std::iter::from_fn(|| plan.next()).collect()
     }
 
