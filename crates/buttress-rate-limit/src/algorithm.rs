@@ -306,7 +306,8 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
 pub(crate) const SKEW: u64 = 60_000_000_000;
 
 /// Whether a state that can be forgotten only `since` then was written before the clock stepped back, and is as good as one
-/// never seen: it lies so far ahead as none does that is not in debt, and the `whole` burst would pass at once.
+/// never seen: it lies further ahead than all that is used and as much debt, or two windows, and the `whole` burst would pass
+/// at once.
 ///
 /// Only of the built-in ones: what another remembers beyond that is its own affair.
 pub(crate) fn is_of_another_time(
@@ -315,7 +316,8 @@ pub(crate) fn is_of_another_time(
     (since, now): (Tick, Tick),
     whole: impl FnOnce() -> Decision,
 ) -> bool {
-    since.as_nanos().saturating_sub(now.as_nanos()) > quota.refill_nanos() + SKEW
+    // First, since all slots of a full table are asked.
+    since.as_nanos().saturating_sub(now.as_nanos()) > 2 * quota.refill_nanos() + SKEW
         && kind.is_built_in()
         && whole().is_admitted_at_once()
 }
