@@ -1,6 +1,6 @@
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::{Forward, RequestDirectives, list::elements, range::ByteRange};
+use super::{Forward, RequestDirectives, list::trim, range::ByteRange};
 
 /// What the cache reads of a request: its method and its fields, gone through once.
 #[derive(Clone, Debug)]
@@ -225,9 +225,11 @@ fn names_fields(line: &HeaderValue, headers: &HeaderMap) -> bool {
         let mut options = OPTIONS.iter();
         options.any(|option| name.eq_ignore_ascii_case(option))
     };
+    // A quote is no part of a name, and hides no comma from whoever takes away what is named.
+    let mut names = line.as_bytes().split(|byte| *byte == b',').map(trim);
     // Nearly all of them are one option, which is not looked for a second time.
     !is_option(line.as_bytes())
-        && elements(line.as_bytes()).any(|name| {
+        && names.any(|name| {
             let name = (!is_option(name)).then(|| std::str::from_utf8(name));
             matches!(name, Some(Ok(name)) if headers.contains_key(name))
         })

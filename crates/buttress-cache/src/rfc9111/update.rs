@@ -63,15 +63,16 @@ pub(super) fn freshen(
         merged.remove(DATE);
     }
 
-    // It governs although it may be among what is not kept.
-    let mut said = copy(update, |name| {
+    // It governs although it may be among what is not kept, and then goes before what is stored of its name.
+    let said = copy(update, |name| {
         !kept.includes(name) && Governing::is_read_from(options, name)
     });
     let governing = match said.is_empty() {
         true => Governing::read(options, &merged),
         false => {
-            said.extend(copy(&merged, |name| Governing::is_read_from(options, name)));
-            Governing::read(options, &said)
+            let mut governs = copy(&merged, |name| Governing::is_read_from(options, name));
+            governs.extend(said);
+            Governing::read(options, &governs)
         }
     };
     let vary = match update.contains_key(VARY) {
