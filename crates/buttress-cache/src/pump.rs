@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub(crate) struct Pump {
     /// Until it is clear that it will not be stored.
     storing: Option<Storing>,
     length: Option<u64>,
+    /// When its head was there, of what [teaches](Storing::teach) only once it is stored.
+    teaches: Option<SystemTime>,
     /// What came of the body before anybody was told of it.
     ahead: Option<Came>,
     trailers: Option<HeaderMap>,
@@ -46,7 +49,9 @@ struct Left {
 
 impl Pump {
     pub(crate) fn of(fetch: Box<Fetch>, storing: Storing) -> Self {
+        let teaches = storing.length.is_none() && fetch.asked.method == Method::GET;
         Self {
+            teaches: teaches.then(|| fetch.shared.wall.now()),
             fetch,
             length: storing.length,
             storing: Some(storing),
@@ -279,9 +284,12 @@ impl Pump {
 
     fn keep(&mut self, entry: Arc<Entry>) -> Rest {
         let fetch = &mut *self.fetch;
-        if self.length.is_none() && fetch.asked.method == Method::GET {
-            let (shared, head) = (&fetch.shared, fetch.asked.head());
-            shared.learn_stored(&fetch.epoch, &head, entry.head(), shared.wall.now());
+        // What was fresh when its head came was for all who waited for that, however slowly the rest came.
+        if let Some(then) = self.teaches {
+            let head = fetch.asked.head();
+            fetch
+                .shared
+                .learn_stored(&fetch.epoch, &head, entry.head(), then);
         }
         let asked = std::mem::take(&mut fetch.asked);
         fetch.shared.keep(asked, fetch.key, entry, &fetch.epoch)

@@ -360,3 +360,18 @@ async fn what_outgrows_the_largest_entry_is_remembered_too() {
     setup.wall.pass(2);
     assert_eq!(of_five(&mut setup).await, 1);
 }
+
+/// It was for all who waited for its head, and so will the next one be.
+#[tokio::test(start_paused = true)]
+async fn what_comes_more_slowly_than_it_is_fresh_for_is_for_all() {
+    let mut setup = Setup::shared();
+    let asked = setup.get("/a");
+    let (mut origin, response) = streaming(&[("cache-control", "max-age=1")]);
+    setup.call().await.answer(response);
+    origin.send_data("slow".into()).await.unwrap();
+    settle().await;
+    setup.wall.pass(2);
+    drop(origin);
+    assert_eq!(read(asked).await.body, "slow");
+    assert_eq!(of_five(&mut setup).await, 1);
+}
