@@ -233,6 +233,19 @@ impl Books {
         self.clock.now()
     }
 
+    /// Notes where that was charged of which it is not known, a moment ago.
+    #[cold]
+    pub(crate) fn note_places(&self, asked: &mut [Asked]) {
+        let Backend::Memory(store) = &self.store else {
+            return;
+        };
+        for asked in asked {
+            if let (None, Some(limit)) = (asked.place, self.limits.get(asked.ordinal)) {
+                asked.place = Some(store.place_of(limit, asked.key.into()));
+            }
+        }
+    }
+
     pub(crate) fn position(&self, policy: &str) -> Option<usize> {
         self.limits.iter().position(|limit| limit.name() == policy)
     }

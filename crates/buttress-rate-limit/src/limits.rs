@@ -133,7 +133,9 @@ impl<T: ?Sized + 'static> Limits<T> {
     /// What was charged for a request that has to wait for its turn.
     #[cold]
     pub(crate) fn held(&self, standing: &Standing<'_>) -> Held {
-        Held::of(&self.books, standing.asked().into(), standing.at()).hold()
+        let mut asked: Box<[Asked]> = standing.asked().into();
+        self.books.note_places(&mut asked);
+        Held::of(&self.books, asked, standing.at()).hold()
     }
 
     /// The permit of a request that was admitted, where anybody may settle.

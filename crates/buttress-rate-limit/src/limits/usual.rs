@@ -116,7 +116,7 @@ fn asked_of(ordinal: usize, key: Fingerprint, cost: u64) -> Asked {
         key: key.into(),
         terms: Terms::BuiltWith,
         cost,
-        // Only who waits for a turn may give it back, and is not forgotten before that.
+        // Only who has to wait for a turn may give it back, and looks for it then.
         place: None,
     }
 }

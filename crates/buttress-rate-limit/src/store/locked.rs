@@ -98,6 +98,12 @@ impl LockedTable {
         (written == tag).then_some(Held { slots, slot })
     }
 
+    /// Whether `key` is known, under whichever tag.
+    pub(super) fn knows(&self, key: Fingerprint) -> bool {
+        let slots = self.shard(key);
+        slots.is_some_and(|slots| slots.find(key, 0).is_some())
+    }
+
     /// How `key` stands.
     pub(super) fn peek<A: Algorithm + ?Sized>(
         &self,

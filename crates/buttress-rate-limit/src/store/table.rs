@@ -173,6 +173,11 @@ impl Table {
         self.find(key.into(), tag)
     }
 
+    /// Whether `key` is known, under whichever tag.
+    pub(crate) fn knows(&self, key: Fingerprint) -> bool {
+        self.find_anywhere(key).is_some()
+    }
+
     /// Whether `key` is known, or would find a place now.
     pub(crate) fn has_place_for(
         &self,

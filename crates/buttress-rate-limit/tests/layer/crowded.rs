@@ -164,6 +164,46 @@ async fn a_turn_in_the_shared_bucket_goes_back_to_it() {
     }
 }
 
+/// Whatever became of the places while it waited: that it has one of its own by now, or that those of others were used
+/// since.
+#[tokio::test(start_paused = true)]
+async fn a_turn_in_the_shared_bucket_goes_back_to_it_however_late() {
+    let pace = Pacing::up_to(Duration::from_secs(3_600));
+    let policy = Policy::new("pace", "1/min burst 1")
+        .key(ClientIp::peer())
+        .algorithm(pace);
+    let beside = || Policy::new("all", "1000/s");
+    for layer in [
+        http(policy.clone()),
+        http(policy.clone()).policy(beside()),
+        http(policy).permits(),
+    ] {
+        let (layer, handler) = (layer.max_keys(1).build().unwrap(), Handler::default());
+        let call = |n| {
+            Box::pin(
+                layer
+                    .layer(handler.service())
+                    .oneshot(from_peer(stranger(n))),
+            )
+        };
+        for n in 0..5 {
+            assert_eq!(call(n).await.unwrap().status(), 200);
+        }
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut waiting = [call(5), call(6), call(7), call(8), call(9)];
+        for waiting in &mut waiting {
+            assert!(waiting.as_mut().poll(context).is_pending());
+        }
+        tokio::time::advance(Duration::from_secs(200)).await;
+        for n in [0, 1, 2, 5] {
+            assert!(call(n).as_mut().poll(context).is_ready(), "{n}");
+        }
+        drop(waiting);
+        assert!(call(10).as_mut().poll(context).is_ready());
+        assert!(call(5).as_mut().poll(context).is_pending());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn and_so_does_one_of_the_handles() {
     let pace = RateLimiter::per_key("1/s burst 1")

@@ -4,16 +4,26 @@ use buttress_core::Tick;
 
 use super::{MemoryStore, Place, SHARED, Stale, ask::Ask, course::Course};
 use crate::{
-    Algorithm, Overflow,
+    Algorithm, Limit, Overflow,
     algorithm::{Gcra, Kind, OneWord, Word},
     store::{
         Charge,
         locked::{Found, Request},
-        table::Updated,
+        table::{Fingerprint, Updated},
     },
 };
 
 impl MemoryStore {
+    /// Where a key was charged a moment ago: nobody forgets it as long as what it was charged is not back.
+    #[cold]
+    pub(crate) fn place_of(&self, limit: &Limit, key: Fingerprint) -> Place {
+        let known = match self.locked(limit) {
+            Some(table) => table.knows(key),
+            None => self.table(limit).is_some_and(|table| table.knows(key)),
+        };
+        if known { Place::Own } else { Place::Shared }
+    }
+
     /// Settles what was charged at `place`; `None` where that has to be found out.
     pub(crate) fn settle_at(&self, now: Tick, charge: &Charge<'_>, place: Option<Place>, by: i64) {
         let limit = charge.limit;
