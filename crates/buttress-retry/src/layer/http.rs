@@ -81,8 +81,8 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
 
     /// Whether requests of any method may be repeated that were refused as one too many: your word that this upstream
     /// does nothing for a request that it answers with 429, or with what vendors say in its place: GitHub's 403, AWS's 400,
-    /// gRPC's `RESOURCE_EXHAUSTED`. It says nothing of a 503, also of one that tells when to come back. False if not given, for
-    /// no standard promises that.
+    /// gRPC's `RESOURCE_EXHAUSTED`. It says nothing of a failure (5xx), also of one that tells when to come back, as 503 and 529
+    /// may. False if not given, for no standard promises that.
     pub fn repeat_throttled(mut self, repeat: bool) -> Self {
         self.options().repeat_throttled = repeat;
         self
