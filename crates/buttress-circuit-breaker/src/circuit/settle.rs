@@ -55,8 +55,14 @@ impl Circuit {
                 self.count(settings, ticket, true, CallKind::Throttled);
             }
             OnThrottled::Park => {
+                let wait = settings.wait(retry_after);
+                // Before it is given back: should another probe's deadline end the state then, the word holds in the next
+                // one, too.
+                let news = self.park(settings, &ticket, wait);
                 self.give_back(settings, ticket, CallKind::Throttled);
-                self.park(settings, ticket, settings.wait(retry_after));
+                if news {
+                    self.observe(settings, || Happening::Parked(wait));
+                }
             }
         }
     }
@@ -181,24 +187,26 @@ impl Circuit {
         }
     }
 
-    /// The upstream asked a call not to be called for so long.
-    fn park(&self, settings: &Settings, ticket: Ticket, wait: Duration) {
+    /// The upstream asked a call not to be called for so long. Tells whether that is news.
+    fn park(&self, settings: &Settings, ticket: &Ticket, wait: Duration) -> bool {
         let now = settings.now();
         let mut inside = lock(&self.inside);
-        let in_time = inside.machine.generation() == ticket.generation && ticket.is_watched();
+        let in_time = match ticket.pass {
+            Pass::Unwatched => false,
+            Pass::Watched => inside.machine.generation() == ticket.generation,
+            Pass::Probe(probe) => inside.machine.hears(probe, now),
+        };
         let heeds = matches!(
             inside.machine.state(),
             State::Closed | State::Open | State::HalfOpen
         );
-        if in_time && heeds {
-            let news = self.park.park(now.saturating_add(wait));
-            inside.parked = true;
-            self.publish(&inside);
-            drop(inside);
-            if news {
-                self.observe(settings, || Happening::Parked(wait));
-            }
+        if !in_time || !heeds {
+            return false;
         }
+        let news = self.park.park(now.saturating_add(wait));
+        inside.parked = true;
+        self.publish(&inside);
+        news
     }
 }
 

@@ -124,12 +124,20 @@ impl Subject for Pure {
             End::Fail => self.count(&call, true),
             End::Ignored => self.give_back(&call),
             End::Throttled(wait) => {
-                self.give_back(&call);
                 let by_hand = matches!(
                     self.machine.state(),
                     State::Disabled | State::MetricsOnly | State::ForcedOpen
                 );
-                let heeds = !by_hand && self.machine.generation() == call.generation;
+                let heard = match call.admission {
+                    Admission::Probe(probe) if !self.throttled_fails => {
+                        self.machine.hears(probe, self.now)
+                    }
+                    _ => self.machine.generation() == call.generation,
+                };
+                let heeds = !by_hand && heard;
+                if !self.throttled_fails {
+                    self.give_back(&call);
+                }
                 let (least, most) = self.bounds;
                 let wait = wait.unwrap_or(least).max(least).min(most);
                 if heeds && (self.throttled_fails || self.throttled_parks) {
