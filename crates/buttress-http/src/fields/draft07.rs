@@ -50,7 +50,12 @@ impl Draft07 {
         let alike = |value: &[u8]| value.first().is_some_and(u8::is_ascii_digit);
         if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
             insert_before(headers, POLICY, policy.clone(), alike);
-            headers.entry(LIMIT).or_insert(limit);
+            // A dictionary, which has room for one policy.
+            let stands = headers.get(LIMIT).map(HeaderValue::as_bytes);
+            let stands = stands.and_then(<[u8]>::first);
+            if !stands.is_some_and(u8::is_ascii_lowercase) {
+                headers.insert(LIMIT, limit);
+            }
         }
     }
 

@@ -199,6 +199,14 @@ fn what_is_there_goes_on_behind() {
         write(FieldStyle::Draft07, &old),
         "ratelimit-policy: 9;w=60, 2;w=1\nratelimit: limit=2, remaining=1"
     );
+    let new = [
+        ("ratelimit", r#""b";r=1"#),
+        ("ratelimit-policy", r#""b";q=2;w=1"#),
+    ];
+    assert_eq!(
+        write(FieldStyle::Draft07, &new),
+        "ratelimit-policy: 9;w=60\nratelimit: limit=9, remaining=1, reset=0"
+    );
     let three = [
         ("x-ratelimit-limit", "2"),
         ("x-ratelimit-remaining", "1"),
