@@ -8,7 +8,7 @@ use buttress_core::{
 use crate::{
     Decision, Limit, Quota, Refused,
     algorithm::{Gcra, Kind, OneWord},
-    limiter::UNDECIDED,
+    limiter::{UNDECIDED, answer},
     store::signed,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned},
     watcher::Watcher,
@@ -110,22 +110,30 @@ impl Shared {
     #[inline(always)]
     pub(super) fn check(&self, cost: u64) -> Result<Decision, Refused> {
         let now = self.now();
-        answer_in_place(cost, |out| match self.limit.kind() {
-            Kind::Gcra => self.decide(now, cost, step, out),
-            kind => self.decide_by_kind(kind, now, cost, out),
-        })
+        if let Kind::Gcra = self.limit.kind() {
+            // Its own, which nobody is lent who is not inlined: it need not be in memory.
+            let mut decision = UNDECIDED;
+            if let Some(quota) = self.decide(now, cost, step, &mut decision) {
+                return answer(quota, decision, cost);
+            }
+        }
+        answer_in_place(cost, |out| self.decide_by_kind(now, cost, out))
     }
 
     #[inline(never)]
-    fn decide_by_kind(&self, kind: &Kind, now: Tick, cost: u64, out: &mut Decision) -> u64 {
+    fn decide_by_kind(&self, now: Tick, cost: u64, out: &mut Decision) -> u64 {
+        let kind = self.limit.kind();
         let step = |quota: &Quota, state, now, cost, out: &mut Decision| {
-            kind.step_by_word(quota, state, now, cost, out)
+            kind.step(quota, state, now, cost, out)
         };
-        self.decide(now, cost, step, out)
+        match self.decide(now, cost, step, out) {
+            Some(quota) => quota.burst(),
+            None => self.acquire(now, cost, out).0.burst(),
+        }
     }
 
-    /// Charges `cost`, and tells the burst of the quota under which it was decided. The usual case by itself: a quota
-    /// that never changed need not be copied.
+    /// Charges `cost` in the usual case: a quota that never changed need not be copied. `None`, and nothing is charged,
+    /// where it is another one.
     #[inline(always)]
     fn decide(
         &self,
@@ -133,7 +141,7 @@ impl Shared {
         cost: u64,
         step: impl Fn(&Quota, u64, Tick, u64, &mut Decision) -> Option<u64>,
         out: &mut Decision,
-    ) -> u64 {
+    ) -> Option<&Quota> {
         let mut seen = self.word.load(Ordering::Acquire);
         // After the state, which is written last when the quota changes: that of the state, or a later one.
         while let Some(quota) = self.limit.quotas().unchanged()
@@ -147,10 +155,9 @@ impl Shared {
             if let Some(watcher) = &self.watcher {
                 self.tell(watcher, now, (cost, quota), *out);
             }
-            return quota.burst();
+            return Some(quota);
         }
-        let (quota, _) = self.acquire(now, cost, out);
-        quota.burst()
+        None
     }
 
     /// Charges `cost`, and tells under which quota, of which revision.
