@@ -2,9 +2,9 @@
 
 use std::{
     convert::Infallible,
-    future::Future as _,
+    future::Future,
     net::Ipv4Addr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::{Context, Waker},
     time::Duration,
@@ -126,35 +126,41 @@ async fn what_the_shared_bucket_was_charged_it_gets_back() {
     }
 }
 
+/// Layers with four places, and a bucket for the others in which who is too early waits: alone, beside another policy, and with
+/// permits.
+fn paces(quota: &str, longest_wait: Duration) -> [RateLimitLayer; 3] {
+    let pace = Policy::new("pace", quota)
+        .key(ClientIp::peer())
+        .algorithm(Pacing::up_to(longest_wait));
+    let layer = || http(pace.clone());
+    let layers = [
+        layer(),
+        layer().policy(Policy::new("all", "1000/s")),
+        layer().permits(),
+    ];
+    layers.map(|layer| layer.max_keys(1).build().unwrap())
+}
+
+/// What a stranger is answered, in the end.
+fn status(layer: &RateLimitLayer, n: u8) -> Pin<Box<dyn Future<Output = u16>>> {
+    let answer = layer.layer(Handler::default().service());
+    let answer = answer.oneshot(from_peer(stranger(n)));
+    Box::pin(async { answer.await.unwrap().status().as_u16() })
+}
+
 /// Who waits for a turn in the bucket that is shared, and gives up, gives the turn back to those who share it.
 #[tokio::test(start_paused = true)]
 async fn a_turn_in_the_shared_bucket_goes_back_to_it() {
-    let pace = Pacing::up_to(Duration::from_secs(2));
-    let policy = Policy::new("pace", "1/s burst 1")
-        .key(ClientIp::peer())
-        .algorithm(pace);
-    let beside = || Policy::new("all", "1000/s");
-    for layer in [
-        http(policy.clone()),
-        http(policy.clone()).policy(beside()),
-        http(policy).permits(),
-    ] {
-        let (layer, handler) = (layer.max_keys(1).build().unwrap(), Handler::default());
-        let call = |n| {
-            Box::pin(
-                layer
-                    .layer(handler.service())
-                    .oneshot(from_peer(stranger(n))),
-            )
-        };
+    for layer in paces("1/s burst 1", Duration::from_secs(2)) {
+        let call = |n| status(&layer, n);
         for n in 0..5 {
-            assert_eq!(call(n).await.unwrap().status(), 200);
+            assert_eq!(call(n).await, 200);
         }
         let context = &mut Context::from_waker(Waker::noop());
         let (mut second, mut third) = (call(5), call(6));
         assert!(second.as_mut().poll(context).is_pending());
         assert!(third.as_mut().poll(context).is_pending());
-        assert_eq!(call(7).await.unwrap().status(), 429);
+        assert_eq!(call(7).await, 429);
         tokio::time::advance(Duration::from_millis(1_500)).await;
         drop((second, third));
         // Places are free again, for four; and the turns that nobody took are the next ones'.
@@ -168,26 +174,10 @@ async fn a_turn_in_the_shared_bucket_goes_back_to_it() {
 /// since.
 #[tokio::test(start_paused = true)]
 async fn a_turn_in_the_shared_bucket_goes_back_to_it_however_late() {
-    let pace = Pacing::up_to(Duration::from_secs(3_600));
-    let policy = Policy::new("pace", "1/min burst 1")
-        .key(ClientIp::peer())
-        .algorithm(pace);
-    let beside = || Policy::new("all", "1000/s");
-    for layer in [
-        http(policy.clone()),
-        http(policy.clone()).policy(beside()),
-        http(policy).permits(),
-    ] {
-        let (layer, handler) = (layer.max_keys(1).build().unwrap(), Handler::default());
-        let call = |n| {
-            Box::pin(
-                layer
-                    .layer(handler.service())
-                    .oneshot(from_peer(stranger(n))),
-            )
-        };
+    for layer in paces("1/min burst 1", Duration::from_secs(3_600)) {
+        let call = |n| status(&layer, n);
         for n in 0..5 {
-            assert_eq!(call(n).await.unwrap().status(), 200);
+            assert_eq!(call(n).await, 200);
         }
         let context = &mut Context::from_waker(Waker::noop());
         let mut waiting = [call(5), call(6), call(7), call(8), call(9)];

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use buttress_http::Head;
+use buttress_http::{Head, keys};
 use buttress_rate_limit::{AsError, Error, Policy, Quota, RateLimitLayer};
 use http::Request;
 use tokio::task::yield_now;
@@ -17,7 +17,7 @@ use tower::{
     service_fn,
 };
 
-use crate::support::{Handler, clock, http, send};
+use crate::support::{Handler, by_tier, clock, http, send, with};
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -58,6 +58,111 @@ async fn one_is_looked_up_after_the_other_and_nothing_is_charged_before() {
         Some(r#""first";r=4;t=720, "between";r=5;t=600, "last";r=6;t=515"#)
     );
     assert_eq!(*log.lock().unwrap(), ["first?", "first!", "last?", "last!"]);
+}
+
+#[tokio::test]
+async fn a_quota_can_be_looked_up() {
+    let handler = Handler::default();
+    let tenant = || keys::Header::named("x-tenant").unwrap();
+    let per_tenant = Policy::new("per-tenant", "1/h")
+        .key(tenant())
+        .quota_by_lookup(|head: &Head| {
+            let found = by_tier(head);
+            async move {
+                tokio::task::yield_now().await;
+                found
+            }
+        });
+    let layer = http(per_tenant)
+        .policy(Policy::new("all", "1000/d"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let silver = || with(&[("x-tenant", "umbrella"), ("x-tier", "silver")]);
+    let answer = send(&layer, &handler, silver()).await;
+    assert_eq!(
+        answer.header("ratelimit-policy"),
+        Some(r#""per-tenant";q=2;w=1800, "all";q=1000;w=86400"#)
+    );
+    assert_eq!(
+        answer.header("ratelimit"),
+        Some(r#""per-tenant";r=1;t=900, "all";r=999;t=87"#)
+    );
+    assert_eq!(send(&layer, &handler, silver()).await.status, 200);
+    let refused = send(&layer, &handler, silver()).await;
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (429, Some("900"))
+    );
+    assert_eq!(
+        send(&layer, &handler, with(&[("x-tenant", "initech")]))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &handler, with(&[("x-tenant", "initech")]))
+            .await
+            .status,
+        429
+    );
+    assert_eq!(
+        send(&layer, &handler, with(&[])).await.status,
+        400,
+        "nobody is looked up without a key"
+    );
+    assert_eq!(handler.calls(), 3);
+}
+
+#[tokio::test]
+async fn every_policy_can_have_its_quota_looked_up() {
+    let looked_up = |name: &str, quota: &'static str| {
+        let found = move || quota.parse::<Quota>().ok();
+        Policy::new(name, "1/h").quota_by_lookup(move |_: &Head| async move { found() })
+    };
+    let layer = http(Policy::new("own", "9/h"))
+        .policy(looked_up("one", "5/h"))
+        .policy(looked_up("other", "3/h"))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let answer = send(&layer, &Handler::default(), with(&[])).await;
+    let policies = answer.header("ratelimit-policy").unwrap();
+    assert_eq!(
+        policies,
+        r#""own";q=9;w=3600, "one";q=5;w=3600, "other";q=3;w=3600"#
+    );
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_quota_is_looked_up_was_charged_nothing() {
+    let lookup = |_: &Head| std::future::pending::<Option<Quota>>();
+    let looked_up = http(Policy::new("all", "1/h").quota_by_lookup(lookup))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let mut call = Box::pin(
+        looked_up
+            .layer(Handler::default().service())
+            .oneshot(with(&[])),
+    );
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(call.as_mut().poll(&mut context).is_pending());
+    drop(call);
+
+    // A single policy takes the same way, and a clone of the policy is the same policy.
+    let policy = Policy::new("all", "1/h")
+        .quota_by_lookup(|_: &Head| async { None })
+        .clone();
+    let layer = http(policy).clock(clock()).build().unwrap();
+    assert_eq!(
+        send(&layer, &Handler::default(), with(&[])).await.status,
+        200
+    );
+    assert_eq!(
+        send(&layer, &Handler::default(), with(&[])).await.status,
+        429
+    );
 }
 
 type Limited = RateLimitLayer<u32, AsError>;

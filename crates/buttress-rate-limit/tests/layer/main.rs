@@ -1,9 +1,12 @@
 //! The layer, from outside: HTTP and typed refusals, readiness, shared state, several policies, remote
 //! stores. No sockets, and no time but the one that the tests move.
 
+mod access;
 mod alike;
 mod configuration;
+mod cost;
 mod crowded;
+mod fields;
 #[cfg(feature = "governor")]
 mod governors;
 mod grpc;
@@ -14,11 +17,12 @@ mod metering;
 mod observing;
 mod own_algorithm;
 mod policies;
+mod quotas;
 mod readiness;
 mod remote_store;
 mod settling;
+mod shadow;
 mod sharing;
 mod support;
 mod typed;
 mod waiting;
-mod whose_and_how_much;

@@ -1,6 +1,6 @@
 use std::{
     convert::Infallible,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -8,10 +8,10 @@ use std::{
 };
 
 use buttress_core::{Tick, clock::ManualClock};
-use buttress_http::{PeerAddr, ResponseBody};
-use buttress_rate_limit::{MeteredBody, Policy, RateLimitLayer, RateLimitLayerBuilder};
+use buttress_http::{Head, PeerAddr, ResponseBody};
+use buttress_rate_limit::{MeteredBody, Policy, Quota, RateLimitLayer, RateLimitLayerBuilder};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
@@ -26,6 +26,30 @@ pub(crate) fn from_peer(ip: impl Into<IpAddr>) -> Request<()> {
         .extensions_mut()
         .insert(PeerAddr(SocketAddr::new(ip.into(), 4_000)));
     request
+}
+
+/// A request with these fields, such as gRPC may send, too.
+pub(crate) fn with(headers: &[(&'static str, &'static str)]) -> Request<()> {
+    let mut request = from_peer(Ipv4Addr::LOCALHOST);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = http::Version::HTTP_2;
+    for (name, value) in headers {
+        request
+            .headers_mut()
+            .insert(*name, HeaderValue::from_static(value));
+    }
+    request
+}
+
+/// The quota of the tier that a request names.
+pub(crate) fn by_tier(head: &Head) -> Option<Quota> {
+    let tier = head.headers().get("x-tier")?;
+    match tier.as_bytes() {
+        b"gold" => Quota::per_hour(100).build().ok(),
+        b"minute" => Quota::per_minute(100).build().ok(),
+        b"silver" => Quota::per_hour(4).burst(2).build().ok(),
+        _ => None,
+    }
 }
 
 /// Answers 200 with a body, and counts.
@@ -87,8 +111,6 @@ pub(crate) async fn send(layer: &Http, handler: &Handler, request: Request<()>) 
     }
 }
 
-pub(crate) fn http(
-    policy: Policy,
-) -> RateLimitLayerBuilder<buttress_http::Head, buttress_rate_limit::AsResponse> {
+pub(crate) fn http(policy: Policy) -> RateLimitLayerBuilder<Head, buttress_rate_limit::AsResponse> {
     RateLimitLayer::http(policy)
 }
