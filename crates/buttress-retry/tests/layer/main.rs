@@ -3,6 +3,7 @@
 mod balance;
 mod bodies;
 mod budget;
+mod cloned;
 mod configuration;
 mod crowd;
 mod deadlines;
@@ -10,7 +11,10 @@ mod grpc;
 mod http;
 mod parks;
 mod readiness;
+mod replay_cap;
+mod response_bodies;
 mod safety;
+mod superseded;
 mod support;
 mod telling;
 mod typed;

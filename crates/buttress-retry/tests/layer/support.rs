@@ -294,6 +294,10 @@ pub(crate) fn put(body: &'static str) -> Request<Full<Bytes>> {
     request
 }
 
+pub(crate) fn frames(frames: Frames) -> Request<Frames> {
+    put("").map(|_| frames)
+}
+
 pub(crate) fn call(body: &'static str) -> Request<Full<Bytes>> {
     let mut request = post(body);
     *request.version_mut() = Version::HTTP_2;
