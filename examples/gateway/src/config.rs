@@ -44,7 +44,7 @@ pub use self::{
     errors::ErrorsConfig,
     limits::{
         Fields, GlobalConfig, KeySource, LimitsConfig, MissingKey, PerIpConfig, PerKeyConfig,
-        RouteConfig, Secret, TierConfig, UnknownKey, Who,
+        Preflight, RouteConfig, Secret, TierConfig, UnknownKey, Who,
     },
     network::Network,
     retry::RetryConfig,

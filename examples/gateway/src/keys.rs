@@ -15,6 +15,7 @@ use crate::{
     call::{Call, Decision},
     config::{KeySource, MissingKey as OnMissing, PerKeyConfig, UnknownKey, Violation},
     limits::ApiKey,
+    preflight,
     refusal::Refusal,
     shared::{Answer, Serve, Shared},
 };
@@ -28,6 +29,8 @@ pub(crate) enum Holder {
     Anybody,
     /// There is no key.
     Nobody,
+    /// There is no key, and there need not be one.
+    Preflight,
 }
 
 /// What the keys of a tier have in common.
@@ -103,6 +106,7 @@ impl Keys {
                 Some(tier) => Holder::Tier(Arc::clone(tier)),
                 None => Holder::Anybody,
             },
+            Err(_) if preflight::is_marked(head) => Holder::Preflight,
             Err(_) => Holder::Nobody,
         }
     }
@@ -154,6 +158,7 @@ impl Serve for CheckKeys {
             (_, Some(_)) => Decision::of("keys", "refused"),
             (Holder::Anybody, None) => Decision::of("keys", "unknown"),
             (Holder::Nobody, None) => Decision::of("keys", "none"),
+            (Holder::Preflight, None) => Decision::of("keys", "preflight"),
         });
         if let Some(detail) = refused {
             return Box::pin(ready(Ok(self.keys.refusal(detail))));

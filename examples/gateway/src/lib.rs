@@ -14,14 +14,14 @@
 //! | `interim.rs` | what is said before an answer: 1xx |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
 //! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
-//! | `keys.rs` | API keys and their tiers |
+//! | `keys.rs`, `preflight.rs` | API keys and their tiers, and who comes without one |
 //! | `upstreams.rs`, `upstreams/` | the upstreams in order of preference, their circuits; Upgrade and CONNECT |
 //! | `cache.rs` | a cache for each route that has one |
 //! | `retry.rs` | which attempts are repeated, and where |
 //! | `proxy.rs`, `answer.rs` | one request there and one answer back |
 //! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs`, `cookie.rs` | the fields that a proxy takes away, adds and joins |
 //! | `max_forwards.rs` | requests that are to go no further |
-//! | `failure.rs`, `refusal.rs`, `speak.rs` | the gateway's own errors, as the caller speaks |
+//! | `failure.rs`, `refusal.rs`, `speak.rs`, `cors.rs` | the gateway's own errors, as the caller speaks, and which pages read them |
 //! | `call.rs`, `call/`, `call_log.rs`, `call_log/` | the record of a call, and the file of them |
 //! | `telemetry.rs`, `admin.rs`, `admin/` | what is counted, and where operators read it |
 //! | `demo_upstream.rs` | the built-in upstream |
@@ -36,6 +36,7 @@ mod cache;
 mod call;
 mod call_log;
 mod cookie;
+mod cors;
 mod demo_upstream;
 mod failure;
 mod forwarded;
@@ -48,6 +49,7 @@ mod interim;
 mod keys;
 mod max_forwards;
 mod path;
+mod preflight;
 mod proxy;
 mod refusal;
 mod reload;

@@ -1,7 +1,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use axum::body::Body;
-use buttress_http::{GrpcCode, Problem, retry_after_value};
+use buttress_http::{GrpcCode, LocalRefusal, Problem, retry_after_value};
 use http::{
     HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, RETRY_AFTER},
@@ -19,6 +19,11 @@ pub(crate) struct Refusal {
     pub(crate) grpc: GrpcCode,
     /// When to come back, where that is known.
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whether the response is no upstream's.
+pub(crate) fn is_our_own(response: &Response<Body>) -> bool {
+    response.extensions().get::<Refusal>().is_some() || LocalRefusal::of(response).is_some()
 }
 
 impl Refusal {

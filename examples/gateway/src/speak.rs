@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     path::{Prefix, plain},
-    refusal::Refusal,
+    refusal::{Refusal, is_our_own},
 };
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
@@ -77,10 +77,6 @@ impl Caller {
         }
         response
     }
-}
-
-fn is_our_own(response: &Response) -> bool {
-    response.extensions().get::<Refusal>().is_some() || LocalRefusal::of(response).is_some()
 }
 
 impl OpenAiPaths {

@@ -18,11 +18,13 @@ use tower_layer::Layer as _;
 use crate::{
     cache::Caches,
     call::{Call, Told},
-    config::{Config, RetryConfig, UpstreamConfig, Violation},
+    config::{Config, Preflight, RetryConfig, UpstreamConfig, Violation},
+    cors::Pages,
     host,
     keys::{CheckKeys, Keys},
     limits::{ApiKey, Limits},
     path::Prefix,
+    preflight,
     proxy::Proxy,
     retry,
     shared::{Serve as _, Shared},
@@ -43,6 +45,7 @@ pub(crate) struct Stack {
     caches: Caches,
     client: ClientIp,
     openai: OpenAiPaths,
+    pages: Pages,
     service: Shared,
 }
 
@@ -121,6 +124,7 @@ impl Stack {
                     .filter_map(|path| Prefix::of(path))
                     .collect(),
             ),
+            pages: Pages::of(&config.errors.cors),
             config: config.clone(),
             limits,
             upstreams,
@@ -164,7 +168,11 @@ impl Stack {
         let client = self.client.of(head).ok();
         let call = Call::begin(&telemetry, client, head.method(), head.uri());
         let caller = Caller::of(head, &self.openai);
+        let page = self.pages.of_request(head.headers());
         let response = if host::is_said(&request) {
+            if self.config.limits.preflight == Preflight::Pass {
+                preflight::mark(&mut request);
+            }
             let answer = call.with(|| self.service.serve(request));
             // What is in flight goes through the layers that it met.
             drop(self);
@@ -172,7 +180,10 @@ impl Stack {
         } else {
             call.with(host::refuse)
         };
-        let response = caller.hears(response).await;
+        let mut response = caller.hears(response).await;
+        if let Some(page) = page {
+            page.reads(&mut response);
+        }
         call.answered(response.status());
         Ok(response.map(|body| Told::to(call, body)))
     }

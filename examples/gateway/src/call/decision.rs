@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 /// |---|---|
 /// | `host` | `refused`: the request says none, or several |
 /// | `access` | `allowed`, `denied` |
-/// | `per_ip`, `per_key`, `per_route`, `global` | `admitted`, `refused`, `would_refuse` (in shadow), `no_key` |
-/// | `keys` | `admitted` (with the tier), `unknown`, `none`, `refused` |
+/// | `per_ip`, `per_key`, `per_route`, `global` | `admitted`, `refused`, `would_refuse` (in shadow); `no_key`, of the first two |
+/// | `keys` | `admitted` (with the tier), `unknown`, `none`, `preflight` (which needs none), `refused` |
 /// | `cache` | `hit`, `stale`, `collapsed`, `not_cached`, `stale_on_failure`; or why the upstreams were asked, in RFC 9211's words: `uri-miss`, `vary-miss`, `stale`, `request`, `bypass`, `method` |
 /// | `max_forwards` | `reached`: a TRACE or an OPTIONS that was to go no further |
 /// | `via` | `loop`: it came through here too often |

@@ -1,3 +1,4 @@
+use http::{Uri, uri::Authority};
 use serde::Deserialize;
 
 use super::Violation;
@@ -11,12 +12,15 @@ use crate::path::Prefix;
 pub struct ErrorsConfig {
     /// At and below these paths a caller with `Authorization: Bearer` speaks `OpenAI`'s protocol.
     pub openai: Vec<String>,
+    /// The origins of the pages that may read them in a browser, as browsers write them in `Origin`; `"*"` for all.
+    pub cors: Vec<String>,
 }
 
 impl Default for ErrorsConfig {
     fn default() -> Self {
         Self {
             openai: vec!["/v1".to_owned()],
+            cors: Vec::new(),
         }
     }
 }
@@ -34,6 +38,41 @@ impl ErrorsConfig {
                 ));
             }
         }
+        for (index, origin) in self.cors.iter().enumerate() {
+            if origin != "*" && !is_origin(origin) {
+                return Err(Violation::new(
+                    format!("errors.cors[{index}]"),
+                    format_args!(
+                        "`{origin}` given, expected \"*\", or an origin as browsers write it: \"https://app.example\", in \
+                         small letters, without a path, with a port only where it is not the usual one"
+                    ),
+                ));
+            }
+        }
         Ok(())
     }
+}
+
+/// Whether a browser could say that it is its page's (RFC 6454 §6.2).
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let usual = match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        // Those of extensions and of apps.
+        Some(_) => 0,
+        None => return false,
+    };
+    let Some(authority) = uri.authority().map(Authority::as_str) else {
+        return false;
+    };
+    let (scheme, _) = text.split_once("://").unwrap_or_default();
+    format!("{scheme}://{authority}") == text
+        && !authority.is_empty()
+        && !authority.contains('@')
+        && !authority.ends_with(':')
+        && uri.port_u16() != Some(usual)
+        && !text.contains(|character: char| character.is_ascii_uppercase())
 }

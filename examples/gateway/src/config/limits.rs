@@ -2,6 +2,7 @@ mod fields;
 mod global;
 mod per_ip;
 mod per_key;
+mod preflight;
 mod routes;
 
 use serde::{Deserialize, Deserializer, de};
@@ -11,6 +12,7 @@ pub use self::{
     global::GlobalConfig,
     per_ip::PerIpConfig,
     per_key::{KeySource, MissingKey, PerKeyConfig, Secret, TierConfig, UnknownKey},
+    preflight::Preflight,
     routes::{RouteConfig, Who},
 };
 use super::{Network, Violation};
@@ -30,6 +32,8 @@ pub struct LimitsConfig {
     pub max_keys: Option<usize>,
     /// See [`fields`](Self::fields()).
     pub fields: Option<Fields>,
+    /// What happens to CORS preflights.
+    pub preflight: Preflight,
     /// What each client may ask for.
     pub per_ip: Option<PerIpConfig>,
     /// What each API key may ask for.
@@ -70,8 +74,8 @@ impl LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// Whether `other` differs only in what can change while the limits are in use: in API keys, and in
-    /// quotas.
+    /// Whether `other` differs only in what can change while the limits are in use: in API keys, in
+    /// quotas, and in what happens to preflights.
     #[must_use]
     pub fn is_but_for_quotas(&self, other: &Self) -> bool {
         self.without_quotas() == other.without_quotas()
@@ -83,6 +87,8 @@ impl LimitsConfig {
         let Ok(any) = PerIpConfig::default().quota() else {
             return without;
         };
+        // Asked before the limits are.
+        without.preflight = Preflight::default();
         if let Some(per_ip) = &mut without.per_ip {
             per_ip.quota = None;
         }

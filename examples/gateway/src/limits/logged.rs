@@ -1,18 +1,19 @@
 use buttress_core::Observer;
 use buttress_rate_limit::Event;
 
-use super::PER_KEY;
+use super::PER_IP;
 
-/// Writes what the limits decide to the log; but that a request has no API key.
+/// Writes what the limits decide to the log; but that a request has no API key, or is on no route that has a limit.
 ///
 /// A client without an address is a mistake in the deployment, of which the log tells. Callers without a key are an everyday
-/// affair, and what becomes of them stands in the file: `limits.per_key.missing`.
+/// affair, and what becomes of them stands in the file: `limits.per_key.missing`. So are requests elsewhere.
 #[derive(Debug)]
 pub(super) struct Logged<O>(pub(super) O);
 
 impl<O: for<'a> Observer<Event<'a>>> Observer<Event<'_>> for Logged<O> {
     fn observe(&self, event: &Event<'_>) {
-        if !matches!(event, Event::MissingKey { limit: PER_KEY, .. }) {
+        let everyday = matches!(event, Event::MissingKey { limit, .. } if *limit != PER_IP);
+        if !everyday {
             self.0.observe(event);
         }
     }
@@ -28,7 +29,10 @@ mod tests {
     use tower::{ServiceExt as _, service_fn};
     use tower_layer::Layer as _;
 
-    use super::{super::PER_IP, *};
+    use super::{
+        super::{PER_KEY, PER_ROUTE, PER_ROUTE_SHADOW},
+        *,
+    };
 
     #[tokio::test]
     async fn only_who_has_no_address_is_a_mistake() {
@@ -48,6 +52,8 @@ mod tests {
         };
         let limit = RateLimitLayer::http(nobodys(PER_IP))
             .policy(nobodys(PER_KEY))
+            .policy(nobodys(PER_ROUTE))
+            .policy(nobodys(PER_ROUTE_SHADOW))
             .observer(Logged(log))
             .build()
             .unwrap();

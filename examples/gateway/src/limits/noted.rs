@@ -10,9 +10,14 @@ pub(super) struct Noted;
 
 impl Observer<Event<'_>> for Noted {
     fn observe(&self, event: &Event<'_>) {
-        // Noted where the lists are, of which both are told.
-        if matches!(event, Event::Denied) {
-            return;
+        match event {
+            // Noted where the lists are, of which both are told.
+            Event::Denied => return,
+            // It is on no route that has a limit, which nobody decided.
+            Event::MissingKey { limit, .. } if matches!(*limit, PER_ROUTE | PER_ROUTE_SHADOW) => {
+                return;
+            }
+            _ => {}
         }
         let layer = match event.limit() {
             PER_IP => "per_ip",

@@ -10,6 +10,7 @@ use super::{PER_ROUTE, PER_ROUTE_SHADOW, api_key::ApiKey};
 use crate::{
     config::{RouteConfig, Violation, Who},
     path::{Prefix, plain},
+    preflight,
 };
 
 /// The policy of the routes that are enforced, and that of those in shadow, each with whether it is the
@@ -149,7 +150,11 @@ impl Route {
 impl ExtractKey<Head> for Routes {
     fn extract(&self, from: &Head, key: &mut KeyWriter<'_>) -> Result<(), MissingKey> {
         const NO_ROUTE: MissingKey = MissingKey::new("the path has no limit of its own");
+        const PREFLIGHT: MissingKey = MissingKey::new("a preflight is charged to no route");
 
+        if preflight::is_marked(from) {
+            return Err(PREFLIGHT);
+        }
         let (place, route) = self.of_request(from).ok_or(NO_ROUTE)?;
         key.unsigned(place as u128);
         match &route.who {

@@ -95,7 +95,8 @@ async fn an_answered_call_tells_who_decided_what() {
     let logged = Logged::before(
         "answered",
         &upstream,
-        "limits.per_key = { quota = '9/h', tiers.gold = { quota = '5/h', keys = ['s3cret'] } }",
+        "limits.per_key = { quota = '9/h', tiers.gold = { quota = '5/h', keys = ['s3cret'] } }\n\
+         limits.routes = [{ path = '/elsewhere', quota = '1/h' }]",
     )
     .await;
     let mut client = logged.connect().await;

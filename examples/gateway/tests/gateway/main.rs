@@ -17,6 +17,7 @@ mod idle;
 mod interim;
 mod limits;
 mod policies;
+mod preflight;
 mod raw;
 mod reload;
 mod retry;

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt};
 
-use buttress_rate_limit::{OnMissingKey, Quota};
+use buttress_rate_limit::Quota;
 use serde::{Deserialize, Deserializer, de};
 
 /// What each API key may ask for.
@@ -80,18 +80,6 @@ pub struct TierConfig {
 /// Text that is not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
-
-impl MissingKey {
-    /// As the policy wants it.
-    #[must_use]
-    pub const fn choice(self) -> OnMissingKey {
-        match self {
-            Self::Refuse => OnMissingKey::Refuse,
-            Self::Share => OnMissingKey::Share,
-            Self::Exempt => OnMissingKey::Exempt,
-        }
-    }
-}
 
 impl Secret {
     /// What is not to be shown.

@@ -238,6 +238,30 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:3: errors.openai[1]: `v2` given, expected a path such as",
     ),
     (
+        "[errors]\ncors = ['https://app.example',\n'https://app.example/']",
+        "gateway.toml:3: errors.cors[1]: `https://app.example/` given, expected \"*\", or an origin as browsers write it",
+    ),
+    (
+        "errors.cors = ['app.example']",
+        "gateway.toml:1: errors.cors[0]: `app.example` given",
+    ),
+    (
+        "errors.cors = ['https://app.example:443']",
+        "gateway.toml:1: errors.cors[0]: `https://app.example:443` given",
+    ),
+    (
+        "errors.cors = ['https://App.example']",
+        "gateway.toml:1: errors.cors[0]: `https://App.example` given",
+    ),
+    (
+        "errors.cors = ['null']",
+        "gateway.toml:1: errors.cors[0]: `null` given",
+    ),
+    (
+        "limits.preflight = 'ignore'",
+        "gateway.toml:1: limits.preflight: unknown variant `ignore`",
+    ),
+    (
         "admin.listen = 'localhost'",
         "gateway.toml:1: admin.listen: `localhost` given, expected an address and a port such as",
     ),
