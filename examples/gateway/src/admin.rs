@@ -6,6 +6,9 @@
 //! | `http_server_requests_total` | counter | `method`; `status`, 499 where the client left before there was one |
 //! | `http_server_request_duration_seconds` | histogram, to the end of the answer's body | `method` |
 //! | `http_server_active_requests` | gauge | |
+//! | `gateway_connections` | gauge: those that are open, also in tunnels | |
+//! | `gateway_connections_full_total` | counter: how often there were as many as `connections`, so that no further one was accepted | |
+//! | `gateway_connections_refused_total` | counter: those that were closed, as their client had `connections_per_client` | |
 //! | `gateway_call_log_dropped_total` | counter: calls that the log misses | |
 //! | `gateway_reloads_total` | counter | `result`: `done`, `refused` |
 //! | `gateway_config_is_current` | gauge: 0 where the file that was read last was refused | |

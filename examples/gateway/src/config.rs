@@ -16,6 +16,7 @@ mod cache;
 mod call_log;
 mod circuit_breaker;
 mod client_ip;
+mod connections;
 mod error;
 mod errors;
 mod limits;
@@ -66,6 +67,13 @@ pub struct Config {
     /// Where to listen; port 0 takes a free one.
     #[serde(deserialize_with = "address::address")]
     pub listen: SocketAddr,
+    /// How many connections there may be, in all: 1 to a million. Those beyond wait until one ends.
+    #[serde(deserialize_with = "connections::count")]
+    pub connections: usize,
+    /// How many of them may be of one client's address: those beyond are closed. Nothing to proxies that are believed, nor
+    /// to clients in [`limits.allow`](LimitsConfig::allow).
+    #[serde(deserialize_with = "connections::count")]
+    pub connections_per_client: usize,
     /// The upstream, if there is one only; see [`upstreams`](Self::upstreams()).
     pub upstream: Option<UpstreamUrl>,
     /// The upstreams, in order of preference.
@@ -98,6 +106,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            connections: 10_000,
+            connections_per_client: 1_000,
             upstream: None,
             upstreams: Vec::new(),
             client_ip: ClientIpConfig::default(),

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `cli.rs`, `config.rs`, `config/` | what the operator wants: flags over file over defaults |
 //! | `gateway.rs` | the whole, put together |
-//! | `serve.rs`, `shutdown.rs`, `signals.rs` | connections, and how they end |
+//! | `serve.rs`, `connections.rs`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
 //! | `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
 //! | `interim.rs` | what is said before an answer: 1xx |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
@@ -35,6 +35,7 @@ mod answer;
 mod cache;
 mod call;
 mod call_log;
+mod connections;
 mod cookie;
 mod cors;
 mod demo_upstream;

@@ -15,6 +15,7 @@ use metrics::{counter, gauge};
 use crate::{
     admin::forget_gone,
     config::{Config, UpstreamConfig, Violation},
+    connections::Connections,
     shutdown::Shutdown,
     stack::Stack,
     telemetry::Telemetry,
@@ -34,6 +35,7 @@ struct Shared {
     reloading: Mutex<()>,
     reloads: Mutex<Reloads>,
     telemetry: Arc<Telemetry>,
+    connections: Connections,
     shutdown: Shutdown,
     /// The built-in upstream, where none was configured at the start.
     demo: Option<UpstreamConfig>,
@@ -64,6 +66,7 @@ impl InForce {
                 reloading: Mutex::default(),
                 reloads: Mutex::default(),
                 telemetry,
+                connections: Connections::none(),
                 shutdown,
                 demo,
             }),
@@ -77,6 +80,10 @@ impl InForce {
 
     pub(crate) fn telemetry(&self) -> &Arc<Telemetry> {
         &self.shared.telemetry
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.shared.connections
     }
 
     pub(crate) fn reloads(&self) -> Reloads {
@@ -142,6 +149,7 @@ impl InForce {
             .stack
             .write()
             .unwrap_or_else(PoisonError::into_inner) = stack;
+        self.shared.connections.reconsider();
         Ok(())
     }
 }

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use crate::{
+    connections::{Held, client},
     impatient::Impatient,
     interim::{Interim, Wire},
     reload::InForce,
@@ -44,15 +45,33 @@ pub(crate) async fn serve(mut listener: TcpListener, in_force: InForce, shutdown
     let builder = builder(&in_force);
     let mut closing = pin!(shutdown.closing());
     loop {
+        let accepted = async {
+            let connections = in_force.connections();
+            connections
+                .room(|| in_force.stack().config().connections)
+                .await;
+            // Outlives a lack of file descriptors, since axum's `Listener` waits and tries again.
+            Listener::accept(&mut listener).await
+        };
         let (stream, peer) = tokio::select! {
             biased;
             () = &mut closing => return,
-            // Outlives a lack of file descriptors, since axum's `Listener` waits and tries again.
-            accepted = Listener::accept(&mut listener) => accepted,
+            accepted = accepted => accepted,
+        };
+        let place = {
+            let stack = in_force.stack();
+            let config = stack.config();
+            let client = client(config, peer.ip());
+            in_force
+                .connections()
+                .enter(client, config.connections_per_client)
+        };
+        let Some(place) = place else {
+            continue;
         };
         shutdown.track(connection(
             builder.clone(),
-            stream,
+            Held::of(stream, place),
             peer,
             in_force.clone(),
             shutdown.clone(),
@@ -75,13 +94,13 @@ fn builder(in_force: &InForce) -> auto::Builder<Streams> {
 
 async fn connection(
     builder: auto::Builder<Streams>,
-    stream: TcpStream,
+    stream: Held<TcpStream>,
     peer: SocketAddr,
     in_force: InForce,
     shutdown: Shutdown,
 ) {
     // A stream of small pieces (SSE) must not wait for the acknowledgement of the last one.
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = stream.socket().set_nodelay(true) {
         tracing::debug!(%peer, "no TCP_NODELAY: {error}");
     }
     let has_asked = Arc::new(AtomicBool::new(false));

@@ -6,7 +6,8 @@ use buttress_rate_limit::{Limit, RateLimitLayer};
 use serde::Serialize;
 
 use crate::{
-    config::LimitsConfig,
+    config::{Config, LimitsConfig},
+    connections::Connections,
     limits::{PER_IP, PER_KEY, PER_ROUTE, PER_ROUTE_SHADOW},
     reload::InForce,
 };
@@ -15,12 +16,25 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub(super) struct State {
     in_flight: u64,
+    connections: ConnectionsState,
     limits: Vec<LimitState>,
     shadow_limits: Vec<ShadowState>,
     cache: Vec<CacheState>,
     upstreams: Vec<UpstreamState>,
     call_log: Option<CallLogState>,
     reloads: ReloadState,
+}
+
+#[derive(Debug, Serialize)]
+struct ConnectionsState {
+    open: usize,
+    /// How many there may be.
+    most: usize,
+    most_per_client: usize,
+    /// How often there were so many, and no further one was accepted.
+    full: u64,
+    /// How many were closed, as their client had so many.
+    refused: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -122,6 +136,7 @@ pub(super) fn of(in_force: &InForce) -> State {
     let reloads = in_force.reloads();
     State {
         in_flight: telemetry.in_flight(),
+        connections: ConnectionsState::of(in_force.connections(), stack.config()),
         limits: limits
             .layers()
             .flat_map(RateLimitLayer::limits)
@@ -153,6 +168,18 @@ pub(super) fn of(in_force: &InForce) -> State {
                 .map(|time| humantime::format_rfc3339_millis(time).to_string()),
             last_error: reloads.last_error,
         },
+    }
+}
+
+impl ConnectionsState {
+    fn of(connections: &Connections, config: &Config) -> Self {
+        Self {
+            open: connections.open(),
+            most: config.connections,
+            most_per_client: config.connections_per_client,
+            full: connections.full(),
+            refused: connections.refusals(),
+        }
     }
 }
 

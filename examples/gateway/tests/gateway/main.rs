@@ -8,6 +8,7 @@ mod bare;
 mod cache;
 mod call_log;
 mod config;
+mod connections;
 mod errors;
 mod failures;
 mod forwarding;

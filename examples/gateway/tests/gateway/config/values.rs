@@ -8,6 +8,14 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:1: listen: `localhost:80` given, expected an address and a port such as",
     ),
     (
+        "connections = 0",
+        "gateway.toml:1: connections: `0` given, expected 1 to 1000000",
+    ),
+    (
+        "connections_per_client = 1_000_001",
+        "gateway.toml:1: connections_per_client: `1000001` given, expected 1 to 1000000",
+    ),
+    (
         "upstream = 'ftp://a'",
         "gateway.toml:1: upstream: `ftp://a` given: expected `http://` or `https://`",
     ),

@@ -1,0 +1,116 @@
+//! How many connections there may be.
+
+use serde_json::json;
+
+use crate::{
+    raw::{Raw, RawUpstream, within},
+    running::Running,
+};
+
+const GET: &str = "GET / HTTP/1.1\nHost: a\n\n";
+
+async fn is_answered(client: &mut Raw) {
+    client.send(GET).await;
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 200 OK");
+    let length = head.one("content-length").parse().unwrap();
+    client.read(length).await;
+}
+
+/// Until so many are open.
+async fn open(gateway: &Running, count: u64) {
+    within(async { while gateway.state().await["connections"]["open"] != count {} }).await;
+}
+
+#[tokio::test]
+async fn one_client_has_so_many() {
+    let gateway = Running::from("connections_per_client = 2\n").await;
+    let (mut one, mut two) = (gateway.connect().await, gateway.connect().await);
+    is_answered(&mut one).await;
+    is_answered(&mut two).await;
+    let mut three = gateway.connect().await;
+    three.expect_end().await;
+    is_answered(&mut one).await;
+    drop(one);
+    open(&gateway, 1).await;
+    is_answered(&mut gateway.connect().await).await;
+    let state = gateway.state().await;
+    assert_eq!(state["connections"]["refused"], 1);
+    assert_eq!(state["connections"]["most_per_client"], 2);
+}
+
+/// All clients come through it.
+#[tokio::test]
+async fn a_proxy_that_is_believed_has_any_number() {
+    for exempt in [
+        "client_ip = { source = 'x-forwarded-for', trusted = ['127.0.0.0/8'] }",
+        "limits.allow = ['127.0.0.1']",
+    ] {
+        let gateway = Running::from(&format!("connections_per_client = 1\n{exempt}\n")).await;
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let mut client = gateway.connect().await;
+            is_answered(&mut client).await;
+            held.push(client);
+        }
+        assert_eq!(gateway.state().await["connections"]["open"], 3);
+    }
+}
+
+#[tokio::test]
+async fn beyond_all_that_there_may_be_one_waits() {
+    let gateway = Running::from("connections = 1\n").await;
+    let mut one = gateway.connect().await;
+    is_answered(&mut one).await;
+    let mut two = gateway.connect().await;
+    two.send(GET).await;
+    within(async { while gateway.state().await["connections"]["full"] != 1 {} }).await;
+    // Asked after it, and answered before.
+    is_answered(&mut one).await;
+    let state = gateway.state().await;
+    assert_eq!(
+        state["connections"],
+        json!({ "open": 1, "most": 1, "most_per_client": 1_000, "full": 1, "refused": 0 })
+    );
+    drop(one);
+    assert_eq!(two.head().await.first_line(), "HTTP/1.1 200 OK");
+
+    // And where there may be more of them.
+    let mut three = gateway.connect().await;
+    three.send(GET).await;
+    within(async { while gateway.state().await["connections"]["full"] != 2 {} }).await;
+    gateway.reload("connections = 2\n").unwrap();
+    assert_eq!(three.head().await.first_line(), "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn a_tunnel_keeps_its_place() {
+    let upstream = RawUpstream::bind().await;
+    let url = format!("upstream = 'http://{}'\n", upstream.address());
+    let gateway = Running::from(&format!("connections_per_client = 1\n{url}")).await;
+    let mut client = gateway.connect().await;
+    client.send("CONNECT a:1 HTTP/1.1\nHost: a:1\n\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\n\nhi").await;
+    client.head().await;
+    client.expect("hi").await;
+    gateway.connect().await.expect_end().await;
+    drop(client);
+    server.expect_end().await;
+    drop(server);
+    open(&gateway, 0).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_who_waits() {
+    let gateway = Running::from("connections = 1\n").await;
+    let mut one = gateway.connect().await;
+    is_answered(&mut one).await;
+    let mut two = gateway.connect().await;
+    two.send(GET).await;
+    within(async { while gateway.state().await["connections"]["full"] != 1 {} }).await;
+    drop(gateway);
+    one.expect_end().await;
+    two.expect_end().await;
+}
