@@ -49,7 +49,7 @@ pub use self::{
     },
     network::Network,
     retry::RetryConfig,
-    timeouts::{Idle, Timeouts},
+    timeouts::{Idle, RouteTimeouts, Timeouts},
     upstream_url::{InvalidUpstreamUrl, UnresolvedTarget, UpstreamUrl},
     upstreams::UpstreamConfig,
 };
@@ -154,6 +154,7 @@ impl Config {
         let circuit_breaker = self.circuit_breaker.as_ref();
         circuit_breaker.map_or(Ok(()), CircuitBreakerConfig::check)?;
         self.errors.check()?;
+        self.timeouts.check()?;
         crate::limits::check(self)
     }
 }

@@ -10,7 +10,7 @@
 //! | `cli.rs`, `config.rs`, `config/` | what the operator wants: flags over file over defaults |
 //! | `gateway.rs` | the whole, put together |
 //! | `serve.rs`, `connections.rs`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
-//! | `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
+//! | `patience.rs`, `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
 //! | `interim.rs` | what is said before an answer: 1xx |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
 //! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
@@ -50,6 +50,7 @@ mod interim;
 mod keys;
 mod max_forwards;
 mod path;
+mod patience;
 mod preflight;
 mod proxy;
 mod refusal;

@@ -28,7 +28,9 @@ use crate::{
     failure::Failure,
     forwarded, hop_by_hop,
     interim::Exchange,
-    max_forwards, retry,
+    max_forwards,
+    patience::OfPaths,
+    retry,
     shared::{Answer, Serve},
     upstreams::{Preferred, Upstreams, Wanted},
     via,
@@ -41,6 +43,7 @@ pub(crate) struct Proxy {
     /// The layer around the attempts of a call, where there may be several.
     pub(crate) retry: Option<retry::Layer>,
     pub(crate) client_ip: Arc<ClientIpConfig>,
+    pub(crate) patience: OfPaths,
 }
 
 impl Serve for Proxy {
@@ -64,8 +67,9 @@ impl Serve for Proxy {
         if let Some(exchange) = exchange {
             parts.extensions.insert(exchange);
         }
+        let patience = self.patience.at(parts.uri.path());
         let request = Request::from_parts(parts, body);
-        let attempts = Preferred::of(&self.upstreams);
+        let attempts = Preferred::of(&self.upstreams, patience);
         match &self.retry {
             None => Box::pin(Answered {
                 by_upstreams: attempts.oneshot(request),

@@ -24,6 +24,7 @@ use crate::{
     keys::{CheckKeys, Keys},
     limits::{ApiKey, Limits},
     path::Prefix,
+    patience::OfPaths,
     preflight,
     proxy::Proxy,
     retry,
@@ -85,6 +86,7 @@ impl Stack {
             upstreams: Arc::clone(&upstreams),
             retry: retry.transpose()?,
             client_ip: Arc::new(config.client_ip.clone()),
+            patience: OfPaths::of(&config.timeouts),
         });
         if let Some(tenants) = &limits.tenants {
             service = Shared::layered(tenants.layer(service));

@@ -38,6 +38,7 @@ use self::{
 pub(crate) use self::{next::Preferred, upgrade::Wanted};
 use crate::{
     config::{CircuitBreakerConfig, Timeouts, UpstreamConfig, Violation, breaker_violation},
+    patience::Patience,
     shutdown::Shutdown,
 };
 
@@ -137,9 +138,7 @@ impl Upstream {
             index,
             name: Arc::clone(&name),
             target: Arc::clone(&target),
-            patience: config.response.unwrap_or(timeouts.response),
-            idle: config.idle.unwrap_or(timeouts.upstream_idle).bound(),
-            client_idle: timeouts.client_idle.bound(),
+            patience: Patience::with(config, timeouts),
             shutdown: shutdown.clone(),
         }));
         Ok(Self {

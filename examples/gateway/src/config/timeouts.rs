@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::Violation;
+use crate::path::Prefix;
+
 /// How long things may take; each a number with its unit: `"30s"`, `"500ms"`, `"1m 30s"`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -25,6 +28,26 @@ pub struct Timeouts {
     /// How long what is in flight may take to finish after Ctrl-C or SIGTERM, before it is cut.
     #[serde(deserialize_with = "duration")]
     pub shutdown: Duration,
+    /// Other ones, at and below a path.
+    pub routes: Vec<RouteTimeouts>,
+}
+
+/// How long things may take at and below a path. What is left out is the upstream's own, or that of all.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with a `path`")]
+#[non_exhaustive]
+pub struct RouteTimeouts {
+    /// The first segments of the path; of several that fit, the longest holds, and it alone.
+    pub path: String,
+    /// Another [`Timeouts::response`].
+    #[serde(default, deserialize_with = "some_duration")]
+    pub response: Option<Duration>,
+    /// Another [`Timeouts::client_idle`], as far as it is about the request's body.
+    #[serde(default)]
+    pub client_idle: Option<Idle>,
+    /// Another [`Timeouts::upstream_idle`].
+    #[serde(default)]
+    pub upstream_idle: Option<Idle>,
 }
 
 impl Default for Timeouts {
@@ -35,7 +58,29 @@ impl Default for Timeouts {
             client_idle: Idle::After(Duration::from_secs(60)),
             upstream_idle: Idle::After(Duration::from_secs(300)),
             shutdown: Duration::from_secs(30),
+            routes: Vec::new(),
         }
+    }
+}
+
+impl Timeouts {
+    /// Whether each of the paths can be one, and stands there once.
+    pub(super) fn check(&self) -> Result<(), Violation> {
+        for (index, route) in self.routes.iter().enumerate() {
+            let wrong = |reason| Violation::new(format!("timeouts.routes[{index}].path"), reason);
+            let path = &route.path;
+            if Prefix::of(path).is_none() {
+                let expected = "expected a path such as \"/chat.Chat\", decoded and without a slash at its end";
+                return Err(wrong(format!("`{path}` given, {expected}")));
+            }
+            let mut before = self.routes.iter().take(index);
+            if before.any(|other| other.path == *path) {
+                return Err(wrong(format!(
+                    "`{path}` given twice, expected each path once"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum::body::Body;
@@ -25,6 +24,7 @@ use crate::{
     call::{Call, Decision},
     failure::Failure,
     interim::Exchange,
+    patience::Patience,
     shutdown::Shutdown,
 };
 
@@ -42,11 +42,8 @@ pub(super) struct Destination {
     pub(super) index: usize,
     pub(super) name: Arc<str>,
     pub(super) target: Arc<Target>,
-    pub(super) patience: Duration,
-    /// How long the upstream may be silent in the middle of its answer, and both sides of a tunnel.
-    pub(super) idle: Option<Duration>,
-    /// How long the client may pause in the middle of its request.
-    pub(super) client_idle: Option<Duration>,
+    /// For calls whose path has no other.
+    pub(super) patience: Patience,
     /// Keeps the tunnels' tasks.
     pub(super) shutdown: Shutdown,
 }
@@ -64,10 +61,12 @@ impl Service<Request<Planned>> for Attempt {
     fn call(&mut self, request: Request<Planned>) -> Self::Future {
         let destination = Arc::clone(&self.0);
         Box::pin(async move {
-            let number = request.body().plan.note(destination.index);
+            let plan = &request.body().plan;
+            let number = plan.note(destination.index);
+            let patience = destination.patience.at(plan.patience());
             let request = request.map(|planned| planned.body);
             let noted = Noted::begin(&destination.name, number);
-            let result = destination.send(request).await;
+            let result = destination.send(request, patience).await;
             noted.end(&result);
             match result {
                 Err(failure) if failure.is_the_clients() => {
@@ -82,17 +81,24 @@ impl Service<Request<Planned>> for Attempt {
 }
 
 impl Destination {
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn send(
+        &self,
+        request: Request<Body>,
+        patience: Patience,
+    ) -> Result<Response<Body>, Failure> {
         let (parts, body, tunnel, exchange) = outgoing(request);
         match tunnel {
             // Boxed, so that requests for none, which are most, have no room for its making.
-            Some(tunnel) => Box::pin(upgrade::forward(self, parts, body, tunnel, exchange)).await,
+            Some(tunnel) => {
+                let asked = upgrade::forward(self, parts, body, tunnel, exchange, patience);
+                Box::pin(asked).await
+            }
             None => {
-                let (request, watch) = self.watched(parts, body, exchange);
+                let (request, watch) = self.watched(parts, body, exchange, patience);
                 let request = self.target.addressed(request)?;
                 let answer = self.target.send(request, &watch);
-                let answer = self.in_time(&watch, answer).await?;
-                answer::relay(self.read(answer, watch))
+                let answer = in_time(patience, &watch, answer).await?;
+                answer::relay(self.read(answer, watch, patience))
             }
         }
     }
@@ -103,7 +109,9 @@ impl Destination {
         parts: Parts,
         body: Body,
         exchange: Option<Exchange>,
+        patience: Patience,
     ) -> (Request<Upload>, Watch) {
+        let bound = patience.client_idle;
         // Over HTTP/2 hyper's client tells of no interim responses.
         let asks = exchange.is_some()
             && !self.target.speaks_http2()
@@ -111,8 +119,8 @@ impl Destination {
             && expect::is_in(&parts.headers);
         let expectation = asks.then(Expectation::default);
         let (upload, watch) = match &expectation {
-            Some(expectation) => Upload::expecting(body, self.client_idle, expectation.clone()),
-            None => Upload::watched(body, self.client_idle),
+            Some(expectation) => Upload::expecting(body, bound, expectation.clone()),
+            None => Upload::watched(body, bound),
         };
         let mut request = Request::from_parts(parts, upload);
         if let Some(exchange) = exchange {
@@ -130,21 +138,27 @@ impl Destination {
     }
 
     /// The answer with a watch on its body.
-    pub(super) fn read(&self, answer: Response<Incoming>, request: Watch) -> Response<Body> {
-        answer.map(|body| Body::new(Download::of(body, &self.name, self.idle, request)))
-    }
-
-    /// Waits for an answer's headers, and no longer than the upstream may take.
-    pub(super) async fn in_time<T>(
+    pub(super) fn read(
         &self,
-        watch: &Watch,
-        answer: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = watch.upstream_is_late(self.patience) => Err(Failure::Late),
-        }
+        answer: Response<Incoming>,
+        request: Watch,
+        patience: Patience,
+    ) -> Response<Body> {
+        let bound = patience.upstream_idle;
+        answer.map(|body| Body::new(Download::of(body, &self.name, bound, request)))
+    }
+}
+
+/// Waits for an answer's headers, and no longer than the upstream may take.
+pub(super) async fn in_time<T>(
+    patience: Patience,
+    watch: &Watch,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = watch.upstream_is_late(patience.response) => Err(Failure::Late),
     }
 }
 

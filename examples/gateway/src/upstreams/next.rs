@@ -18,6 +18,7 @@ use super::{Guarded, Upstreams};
 use crate::{
     call::{Call, Decision},
     failure::Failure,
+    patience::OfPath,
     refusal::Refusal,
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct Preferred {
 struct Tried {
     upstreams: AtomicU32,
     attempts: AtomicU32,
+    /// For how long its path has them wait.
+    patience: OfPath,
 }
 
 /// What an attempt sends, and where it may go.
@@ -58,11 +61,14 @@ pub(super) struct Plan {
 pub(super) struct Next;
 
 impl Preferred {
-    /// Of a new call.
-    pub(crate) fn of(upstreams: &Arc<Upstreams>) -> Self {
+    /// Of a new call, at a path that may have others wait for longer or shorter.
+    pub(crate) fn of(upstreams: &Arc<Upstreams>, patience: OfPath) -> Self {
         Self {
             upstreams: Arc::clone(upstreams),
-            tried: Arc::default(),
+            tried: Arc::new(Tried {
+                patience,
+                ..Tried::default()
+            }),
         }
     }
 
@@ -85,6 +91,11 @@ impl Plan {
             .upstreams
             .fetch_or(super::bit(index), Ordering::Relaxed);
         1 + tried.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// For how long the call has others wait, where that is not as usual.
+    pub(super) fn patience(&self) -> OfPath {
+        self.call.tried.patience
     }
 
     fn next(&mut self) -> Option<usize> {
@@ -173,7 +184,7 @@ mod tests {
             &Shutdown::default(),
             None,
         );
-        let call = Preferred::of(&upstreams.unwrap());
+        let call = Preferred::of(&upstreams.unwrap(), OfPath::default());
         for index in tried {
             call.plan().note(*index);
         }

@@ -24,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io;
 use tokio_util::io::InspectWriter;
 
-use super::attempt::Destination;
+use super::attempt::{Destination, in_time};
 use crate::{
     answer,
     call::{Call, End},
@@ -32,6 +32,7 @@ use crate::{
     hop_by_hop,
     idle::Pulse,
     interim::Exchange,
+    patience::Patience,
 };
 
 /// A request's wish for a tunnel, with the client's end of it.
@@ -70,11 +71,12 @@ pub(super) async fn forward(
     body: Body,
     Wanted { client, kind }: Wanted,
     exchange: Option<Exchange>,
+    patience: Patience,
 ) -> Result<Response, Failure> {
     aim(destination, &mut parts, &kind)?;
-    let (request, watch) = destination.watched(parts, body, exchange);
+    let (request, watch) = destination.watched(parts, body, exchange, patience);
     let asked = destination.target.send_alone(request, &watch);
-    let answer = destination.in_time(&watch, asked).await;
+    let answer = in_time(patience, &watch, asked).await;
     let mut answer = answer.map_err(|failure| match failure {
         // Its circuit hears of it from all other calls, if it is not HTTP/1.1 that it broke off at.
         Failure::BrokenOff | Failure::Unsent if destination.target.speaks_http2() => {
@@ -88,9 +90,10 @@ pub(super) async fn forward(
         Kind::Connect => answer.status().is_success(),
     };
     if !agreed {
-        return answer::relay(destination.read(answer, watch));
+        return answer::relay(destination.read(answer, watch, patience));
     }
-    keep_open(destination, client, hyper::upgrade::on(&mut answer));
+    let upstream = hyper::upgrade::on(&mut answer);
+    keep_open(destination, client, upstream, patience.upstream_idle);
     let protocols = answer.headers().get(UPGRADE).cloned();
     let mut answer = answer::our_own(answer.map(|_| Body::empty()));
     // A tunnel has no length, whatever the upstream says, and hyper resets an h2c stream over one.
@@ -129,11 +132,15 @@ fn aim(destination: &Destination, parts: &mut Parts, kind: &Kind) -> Result<(), 
 }
 
 /// Copies both ways in a task that a shutdown waits for, and cuts when its bound is over.
-fn keep_open(destination: &Destination, client: OnUpgrade, upstream: OnUpgrade) {
+fn keep_open(
+    destination: &Destination,
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    idle: Option<Duration>,
+) {
     let cut = destination.shutdown.cut_off();
     // The call is not over before the tunnel is.
     let call = Call::current();
-    let idle = destination.idle;
     if let Some(call) = &call {
         call.ended(End::Tunnel);
     }

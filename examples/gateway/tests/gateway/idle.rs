@@ -5,7 +5,7 @@ use http::Request;
 use http_body_util::{BodyExt, Channel, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     raw::{RawUpstream, within},
@@ -156,4 +156,48 @@ async fn a_stream_whose_answer_is_not_taken_is_left_and_no_other() {
     let body = within(taken.into_body().collect()).await.unwrap();
     assert_eq!(body.to_bytes(), "hi");
     assert!(within(not_taken.into_body().collect()).await.is_err());
+}
+
+/// A stream of both directions in which nobody has anything to say at first.
+#[tokio::test]
+async fn a_path_may_have_its_callers_be_quiet() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // As most servers of gRPC do, it begins its answer with its first message, which is the caller's last.
+    let echo = async |request: http::Request<axum::body::Body>| {
+        let said = request.into_body().collect().await.unwrap().to_bytes();
+        ([("content-type", "application/grpc")], said)
+    };
+    let routes = axum::Router::new().fallback(axum::routing::post(echo));
+    let server = tokio::spawn(async { axum::serve(listener, routes).await });
+    let gateway = Running::from(&format!(
+        "timeouts = {{ client_idle = '50ms', routes = [{{ path = '/chat.Chat', client_idle = 'off' }}] }}\n\
+         [[upstreams]]\nurl = '{url}'\nhttp2 = true\n"
+    ))
+    .await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut called = |path: &str| {
+        let (say, body) = Channel::<Bytes>::new(1);
+        let request = Request::post(format!("http://a{path}"))
+            .header("content-type", "application/grpc")
+            .body(body)
+            .unwrap();
+        (say, tokio::spawn(sender.send_request(request)))
+    };
+    let (mut say, quiet) = called("/chat.Chat/Talk");
+    let (_unfinished, given_up) = called("/other.Service/Talk");
+    // It was as quiet as the other one, and for longer.
+    let given_up = within(given_up).await.unwrap().unwrap();
+    assert_eq!(given_up.headers()["grpc-status"], "4");
+    say.send_data(Bytes::from_static(b"at last")).await.unwrap();
+    drop(say);
+    let answer = within(quiet).await.unwrap().unwrap();
+    assert!(!answer.headers().contains_key("grpc-status"));
+    let body = within(answer.into_body().collect()).await.unwrap();
+    assert_eq!(body.to_bytes(), "at last");
+    server.abort();
 }

@@ -54,6 +54,23 @@ fn what_the_documented_file_has_in_comments_can_be_meant_too() {
         ("/v1/models", SharedBy::default(), 64 << 20)
     );
     assert_eq!(cached.stale_if_error, Some(Duration::from_secs(300)));
+    let [chat] = &config.timeouts.routes[..] else {
+        panic!("one path");
+    };
+    assert_eq!(
+        (
+            &*chat.path,
+            chat.response,
+            chat.client_idle,
+            chat.upstream_idle
+        ),
+        (
+            "/chat.Chat",
+            Some(config.timeouts.response),
+            Some(Idle::Off),
+            Some(Idle::Off)
+        )
+    );
     let breaker = config.circuit_breaker;
     assert_eq!(breaker.unwrap().slow_after, Some(Duration::from_secs(5)));
     let per_key = config.limits.per_key.unwrap();

@@ -294,6 +294,22 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:3: limits.per_key.tiers.: expected a name",
     ),
     (
+        "[[timeouts.routes]]\npath = 'chat'",
+        "gateway.toml:2: timeouts.routes[0].path: `chat` given, expected a path such as",
+    ),
+    (
+        "[[timeouts.routes]]\npath = '/a'\n[[timeouts.routes]]\npath = '/a'",
+        "gateway.toml:4: timeouts.routes[1].path: `/a` given twice",
+    ),
+    (
+        "[[timeouts.routes]]\npath = '/a'\nclient_idle = 'never'",
+        "gateway.toml:3: timeouts.routes[0].client_idle: `never` is no duration",
+    ),
+    (
+        "[[timeouts.routes]]\nresponse = '1s'",
+        "gateway.toml:1: timeouts.routes[0]: missing field `path`",
+    ),
+    (
         "[timeouts]\nclient_idle = 'never'",
         "gateway.toml:2: timeouts.client_idle: `never` is no duration",
     ),
