@@ -19,7 +19,6 @@ mod interim;
 mod limits;
 mod policies;
 mod preflight;
-mod raw;
 mod reload;
 mod retry;
 mod running;
@@ -27,3 +26,5 @@ mod shutdown;
 mod tls;
 mod tunnels;
 mod upstreams;
+
+use buttress_by_hand as raw;

@@ -1,67 +1,26 @@
 //! The program itself, started as its README has it.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
-};
+use std::process::Command;
 
-struct Program {
-    process: Child,
-    address: String,
-}
+use buttress_by_hand::Program;
 
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rude-server"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap();
-        Self {
-            process,
-            address: address.to_owned(),
-        }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
-        write!(
-            socket,
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut text = String::new();
-        socket.read_to_string(&mut text).unwrap();
-        text
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
+fn start(arguments: &[&str]) -> Program {
+    let anywhere = ["--listen", "127.0.0.1:0"];
+    Program::start(
+        env!("CARGO_BIN_EXE_rude-server"),
+        &[&anywhere, arguments].concat(),
+    )
 }
 
 #[test]
 fn is_asked_as_with_curl() {
-    let program = Program::start(&["--seed", "7"]);
+    let program = start(&["--seed", "7"]);
     let refused = program.get("/openai?wait=1500ms");
-    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
-    assert!(
-        refused.contains("\r\nx-ratelimit-reset-tokens: 1.500s\r\n"),
-        "{refused}"
-    );
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.header("x-ratelimit-reset-tokens"), Some("1.500s"));
     let served = program.get("/openai?wait=1500ms");
-    assert!(served.starts_with("HTTP/1.1 200 "), "{served}");
-    assert_eq!(program.get("/cut"), "");
+    assert_eq!(served.status(), 200);
+    assert_eq!(program.get("/cut").text(), "");
 }
 
 #[test]
@@ -72,8 +31,9 @@ fn a_script_is_read_and_its_errors_are_told() {
     std::fs::write(&good, "[paths]\n'/pay' = 'stripe'\n").unwrap();
     std::fs::write(&bad, "[paths]\n'/pay' = 'stripe?wait=soon'\n").unwrap();
 
-    let program = Program::start(&["--script", good.to_str().unwrap()]);
-    assert!(program.get("/pay").contains("stripe-should-retry: true"));
+    let program = start(&["--script", good.to_str().unwrap()]);
+    let refused = program.get("/pay");
+    assert_eq!(refused.header("stripe-should-retry"), Some("true"));
 
     let failed = Command::new(env!("CARGO_BIN_EXE_rude-server"))
         .arg("--script")
