@@ -8,14 +8,12 @@
 //! | `cli.rs` | the command line |
 //! | `proxy.rs` | connections, and the cache around the way to the upstream |
 //! | `upstream.rs` | the way to the upstream: a pool that retries nothing |
-//! | `interim.rs` | interim responses, which go before the one answer of a service |
-//! | `hop_by_hop.rs` | the fields that are for one hop only |
 //! | `bad_gateway.rs` | what a client gets when the upstream is broken |
+//!
+//! What every proxy has to do, with fields that are for one hop and with interim responses, is in `examples/intermediary`.
 
 mod bad_gateway;
 mod cli;
-mod hop_by_hop;
-mod interim;
 mod proxy;
 mod upstream;
 

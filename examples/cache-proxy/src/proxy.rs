@@ -1,6 +1,4 @@
-use std::{
-    convert::Infallible, error::Error, future::poll_fn, net::SocketAddr, pin::pin, time::Duration,
-};
+use std::{convert::Infallible, error::Error, net::SocketAddr, time::Duration};
 
 use buttress_cache::{CacheBody, CacheLayer, CacheService};
 use http::{HeaderName, Request, Response};
@@ -10,6 +8,7 @@ use hyper::{
     service::{Service as HyperService, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use intermediary::interim::{Interim, Wire};
 use tokio::{
     net::{TcpListener, TcpStream},
     time,
@@ -17,12 +16,7 @@ use tokio::{
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
-use crate::{
-    bad_gateway,
-    cli::Cli,
-    interim::{Interim, Wire},
-    upstream::Upstream,
-};
+use crate::{bad_gateway, cli::Cli, upstream::Upstream};
 
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,8 +31,7 @@ type Cached = CacheService<Upstream>;
 pub struct CacheProxy {
     listener: TcpListener,
     address: SocketAddr,
-    cache: CacheLayer,
-    upstream: Upstream,
+    service: Cached,
 }
 
 impl CacheProxy {
@@ -59,8 +52,7 @@ impl CacheProxy {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
-            cache,
-            upstream: Upstream::at(cli.upstream.clone()),
+            service: cache.layer(Upstream::at(cli.upstream.clone())),
         })
     }
 
@@ -75,10 +67,7 @@ impl CacheProxy {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let interim = Interim::default();
-                    let upstream = self.upstream.telling(interim.clone());
-                    let service = self.cache.layer(upstream);
-                    tokio::spawn(connection(stream, service, interim));
+                    tokio::spawn(connection(stream, self.service.clone()));
                 }
                 Err(error) => {
                     tracing::warn!("a connection was not accepted: {error}");
@@ -89,10 +78,11 @@ impl CacheProxy {
     }
 }
 
-async fn connection(stream: TcpStream, service: Cached, interim: Interim) {
+async fn connection(stream: TcpStream, service: Cached) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("no TCP_NODELAY: {error}");
     }
+    let interim = Interim::default();
     let wire = Wire::of(TokioIo::new(stream), interim.clone());
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -113,21 +103,17 @@ fn answering(
     Error = Infallible,
     Future: Send,
 > {
-    service_fn(move |request| {
-        interim.begin(request.version());
-        let (answer, interim) = (service.clone().call(request), interim.clone());
-        async move {
-            let mut answer = pin!(answer);
-            let answer = poll_fn(|cx| {
-                let poll = answer.as_mut().poll(cx);
-                // What was sent before this is written when hyper flushes, which it does next.
-                if poll.is_pending() {
-                    interim.register(cx);
-                }
-                poll
-            });
-            let answer = answer.await;
-            poll_fn(|cx| interim.poll_end(cx)).await;
+    service_fn(move |mut request: Request<Incoming>| {
+        let exchange = interim.begin(request.version());
+        if let Some(exchange) = &exchange {
+            request.extensions_mut().insert(exchange.clone());
+        }
+        let answer = service.clone().call(request);
+        async {
+            let answer = match exchange {
+                Some(exchange) => exchange.before(answer).await,
+                None => answer.await,
+            };
             Ok(answer.unwrap_or_else(|error| bad_gateway::answer(&error)))
         }
     })

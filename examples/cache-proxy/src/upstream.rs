@@ -20,9 +20,10 @@ use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use intermediary::{hop_by_hop, interim::Exchange};
 use tower_service::Service;
 
-use crate::{cli::UpstreamUrl, hop_by_hop, interim::Interim};
+use crate::cli::UpstreamUrl;
 
 /// Below the time after which common servers close an idle connection (Node: 5 s), so that a request seldom
 /// meets one that is just being closed.
@@ -33,8 +34,6 @@ const IDLE: Duration = Duration::from_secs(3);
 pub(crate) struct Upstream {
     url: UpstreamUrl,
     pool: Client<HttpConnector, Incoming>,
-    /// Of the connection from which requests come.
-    interim: Interim,
 }
 
 impl Upstream {
@@ -47,19 +46,7 @@ impl Upstream {
             // A request is sent once, or it would be this program's word that it may be repeated.
             .retry_canceled_requests(false)
             .build(connector);
-        Self {
-            url,
-            pool,
-            interim: Interim::default(),
-        }
-    }
-
-    /// The same, for the requests of one connection.
-    pub(crate) fn telling(&self, interim: Interim) -> Self {
-        Self {
-            interim,
-            ..self.clone()
-        }
+        Self { url, pool }
     }
 
     /// The address of what a client asks for. Whatever authority it names, there is one upstream.
@@ -97,10 +84,11 @@ impl Service<Request<Incoming>> for Upstream {
             request.headers_mut().insert(TRANSFER_ENCODING, framing);
         }
         *request.version_mut() = Version::HTTP_11;
-        let exchange = self.interim.exchange();
-        on_informational(&mut request, move |interim| {
-            exchange.send(interim.status(), interim.headers());
-        });
+        if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+            on_informational(&mut request, move |interim| {
+                exchange.send(interim.status(), interim.headers());
+            });
+        }
         Answer(match self.resolve(request.uri()) {
             Ok(uri) => {
                 *request.uri_mut() = uri;

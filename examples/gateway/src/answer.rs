@@ -2,8 +2,9 @@
 
 use axum::response::Response;
 use http::Version;
+use intermediary::hop_by_hop;
 
-use crate::{failure::Failure, hop_by_hop, via};
+use crate::{failure::Failure, via};
 
 /// An answer that is none of a tunnel.
 ///

@@ -11,7 +11,6 @@
 //! | `gateway.rs` | the whole, put together |
 //! | `serve.rs`, `connections.rs`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
 //! | `patience.rs`, `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
-//! | `interim.rs` | what is said before an answer: 1xx |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
 //! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
 //! | `keys.rs`, `preflight.rs` | API keys and their tiers, and who comes without one |
@@ -19,12 +18,14 @@
 //! | `cache.rs` | a cache for each route that has one |
 //! | `retry.rs` | which attempts are repeated, and where |
 //! | `proxy.rs`, `answer.rs` | one request there and one answer back |
-//! | `hop_by_hop.rs`, `forwarded.rs`, `via.rs`, `cookie.rs` | the fields that a proxy takes away, adds and joins |
+//! | `forwarded.rs`, `via.rs`, `cookie.rs` | the fields that a proxy adds and joins |
 //! | `max_forwards.rs` | requests that are to go no further |
 //! | `failure.rs`, `refusal.rs`, `speak.rs`, `cors.rs` | the gateway's own errors, as the caller speaks, and which pages read them |
 //! | `call.rs`, `call/`, `call_log.rs`, `call_log/` | the record of a call, and the file of them |
 //! | `telemetry.rs`, `admin.rs`, `admin/` | what is counted, and where operators read it |
 //! | `demo_upstream.rs` | the built-in upstream |
+//!
+//! What every proxy has to do, with fields that are for one hop and with interim responses, is in `examples/intermediary`.
 
 pub mod cli;
 pub mod config;
@@ -42,11 +43,9 @@ mod demo_upstream;
 mod failure;
 mod forwarded;
 mod gateway;
-mod hop_by_hop;
 mod host;
 mod idle;
 mod impatient;
-mod interim;
 mod keys;
 mod max_forwards;
 mod path;

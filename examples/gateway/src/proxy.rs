@@ -17,6 +17,7 @@ use axum::{
 use buttress_retry::ReplayBody;
 use bytes::Bytes;
 use http::request::Parts;
+use intermediary::{hop_by_hop, interim::Exchange};
 use pin_project_lite::pin_project;
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
@@ -26,9 +27,7 @@ use crate::{
     config::ClientIpConfig,
     cookie,
     failure::Failure,
-    forwarded, hop_by_hop,
-    interim::Exchange,
-    max_forwards,
+    forwarded, max_forwards,
     patience::OfPaths,
     retry,
     shared::{Answer, Serve},

@@ -19,6 +19,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use intermediary::interim::{Interim, Wire};
 use tokio::{
     net::{TcpListener, TcpStream},
     time,
@@ -27,7 +28,6 @@ use tokio::{
 use crate::{
     connections::{Held, client},
     impatient::Impatient,
-    interim::{Interim, Wire},
     reload::InForce,
     shutdown::Shutdown,
     streams::Streams,

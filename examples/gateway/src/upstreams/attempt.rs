@@ -9,6 +9,7 @@ use buttress_http::LocalRefusal;
 use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, ext::on_informational};
+use intermediary::interim::Exchange;
 use tower_service::Service;
 
 use super::{
@@ -23,7 +24,6 @@ use crate::{
     answer,
     call::{Call, Decision},
     failure::Failure,
-    interim::Exchange,
     patience::Patience,
     shutdown::Shutdown,
 };

@@ -21,6 +21,7 @@ use http::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use intermediary::{hop_by_hop, interim::Exchange};
 use tokio::io;
 use tokio_util::io::InspectWriter;
 
@@ -29,9 +30,7 @@ use crate::{
     answer,
     call::{Call, End},
     failure::Failure,
-    hop_by_hop,
     idle::Pulse,
-    interim::Exchange,
     patience::Patience,
 };
 

@@ -4,6 +4,10 @@
 //! [`Wire`] between hyper and the socket: when hyper asks to flush, nothing of an earlier message is left in its buffer,
 //! and the answer is held back until the interim responses are out.
 //!
+//! A connection has one [`Interim`], which its [`Wire`] and its requests share. Each request [begins](Interim::begin) to wait for
+//! its answer; the [`Exchange`] that this gives travels with it to where interim responses [come](Exchange::send), and holds
+//! the answer [back](Exchange::before) until they are written.
+//!
 //! This is for HTTP/1.1 on both sides. HTTP/1.0 knows no interim responses; in HTTP/2 hyper neither takes them from a service nor
 //! tells of those that came. 100 is not handed on but said by hyper's server itself, when the body is read.
 
@@ -28,7 +32,7 @@ const MOST: usize = 64 * 1024;
 
 /// What a connection's [`Wire`] and its requests share.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Interim(Arc<Shared>);
+pub struct Interim(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -50,9 +54,10 @@ struct State {
 }
 
 impl Interim {
-    /// A request begins to wait for its answer. There is none where its sender understands no interim responses, or cannot be
+    /// A request begins to wait for its answer. `None` where its sender understands no interim responses, or cannot be
     /// sent any.
-    pub(crate) fn begin(&self, version: Version) -> Option<Exchange> {
+    #[must_use]
+    pub fn begin(&self, version: Version) -> Option<Exchange> {
         if version != Version::HTTP_11 {
             return None;
         }
@@ -72,14 +77,14 @@ impl Interim {
 
 /// A request that may be sent interim responses until it is answered. It travels with the request.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     interim: Interim,
     number: u64,
 }
 
 impl Exchange {
     /// The answer, when all that was sent before it is written.
-    pub(crate) async fn before<F: Future>(self, answer: F) -> F::Output {
+    pub async fn before<F: Future>(self, answer: F) -> F::Output {
         let mut answer = pin!(answer);
         let answer = poll_fn(|cx| {
             let poll = answer.as_mut().poll(cx);
@@ -95,8 +100,12 @@ impl Exchange {
         answer
     }
 
-    /// Has an interim response written, if the request still waits for its answer.
-    pub(crate) fn send(&self, status: StatusCode, headers: &HeaderMap) {
+    /// Has an interim response written, if the request still waits for its answer; without the fields that are for one hop.
+    /// For 100 this does nothing.
+    pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
+        if status == StatusCode::CONTINUE {
+            return;
+        }
         let message = write(status, headers);
         let mut state = self.interim.lock();
         let is_waiting = state.open && state.exchange == self.number;
@@ -146,13 +155,14 @@ fn write(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
 
 /// A connection's socket, into which interim responses are written between hyper's own messages.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub struct Wire<S> {
     socket: S,
     interim: Interim,
 }
 
 impl<S> Wire<S> {
-    pub(crate) const fn of(socket: S, interim: Interim) -> Self {
+    /// The socket of the connection that `interim` is of.
+    pub const fn of(socket: S, interim: Interim) -> Self {
         Self { socket, interim }
     }
 }

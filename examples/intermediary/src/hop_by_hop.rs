@@ -5,7 +5,9 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    },
 };
 
 /// Removed whether `Connection` names them or not.
@@ -28,11 +30,15 @@ static HOP_BY_HOP: [HeaderName; 11] = [
 ];
 
 /// Removes what is for one hop; a `TE` that asks for trailers crosses, since trailers do.
-pub(crate) fn strip(headers: &mut HeaderMap) {
+///
+/// `Host` stays, though `Connection` should name it: whom a request is for is no matter of a connection, and what came without
+/// would be for another.
+pub fn strip(headers: &mut HeaderMap) {
     let wants_trailers =
         members(headers, &TE).any(|member| token(member).eq_ignore_ascii_case("trailers"));
     let named: Vec<HeaderName> = members(headers, &CONNECTION)
         .filter_map(|name| name.parse().ok())
+        .filter(|name| *name != HOST)
         .collect();
     // Most of them are not there, and to look one up costs more than to pass by all that are.
     let known = headers.keys().filter(|name| HOP_BY_HOP.contains(name));
@@ -51,7 +57,7 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 ///
 /// `h2c` is left out, and with it a tunnel full of HTTP/2 requests that none of our limits would see
 /// ("h2c smuggling"). RFC 9113 has dropped that upgrade; such a request goes on as the HTTP/1.1 that it is.
-pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     members(headers, &CONNECTION)
         .any(|name| name.eq_ignore_ascii_case("upgrade"))
         .then(|| {
@@ -63,7 +69,7 @@ pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Puts back what [`strip`] took, where the message switches protocols after all.
-pub(crate) fn announce_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
+pub fn announce_upgrade(headers: &mut HeaderMap, protocols: HeaderValue) {
     headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocols);
 }
@@ -114,8 +120,9 @@ mod tests {
     #[test]
     fn what_is_for_one_hop_goes() {
         let left = stripped(&[
-            ("connection", "close, X-Mine"),
+            ("connection", "close, X-Mine, Host"),
             ("connection", "x-other"),
+            ("host", "a"),
             ("x-mine", "1"),
             ("x-other", "1"),
             ("x-stays", "1"),
@@ -132,7 +139,12 @@ mod tests {
         ]);
         assert_eq!(
             left,
-            ["proxy-status: stays", "trailer: x-sum", "x-stays: 1"]
+            [
+                "host: a",
+                "proxy-status: stays",
+                "trailer: x-sum",
+                "x-stays: 1"
+            ]
         );
     }
 
