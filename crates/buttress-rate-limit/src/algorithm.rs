@@ -15,6 +15,7 @@ mod leaky_bucket;
 mod pacing;
 mod sliding_log;
 mod sliding_window;
+mod summary;
 mod token_bucket;
 mod window;
 
@@ -25,6 +26,7 @@ use buttress_core::{ConfigError, Tick};
 pub(crate) use self::{
     by_request::{moved, told_quota},
     kind::{Kind, Planned},
+    summary::{Summaries, Summarize},
 };
 pub use self::{
     fixed_window::FixedWindow, gcra::Gcra, leaky_bucket::LeakyBucket, pacing::Pacing,

@@ -1,9 +1,11 @@
 mod log;
+mod summary;
 
 use buttress_core::{ConfigError, Tick};
 
 pub(crate) use self::log::Entries;
 use self::log::{Log, head, remove};
+pub(super) use self::summary::write_back;
 use super::{Algorithm, carry, window::burst_is_the_count};
 use crate::{Decision, Quota};
 
@@ -42,7 +44,7 @@ pub struct SlidingLog {
 
 impl SlidingLog {
     /// For quotas of a count up to `length`, which is 1 to 65,536; any other is an error when the limiter
-    /// is built. Each key takes `16 × (length + 3)` bytes of memory: say for how many keys there is room.
+    /// is built. Each key takes `16 × (length + 4)` bytes of memory: say for how many keys there is room.
     #[must_use]
     pub const fn for_counts_up_to(length: usize) -> Self {
         Self { length }

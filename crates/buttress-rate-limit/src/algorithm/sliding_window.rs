@@ -1,9 +1,10 @@
 mod counters;
+mod summary;
 
 use buttress_core::{ConfigError, Tick};
 
-pub(crate) use self::counters::Addition;
 use self::counters::{Counters, give_back, grow_older, newest};
+pub(crate) use self::{counters::Addition, summary::Packing};
 use super::{Algorithm, SKEW, carry, window::burst_is_the_count};
 use crate::{Decision, Quota};
 

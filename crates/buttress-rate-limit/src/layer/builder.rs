@@ -131,7 +131,8 @@ impl<T: ?Sized + 'static, R: Drafted> RateLimitLayerBuilder<T, R> {
 
     /// For how many keys at once each policy has room, in 32 bytes each; 100,000 if not given. Keys whose
     /// quota is full again need none. An algorithm whose states are of more than one word makes that
-    /// `16 × (words + 1)` bytes each, and [quotas by request](Policy::quota_by) `16 × (words + 5)`.
+    /// `16 × (words + 1)` bytes each, a [`SlidingWindow`](crate::SlidingWindow) or a [`SlidingLog`](crate::SlidingLog)
+    /// `16 × (words + 2)`, and [quotas by request](Policy::quota_by) `16 × (words + 5)`.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self

@@ -48,7 +48,8 @@ impl RateLimiterBuilder {
 
     /// For how many keys at once there is room, in 32 bytes each; 100,000 if not given. Keys whose quota
     /// is full again need none. An algorithm whose states are of more than one word makes that
-    /// `16 × (words + 1)` bytes each.
+    /// `16 × (words + 1)` bytes each, and a [`SlidingWindow`](crate::SlidingWindow) or a
+    /// [`SlidingLog`](crate::SlidingLog) `16 × (words + 2)`.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self

@@ -1,13 +1,16 @@
+mod lines;
 mod request;
 mod slots;
 
 use std::fmt;
 
 pub(super) use self::request::{Found, Request};
-use self::slots::{Slots, WAYS, scale, zeros};
+pub(super) use self::slots::Slots;
+use self::slots::{WAYS, scale, zeros};
 use super::{memory::signed, table::Fingerprint};
 use crate::{
     Algorithm, Decision,
+    algorithm::Summaries,
     limit::Tag,
     sync::{Mutex, MutexGuard, unpoisoned},
 };
@@ -28,9 +31,13 @@ const LEAST_BUCKETS: usize = 64;
 /// forgotten it takes the one that could have been for the longest time. A lock is held for one decision or, with
 /// [those of other tables](LockedTable::hold), for all that are made of one request. Who holds one waits for no lock but
 /// that of a table of a later limit, and that of the limit's past quotas, who holds which waits for none.
+///
+/// A state whose algorithm [summarizes](Summaries) it has a word beside its owner, on which most requests are decided: a
+/// table of many keys is larger than a cache, and so each of its lines that a decision reads has to be waited for.
 pub(super) struct LockedTable {
     shards: Box<[Shard]>,
-    slots_per_shard: usize,
+    buckets_per_shard: usize,
+    summaries: Option<Summaries>,
     /// A state that was never seen.
     unseen: Box<[u64]>,
     /// The one bucket that all keys without a place share.
@@ -60,20 +67,24 @@ impl Held<'_> {
 }
 
 impl LockedTable {
-    /// A table with room for `keys` keys of `words` words each; `None` where there is not so much memory.
-    pub(super) fn with_room_for(keys: usize, words: usize) -> Option<Self> {
+    /// A table with room for `keys` keys of `words` words each and, if need be, a summary; `None` where there is not so
+    /// much memory.
+    pub(super) fn with_room_for(
+        keys: usize,
+        words: usize,
+        summaries: Option<Summaries>,
+    ) -> Option<Self> {
         let buckets = keys.checked_mul(SLOTS_PER_KEY)?.div_ceil(WAYS).max(1);
         let shards = (buckets / LEAST_BUCKETS).clamp(1, MOST_SHARDS);
-        let slots = buckets.div_ceil(shards).checked_mul(WAYS)?;
+        let buckets = buckets.div_ceil(shards);
         // Asked for as a whole and given back: a vector of zeros that the system refuses ends the process.
-        let all = slots
-            .checked_mul(words.checked_add(1)?)?
-            .checked_mul(shards)?;
-        Vec::<u64>::new().try_reserve_exact(all).ok()?;
-        let shard = || Shard(Mutex::new(Slots::new(slots, words)));
+        let all = Slots::bytes(buckets, words, summaries)?.checked_mul(shards)?;
+        Vec::<u8>::new().try_reserve_exact(all).ok()?;
+        let shard = || Shard(Mutex::new(Slots::new(buckets, words, summaries)));
         Some(Self {
             shards: (0..shards).map(|_| shard()).collect(),
-            slots_per_shard: slots,
+            buckets_per_shard: buckets,
+            summaries,
             unseen: zeros(words),
             shared: Mutex::new(Shared {
                 tag: 0,
@@ -85,8 +96,8 @@ impl LockedTable {
     /// The bytes that the table occupies, from its first day to its last.
     pub(super) fn bytes(&self) -> usize {
         // No overflow: `with_room_for` saw to that.
-        let slot = size_of::<u64>() + size_of_val(&*self.unseen);
-        self.shards.len() * (size_of::<Shard>() + self.slots_per_shard * slot)
+        let slots = Slots::bytes(self.buckets_per_shard, self.unseen.len(), self.summaries);
+        self.shards.len() * (size_of::<Shard>() + slots.unwrap_or(0))
             + 2 * size_of_val(&*self.unseen)
     }
 
@@ -224,7 +235,8 @@ impl LockedTable {
         request.check(&self.unseen)
     }
 
-    fn shard(&self, key: Fingerprint) -> Option<MutexGuard<'_, Slots>> {
+    #[inline]
+    pub(super) fn shard(&self, key: Fingerprint) -> Option<MutexGuard<'_, Slots>> {
         // Other bits than those that choose a bucket, as long as a shard has no more than 2¹⁴ of them.
         let nth = scale(key.bits().rotate_left(14), self.shards.len());
         self.shards.get(nth).map(|shard| unpoisoned(shard.0.lock()))
@@ -235,7 +247,10 @@ impl fmt::Debug for LockedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockedTable")
             .field("shards", &self.shards.len())
-            .field("slots", &(self.shards.len() * self.slots_per_shard))
+            .field(
+                "slots",
+                &(self.shards.len() * self.buckets_per_shard * WAYS),
+            )
             .field("words", &self.unseen.len())
             .finish_non_exhaustive()
     }

@@ -14,6 +14,7 @@ use buttress_core::{ConfigError, Digest, Tick};
 use super::{Acquire, Charge, Store, locked::LockedTable, table::Table};
 use crate::{
     Decision, Limit,
+    algorithm::Summaries,
     room::{checked_max_keys, too_many},
 };
 
@@ -21,7 +22,8 @@ use crate::{
 ///
 /// A limit with room for `n` keys occupies `32 × n` bytes from the start, whatever arrives: two slots of
 /// two words for each. An algorithm whose states are of `w` words makes that `16 × (w + 1) × n`, and up to
-/// a sixtieth more. Where quotas are [resolved for each request](crate::Policy::quota_by) states are four
+/// a sixtieth more; with a [`SlidingWindow`](crate::SlidingWindow) or a [`SlidingLog`](crate::SlidingLog) there is one word more
+/// for each, in which most requests are decided on beside whose it is. Where quotas are [resolved for each request](crate::Policy::quota_by) states are four
 /// words longer, and tell their quota. Keys whose quota is full again are the ones that make room for others,
 /// so forgetting loses nothing; when all the slots that a new key could have are taken by keys that still have
 /// something to remember, the limit's [`Overflow`](crate::Overflow) decides.
@@ -134,7 +136,8 @@ impl MemoryStore {
                 return Ok(None);
             }
             let (keys, words) = (limit.room(max_keys), limit.kind().in_memory().words());
-            let table = LockedTable::with_room_for(keys, words).ok_or_else(|| {
+            let summaries = Summaries::of(limit.kind(), limit.quotas().first());
+            let table = LockedTable::with_room_for(keys, words, summaries).ok_or_else(|| {
                 let expected = format!("states of which {keys} fit into memory; see `max_keys`");
                 ConfigError::new("algorithm.words", words, expected)
             })?;

@@ -30,7 +30,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    const fn empty(ring: &'a [u64]) -> Self {
+    pub(super) const fn empty(ring: &'a [u64]) -> Self {
         Self {
             latest: 0,
             ring,

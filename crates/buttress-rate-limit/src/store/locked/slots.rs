@@ -1,6 +1,13 @@
-use super::{Request, request::Later};
+use buttress_core::Tick;
+
+use super::{
+    Request,
+    lines::{Lines, NOBODY},
+    request::Later,
+};
 use crate::{
-    Algorithm,
+    Algorithm, Decision, Quota,
+    algorithm::{Summaries, Summarize},
     limit::Tag,
     store::table::{Fingerprint, tag},
 };
@@ -11,42 +18,45 @@ pub(super) const WAYS: usize = 4;
 /// Buckets in which a key may stand.
 const CHOICES: usize = 3;
 
-/// A fingerprint of 0 marks a slot that was never used.
-const NOBODY: u64 = 0;
-
 /// The slots of a shard: whose they are, and the states.
-pub(super) struct Slots {
-    owners: Box<[u64]>,
+pub(in crate::store) struct Slots {
+    lines: Lines,
+    buckets: usize,
     states: Box<[u64]>,
     /// Of one state.
     words: usize,
 }
 
 impl Slots {
-    /// So many slots, for states of so many words.
-    pub(super) fn new(slots: usize, words: usize) -> Self {
+    /// So many buckets of slots, for states of so many words.
+    pub(super) fn new(buckets: usize, words: usize, summaries: Option<Summaries>) -> Self {
         Self {
-            owners: zeros(slots),
-            // No overflow: a part of what `LockedTable::with_room_for` asked for.
-            states: zeros(slots * words),
+            lines: Lines::new(buckets, summaries),
+            buckets,
+            // No overflow: a part of what `bytes` told.
+            states: zeros(buckets * WAYS * words),
             words,
         }
+    }
+
+    /// The bytes that these occupy; `None` where nobody has so many.
+    pub(super) fn bytes(
+        buckets: usize,
+        words: usize,
+        summaries: Option<Summaries>,
+    ) -> Option<usize> {
+        let state = words.checked_mul(size_of::<u64>())?;
+        let states = buckets.checked_mul(WAYS)?.checked_mul(state)?;
+        Lines::bytes(buckets, summaries)?.checked_add(states)
     }
 
     /// The slot of a key, and the tag of its state, which is most likely this one.
     #[inline]
     pub(super) fn find(&self, key: Fingerprint, tag: Tag) -> Option<(usize, Tag)> {
-        // All slots of the first bucket are compared before anything depends on which of them it is, as in the table of
-        // one word.
-        let first = self.bucket(key, 0);
-        let wanted = key.tagged(tag);
-        let owners = self.owners.get(first.clone())?;
-        let mut found = first.end;
-        for (slot, owner) in first.clone().zip(owners).rev() {
-            found = if *owner == wanted { slot } else { found };
-        }
-        if found < first.end {
-            return Some((found, tag));
+        let bucket = self.choice(key, 0);
+        let way = way(self.lines.owners(bucket)?, key.tagged(tag));
+        if way < WAYS {
+            return Some((bucket * WAYS + way, tag));
         }
         self.find_anywhere(key)
     }
@@ -57,7 +67,7 @@ impl Slots {
     fn find_anywhere(&self, key: Fingerprint) -> Option<(usize, Tag)> {
         (0..CHOICES)
             .flat_map(|choice| self.bucket(key, choice))
-            .find_map(|slot| Some((slot, key.tag_of(*self.owners.get(slot)?)?)))
+            .find_map(|slot| Some((slot, key.tag_of(self.lines.owner(slot)?)?)))
     }
 
     #[cold]
@@ -71,7 +81,7 @@ impl Slots {
         if let Some(state) = self.state(slot) {
             request.carry_over(state, written)?;
         }
-        self.own(slot, key.tagged(request.tag()));
+        self.lines.own(slot, key.tagged(request.tag()));
         Ok(())
     }
 
@@ -85,11 +95,11 @@ impl Slots {
     ) -> Option<()> {
         let slot = self.vacancy(key, request)?;
         // Nobody's until it is charged, should the algorithm panic.
-        self.own(slot, NOBODY);
+        self.lines.own(slot, NOBODY);
         let state = self.state(slot)?;
         state.fill(0);
         request.charge(state, by);
-        self.own(slot, key.tagged(request.tag()));
+        self.lines.own(slot, key.tagged(request.tag()));
         Some(())
     }
 
@@ -104,7 +114,7 @@ impl Slots {
         let mut best = None;
         for choice in 0..CHOICES {
             for slot in self.bucket(key, choice) {
-                let owner = *self.owners.get(slot)?;
+                let owner = self.lines.owner(slot)?;
                 if owner == NOBODY {
                     return Some(slot);
                 }
@@ -125,23 +135,81 @@ impl Slots {
         best.map(|(_, slot)| slot)
     }
 
-    /// The slots of the bucket that is `key`'s n-th choice.
+    /// The bucket that is `key`'s n-th choice.
+    #[inline]
+    fn choice(&self, key: Fingerprint, choice: usize) -> usize {
+        scale(key.bits().rotate_left(choice as u32 * 21), self.buckets)
+    }
+
+    /// The slots of that bucket.
     pub(super) fn bucket(&self, key: Fingerprint, choice: usize) -> std::ops::Range<usize> {
-        let bits = key.bits().rotate_left(choice as u32 * 21);
-        let first = scale(bits, self.owners.len() / WAYS) * WAYS;
+        let first = self.choice(key, choice) * WAYS;
         first..first + WAYS
     }
 
-    fn own(&mut self, slot: usize, owner: u64) {
-        if let Some(place) = self.owners.get_mut(slot) {
-            *place = owner;
-        }
-    }
-
+    /// A state. From then on it alone tells how it stands.
     pub(super) fn state(&mut self, slot: usize) -> Option<&mut [u64]> {
         let first = slot * self.words;
-        self.states.get_mut(first..first + self.words)
+        let state = self.states.get_mut(first..first + self.words)?;
+        if let Some((summaries, summary)) = self.lines.summary(slot)
+            && *summary != 0
+        {
+            summaries.write_back(std::mem::take(summary), state);
+        }
+        Some(state)
     }
+
+    /// Decides on the summary of a key's state and charges that, if it is enough: where the key stands in its first bucket, by
+    /// this tag.
+    #[inline(always)]
+    pub(in crate::store) fn take_from_summary<A: Summarize + ?Sized>(
+        &mut self,
+        algorithm: &A,
+        (key, tag): (Fingerprint, Tag),
+        quota: &Quota,
+        now: Tick,
+        cost: u64,
+    ) -> Option<Decision> {
+        let kind = self.lines.summaries()?;
+        let (owners, summaries) = self.lines.summarized(self.choice(key, 0))?;
+        let summary = summaries.get_mut(way(owners, key.tagged(tag)))?;
+        let (decision, next) = algorithm.take_from_summary(kind, quota, *summary, now, cost)?;
+        *summary = next;
+        Some(decision)
+    }
+
+    /// Decides on the state of a key that is known by this tag, charges it, and summarizes it then.
+    #[inline]
+    pub(in crate::store) fn take<A: Summarize + ?Sized>(
+        &mut self,
+        key: Fingerprint,
+        request: &Request<'_, A>,
+    ) -> Option<Decision> {
+        let (slot, written) = self.find(key, request.tag())?;
+        if written != request.tag() {
+            return None;
+        }
+        let summaries = self.lines.summaries();
+        let state = self.state(slot)?;
+        let decision = request.take(state);
+        let next = summaries.map(|by| request.algorithm.summary(by, request.quota, state));
+        if let (Some(next), Some((_, summary))) = (next, self.lines.summary(slot)) {
+            *summary = next;
+        }
+        Some(decision)
+    }
+}
+
+/// Which of these owners is wanted; or none, which is one beyond.
+///
+/// All are compared before anything depends on which of them it is, as in the table of one word.
+#[inline]
+fn way(owners: &[u64; WAYS], wanted: u64) -> usize {
+    let mut way = WAYS;
+    for (n, owner) in owners.iter().enumerate().rev() {
+        way = if *owner == wanted { n } else { way };
+    }
+    way
 }
 
 /// Scales the bits of a hash onto `0..len`.

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     Algorithm, Decision, FixedWindow, Limit, Quota,
-    algorithm::{Gcra, Kind, OneWord, Word},
+    algorithm::{Gcra, Kind, OneWord, Summarize, Word},
     limit::Tag,
     limiter::UNDECIDED,
     store::{
         Acquire, Charge,
-        locked::Found,
+        locked::{Found, LockedTable, Slots},
         table::{Fingerprint, Updated},
     },
 };
@@ -145,7 +145,7 @@ impl MemoryStore {
     }
 
     #[inline(never)]
-    fn acquire_by_words<A: Algorithm + ?Sized>(
+    fn acquire_by_words<A: Summarize + ?Sized>(
         &self,
         algorithm: &A,
         ask: Ask<'_>,
@@ -155,12 +155,31 @@ impl MemoryStore {
             return Ok(Place::Own);
         };
         // The usual case by itself.
-        if let Some(revision) = ask.revision
-            && let Some(mut held) = table.hold(ask.key, revision as Tag)
-        {
-            *out = ask.request(algorithm).take(held.words());
-            return Ok(Place::Own);
+        if let (Some(revision), Some(mut slots)) = (ask.revision, table.shard(ask.key)) {
+            let Ask {
+                quota, now, cost, ..
+            } = ask;
+            let key = (ask.key, revision as Tag);
+            let decision = slots.take_from_summary(algorithm, key, quota, now, cost);
+            if let Some(decision) = decision {
+                *out = decision;
+                return Ok(Place::Own);
+            }
+            if take_known(&mut slots, algorithm, &ask, out).is_some() {
+                return Ok(Place::Own);
+            }
         }
+        self.acquire_by_words_otherwise(algorithm, ask, table, out)
+    }
+
+    #[inline(never)]
+    fn acquire_by_words_otherwise<A: Algorithm + ?Sized>(
+        &self,
+        algorithm: &A,
+        ask: Ask<'_>,
+        table: &LockedTable,
+        out: &mut Decision,
+    ) -> Result<Place, Stale> {
         loop {
             let request = ask.request(algorithm);
             match table.acquire(ask.key, &request) {
@@ -250,4 +269,15 @@ impl MemoryStore {
             });
         (updated == Updated::Done).then_some((decision, Place::Shared))
     }
+}
+
+#[inline(never)]
+fn take_known<A: Summarize + ?Sized>(
+    slots: &mut Slots,
+    algorithm: &A,
+    ask: &Ask<'_>,
+    out: &mut Decision,
+) -> Option<()> {
+    *out = slots.take(ask.key, &ask.request(algorithm))?;
+    Some(())
 }
