@@ -7,14 +7,13 @@
 mod credentials;
 
 use std::{
-    convert::Infallible,
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
-use axum::{extract::Request, response::Response};
+use axum::extract::Request;
 use buttress_cache::{Cache, CacheLayer, Event, telemetry::Metrics};
 use buttress_core::Observer;
 use http::HeaderName;
@@ -93,12 +92,9 @@ impl Caches {
             return inner;
         }
         let cached = self.0.iter().map(|route| {
-            let inner = match route.credentials.clone() {
-                Some(field) => Shared::of(Credentials {
-                    inner: inner.clone(),
-                    field,
-                }),
-                None => inner.clone(),
+            let inner = Credentials {
+                inner: inner.clone(),
+                field: route.credentials.clone(),
             };
             let cached = route.layer.layer(NotedByCaller(inner));
             (route.prefix.clone(), Shared::layered(cached))
@@ -136,14 +132,14 @@ impl Serve for ByRoute {
 
 /// What is decided further in is the affair of the call that asks now, whoever polls.
 #[derive(Clone, Debug)]
-struct NotedByCaller(Shared);
+struct NotedByCaller<S>(S);
 
-impl Service<Request> for NotedByCaller {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = OnBehalf<Answer>;
+impl<S: Service<Request>> Service<Request> for NotedByCaller<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = OnBehalf<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.0.poll_ready(cx)
     }
 

@@ -2,11 +2,11 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, ready},
+    future::Future,
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{self, Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::{
@@ -14,13 +14,13 @@ use axum::{
     extract::{ConnectInfo, Request},
     response::Response,
 };
-use buttress_retry::ReplayBody;
+use buttress_retry::Retry;
 use bytes::Bytes;
-use http::request::Parts;
+use http::{Extensions, request::Parts};
 use intermediary::{hop_by_hop, interim::Exchange};
 use pin_project_lite::pin_project;
-use tower::ServiceExt as _;
 use tower_layer::Layer as _;
+use tower_service::Service;
 
 use crate::{
     call::{Call, Decision},
@@ -30,55 +30,82 @@ use crate::{
     forwarded, max_forwards,
     patience::OfPaths,
     retry,
-    shared::{Answer, Serve},
     upstreams::{Preferred, Upstreams, Wanted},
     via,
 };
 
-/// Forwards any request: the innermost of the gateway's services.
+/// Forwards any request: the innermost of the gateway's services. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy(Arc<Forwarding>);
+
 #[derive(Debug)]
-pub(crate) struct Proxy {
-    pub(crate) upstreams: Arc<Upstreams>,
+struct Forwarding {
+    upstreams: Arc<Upstreams>,
     /// The layer around the attempts of a call, where there may be several.
-    pub(crate) retry: Option<retry::Layer>,
-    pub(crate) client_ip: Arc<ClientIpConfig>,
-    pub(crate) patience: OfPaths,
+    retry: Option<retry::Layer>,
+    client_ip: ClientIpConfig,
+    patience: OfPaths,
 }
 
-impl Serve for Proxy {
-    fn serve(&self, request: Request) -> Answer {
+impl Proxy {
+    pub(crate) fn to(
+        upstreams: &Arc<Upstreams>,
+        retry: Option<retry::Layer>,
+        client_ip: &ClientIpConfig,
+        patience: OfPaths,
+    ) -> Self {
+        Self(Arc::new(Forwarding {
+            upstreams: Arc::clone(upstreams),
+            retry,
+            client_ip: client_ip.clone(),
+            patience,
+        }))
+    }
+}
+
+impl Service<Request> for Proxy {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Answering {
         let (mut parts, body) = request.into_parts();
         if max_forwards::ends_here(&mut parts) {
-            return Box::pin(ready(Ok(max_forwards::answer(&parts))));
+            return Answering::at_once(max_forwards::answer(&parts));
         }
         if via::goes_round(&parts.headers) {
             Call::note(|| Decision::of("via", "loop"));
-            return Box::pin(ready(Ok(Failure::Loop.into_response())));
+            return Answering::at_once(Failure::Loop.into_response());
         }
+        let Forwarding {
+            upstreams,
+            retry,
+            client_ip,
+            patience,
+        } = &*self.0;
         let tunnel = Wanted::take(&mut parts);
         let exchange = parts.extensions.remove::<Exchange>();
-        prepare(&self.client_ip, &mut parts);
-        // Nobody further in asks who it is, and what is in there is cloned for each attempt.
-        parts.extensions.clear();
-        if let Some(tunnel) = tunnel {
-            parts.extensions.insert(tunnel);
-        }
-        if let Some(exchange) = exchange {
-            parts.extensions.insert(exchange);
-        }
-        let patience = self.patience.at(parts.uri.path());
-        let request = Request::from_parts(parts, body);
-        let attempts = Preferred::of(&self.upstreams, patience);
-        match &self.retry {
-            None => Box::pin(Answered {
-                by_upstreams: attempts.oneshot(request),
-            }),
+        prepare(client_ip, &mut parts);
+        let patience = patience.at(parts.uri.path());
+        let mut attempts = Preferred::of(upstreams, patience, tunnel, exchange);
+        // Nobody further in asks who it is.
+        match retry {
+            None => {
+                parts.extensions.clear();
+                Answering::Once {
+                    answer: attempts.call(Request::from_parts(parts, body)),
+                }
+            }
             Some(retry) => {
-                let attempts = attempts
-                    .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new));
-                Box::pin(Answered {
-                    by_upstreams: retry.layer(attempts).oneshot(request),
-                })
+                // For each attempt there is a clone, which takes allocations even where they are clear.
+                parts.extensions = Extensions::new();
+                Answering::Repeated {
+                    answer: retry.layer(attempts).call(Request::from_parts(parts, body)),
+                }
             }
         }
     }
@@ -86,26 +113,54 @@ impl Serve for Proxy {
 
 pin_project! {
     /// There is always an answer: where no upstream has one, it is ours.
-    struct Answered<F> {
-        #[pin]
-        by_upstreams: F,
+    #[project = AnsweringProjection]
+    pub(crate) enum Answering {
+        AtOnce {
+            answer: Option<Response>,
+        },
+        Once {
+            #[pin]
+            answer: <Preferred as Service<Request>>::Future,
+        },
+        Repeated {
+            #[pin]
+            answer: <Retry<Preferred, retry::Flavor> as Service<Request>>::Future,
+        },
     }
 }
 
-impl<F, B> Future for Answered<F>
-where
-    F: Future<Output = Result<Response<B>, Failure>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
+impl Answering {
+    const fn at_once(answer: Response) -> Self {
+        Self::AtOnce {
+            answer: Some(answer),
+        }
+    }
+}
+
+impl Future for Answering {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = task::ready!(self.project().by_upstreams.poll(cx));
-        Poll::Ready(Ok(match answer {
-            Ok(answer) => answer.map(Body::new),
-            Err(failure) => failure.into_response(),
+        Poll::Ready(Ok(match self.project() {
+            // Polled again after it was ready, it has nothing to say, as the contract allows.
+            AnsweringProjection::AtOnce { answer } => match answer.take() {
+                Some(answer) => answer,
+                None => return Poll::Pending,
+            },
+            AnsweringProjection::Once { answer } => said(ready!(answer.poll(cx))),
+            AnsweringProjection::Repeated { answer } => said(ready!(answer.poll(cx))),
         }))
+    }
+}
+
+fn said<B>(answer: Result<Response<B>, Failure>) -> Response
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    match answer {
+        Ok(answer) => answer.map(Body::new),
+        Err(failure) => failure.into_response(),
     }
 }
 

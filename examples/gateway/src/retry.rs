@@ -27,7 +27,8 @@ use crate::{
     upstreams::Upstreams,
 };
 
-pub(crate) type Layer = RetryLayer<Http<Buffered, Elsewhere>>;
+pub(crate) type Flavor = Http<Buffered, Elsewhere>;
+pub(crate) type Layer = RetryLayer<Flavor>;
 
 /// The layer around the attempts at `upstreams`.
 pub(crate) fn layer(

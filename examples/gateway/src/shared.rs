@@ -1,14 +1,16 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::Future,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::{body::Body, extract::Request, response::Response};
 use buttress_core::BoxFuture;
 use bytes::Bytes;
-use tower::ServiceExt as _;
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
 /// A service whose type is forgotten, and whose clones share it.
@@ -30,7 +32,7 @@ impl Shared {
         Self(Arc::new(service))
     }
 
-    /// What a layer of Buttress's made. The type of its body is forgotten, too.
+    /// The innermost service, or what a layer of Buttress's made around one. The type of its body is forgotten, too.
     pub(crate) fn layered<S, B>(service: S) -> Self
     where
         S: Service<Request, Response = Response<B>, Error = Infallible>
@@ -42,7 +44,6 @@ impl Shared {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let service = service.map_response(|response: Response<B>| response.map(Body::new));
         Self::of(Layered(service))
     }
 }
@@ -75,13 +76,38 @@ impl fmt::Debug for Shared {
 
 struct Layered<S>(S);
 
-impl<S> Serve for Layered<S>
+impl<S, B> Serve for Layered<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
 {
     fn serve(&self, request: Request) -> Answer {
-        // A clone is not ready, whatever it was cloned from.
-        Box::pin(self.0.clone().oneshot(request))
+        // Not asked whether it is ready: what is within is at any time, and the layers reserve nothing of their own.
+        let answer = self.0.clone().call(request);
+        Box::pin(Forgetting { answer })
+    }
+}
+
+pin_project! {
+    /// An answer, the type of whose body is forgotten.
+    struct Forgetting<F> {
+        #[pin]
+        answer: F,
+    }
+}
+
+impl<F, B> Future for Forgetting<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(self.project().answer.poll(cx));
+        Poll::Ready(answer.map(|response| response.map(Body::new)))
     }
 }

@@ -82,15 +82,12 @@ impl Stack {
         };
         let retry = config.retry.as_ref().zip(budget.clone());
         let retry = retry.map(|(retry, budget)| retry::layer(retry, budget, &upstreams));
-        let mut service = Shared::of(Proxy {
-            upstreams: Arc::clone(&upstreams),
-            retry: retry.transpose()?,
-            client_ip: Arc::new(config.client_ip.clone()),
-            patience: OfPaths::of(&config.timeouts),
-        });
-        if let Some(tenants) = &limits.tenants {
-            service = Shared::layered(tenants.layer(service));
-        }
+        let patience = OfPaths::of(&config.timeouts);
+        let proxy = Proxy::to(&upstreams, retry.transpose()?, &config.client_ip, patience);
+        let mut service = match &limits.tenants {
+            Some(tenants) => Shared::layered(tenants.layer(proxy)),
+            None => Shared::layered(proxy),
+        };
         let api_key = config.limits.per_key.as_ref();
         let api_key = api_key
             .map(|per_key| ApiKey::at(&per_key.key))

@@ -67,9 +67,11 @@ struct Circuit {
 #[derive(Clone, Debug)]
 enum Guarded {
     /// A call that its circuit refuses goes to the [`Next`].
-    ByCircuit(CircuitBreakerService<Attempt, Head, OrCall<Http, Next>>),
+    ByCircuit(ByCircuit),
     ByNone(Attempt),
 }
+
+type ByCircuit = CircuitBreakerService<Attempt, Head, OrCall<Http, Next>>;
 
 impl Upstreams {
     /// As configured, and with what of `before` can be kept.

@@ -4,37 +4,69 @@
 //! §3.5). Of a header that is this operator's own no cache knows that much: what one key may see would be shown to the next.
 //! So the answer is said to differ by that header, unless it is for others; which is true, and holds further out, too.
 
-use axum::extract::Request;
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, VARY},
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
-use crate::shared::{Answer, Serve, Shared};
+use axum::{extract::Request, response::Response};
+use http::{
+    HeaderMap, HeaderName,
+    header::{CACHE_CONTROL, VARY},
+};
+use pin_project_lite::pin_project;
+use tower_service::Service;
 
-/// Marks answers to requests that have the field.
-#[derive(Debug)]
+use crate::shared::{Answer, Shared};
+
+/// Marks answers to requests that have the field, if there is one.
+#[derive(Clone, Debug)]
 pub(super) struct Credentials {
     pub(super) inner: Shared,
-    pub(super) field: HeaderName,
+    pub(super) field: Option<HeaderName>,
 }
 
-impl Serve for Credentials {
-    fn serve(&self, request: Request) -> Answer {
-        if !request.headers().contains_key(&self.field) {
-            return self.inner.serve(request);
+impl Service<Request> for Credentials {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Marked;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Marked {
+        let field = self.field.as_ref();
+        let field = field.filter(|field| request.headers().contains_key(*field));
+        Marked {
+            field: field.cloned(),
+            answer: self.inner.call(request),
         }
-        let (answer, field) = (
-            self.inner.serve(request),
-            HeaderValue::from(self.field.clone()),
-        );
-        Box::pin(async {
-            let mut answer = answer.await?;
-            if !is_for_others(answer.headers()) {
-                answer.headers_mut().append(VARY, field);
-            }
-            Ok(answer)
-        })
+    }
+}
+
+pin_project! {
+    /// An answer that is going to be marked, if it is one to a request with the field.
+    pub(super) struct Marked {
+        field: Option<HeaderName>,
+        answer: Answer,
+    }
+}
+
+impl Future for Marked {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.answer.as_mut().poll(cx))?;
+        if let Some(field) = this.field.take()
+            && !is_for_others(answer.headers())
+        {
+            answer.headers_mut().append(VARY, field.into());
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -53,6 +85,8 @@ fn is_for_others(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -15,9 +15,9 @@ use tower_service::Service;
 use super::{
     download::Download,
     expect::{self, Expectation},
-    next::Planned,
+    next::{Plan, Planned},
     target::Target,
-    upgrade::{self, Wanted},
+    upgrade,
     upload::{Upload, Watch},
 };
 use crate::{
@@ -61,12 +61,11 @@ impl Service<Request<Planned>> for Attempt {
     fn call(&mut self, request: Request<Planned>) -> Self::Future {
         let destination = Arc::clone(&self.0);
         Box::pin(async move {
-            let plan = &request.body().plan;
-            let number = plan.note(destination.index);
-            let patience = destination.patience.at(plan.patience());
-            let request = request.map(|planned| planned.body);
-            let noted = Noted::begin(&destination.name, number);
-            let result = destination.send(request, patience).await;
+            let (mut parts, Planned { body, plan }) = request.into_parts();
+            // Those who put something there are all on this side.
+            parts.extensions.clear();
+            let noted = Noted::begin(&destination.name, plan.note(destination.index));
+            let result = destination.send(parts, body, &plan).await;
             noted.end(&result);
             match result {
                 Err(failure) if failure.is_the_clients() => {
@@ -81,13 +80,10 @@ impl Service<Request<Planned>> for Attempt {
 }
 
 impl Destination {
-    async fn send(
-        &self,
-        request: Request<Body>,
-        patience: Patience,
-    ) -> Result<Response<Body>, Failure> {
-        let (parts, body, tunnel, exchange) = outgoing(request);
-        match tunnel {
+    async fn send(&self, parts: Parts, body: Body, plan: &Plan) -> Result<Response<Body>, Failure> {
+        let exchange = plan.exchange();
+        let patience = self.patience.at(plan.patience());
+        match plan.tunnel() {
             // Boxed, so that requests for none, which are most, have no room for its making.
             Some(tunnel) => {
                 let asked = upgrade::forward(self, parts, body, tunnel, exchange, patience);
@@ -160,16 +156,6 @@ pub(super) async fn in_time<T>(
         answer = answer => answer,
         () = watch.upstream_is_late(patience.response) => Err(Failure::Late),
     }
-}
-
-/// What is sent, whether it asks for a tunnel, and who is sent interim responses.
-fn outgoing(request: Request<Body>) -> (Parts, Body, Option<Wanted>, Option<Exchange>) {
-    let (mut parts, body) = request.into_parts();
-    let tunnel = parts.extensions.remove();
-    let exchange = parts.extensions.remove();
-    // Those who put something there are all on this side.
-    parts.extensions.clear();
-    (parts, body, tunnel, exchange)
 }
 
 /// Writes into the call's record how an attempt ended, also where nobody waited for that.

@@ -1,20 +1,24 @@
 use std::{
-    future::ready,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::body::Body;
 use buttress_core::BoxFuture;
 use buttress_http::{LocalRefusal, Problem};
+use buttress_retry::ReplayBody;
 use http::{Request, Response};
-use tower::ServiceExt as _;
+use http_body::Body as _;
+use intermediary::interim::Exchange;
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Guarded, Upstreams};
+use super::{ByCircuit, Guarded, Upstreams, Wanted, attempt::Attempt};
 use crate::{
     call::{Call, Decision},
     failure::Failure,
@@ -26,19 +30,19 @@ type Answer = Result<Response<Body>, Failure>;
 
 /// One attempt of a call, at the first upstream that may be called: those that the call has not been to come first.
 #[derive(Clone, Debug)]
-pub(crate) struct Preferred {
-    upstreams: Arc<Upstreams>,
-    /// Shared by the attempts of the call.
-    tried: Arc<Tried>,
-}
+pub(crate) struct Preferred(Arc<Attempts>);
 
-/// The upstreams that a call has been to.
-#[derive(Debug, Default)]
-struct Tried {
-    upstreams: AtomicU32,
-    attempts: AtomicU32,
+/// What the attempts of a call share.
+#[derive(Debug)]
+struct Attempts {
+    upstreams: Arc<Upstreams>,
+    /// The upstreams that the call has been to.
+    tried: AtomicU32,
+    count: AtomicU32,
     /// For how long its path has them wait.
     patience: OfPath,
+    tunnel: Option<Wanted>,
+    exchange: Option<Exchange>,
 }
 
 /// What an attempt sends, and where it may go.
@@ -61,41 +65,61 @@ pub(super) struct Plan {
 pub(super) struct Next;
 
 impl Preferred {
-    /// Of a new call, at a path that may have others wait for longer or shorter.
-    pub(crate) fn of(upstreams: &Arc<Upstreams>, patience: OfPath) -> Self {
-        Self {
+    /// Of a new call, at a path that may have others wait for longer or shorter. It may want a `tunnel`, and its client may
+    /// be sent interim responses.
+    pub(crate) fn of(
+        upstreams: &Arc<Upstreams>,
+        patience: OfPath,
+        tunnel: Option<Wanted>,
+        exchange: Option<Exchange>,
+    ) -> Self {
+        Self(Arc::new(Attempts {
             upstreams: Arc::clone(upstreams),
-            tried: Arc::new(Tried {
-                patience,
-                ..Tried::default()
-            }),
-        }
+            tried: AtomicU32::new(0),
+            count: AtomicU32::new(0),
+            patience,
+            tunnel,
+            exchange,
+        }))
     }
 
     fn plan(&self) -> Plan {
-        let tried = self.tried.upstreams.load(Ordering::Relaxed);
-        let all = self.upstreams.mask();
+        let tried = self.0.tried.load(Ordering::Relaxed);
+        let all = self.0.upstreams.mask();
         Plan {
             call: self.clone(),
             new: all & !tried,
             tried: all & tried,
         }
     }
+
+    fn attempt(&self, request: http::request::Parts, body: Body) -> Attempting {
+        let plan = self.plan();
+        attempt(Request::from_parts(request, Planned { body, plan }))
+    }
 }
 
 impl Plan {
     /// An attempt goes to the upstream at this place. Tells which attempt of the call it is, from 1.
     pub(super) fn note(&self, index: usize) -> u32 {
-        let tried = &self.call.tried;
-        tried
-            .upstreams
-            .fetch_or(super::bit(index), Ordering::Relaxed);
-        1 + tried.attempts.fetch_add(1, Ordering::Relaxed)
+        let Attempts { tried, count, .. } = &*self.call.0;
+        tried.fetch_or(super::bit(index), Ordering::Relaxed);
+        1 + count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The tunnel that the call wants, if it does.
+    pub(super) fn tunnel(&self) -> Option<Wanted> {
+        self.call.0.tunnel.clone()
+    }
+
+    /// To whom interim responses go.
+    pub(super) fn exchange(&self) -> Option<Exchange> {
+        self.call.0.exchange.clone()
     }
 
     /// For how long the call has others wait, where that is not as usual.
     pub(super) fn patience(&self) -> OfPath {
-        self.call.tried.patience
+        self.call.0.patience
     }
 
     fn next(&mut self) -> Option<usize> {
@@ -114,15 +138,36 @@ impl Plan {
 impl Service<Request<Body>> for Preferred {
     type Response = Response<Body>;
     type Error = Failure;
-    type Future = BoxFuture<'static, Answer>;
+    type Future = Attempting;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        // What it calls is made ready when the turn comes.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Attempting {
+        let (parts, body) = request.into_parts();
+        self.attempt(parts, body)
+    }
+}
+
+impl Service<Request<ReplayBody<Body>>> for Preferred {
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = Attempting;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let plan = self.plan();
-        Next.call(request.map(|body| Planned { body, plan }))
+    fn call(&mut self, request: Request<ReplayBody<Body>>) -> Attempting {
+        let (parts, body) = request.into_parts();
+        let body = match body.is_end_stream() {
+            // Most have none, for which nothing is allocated.
+            true => Body::empty(),
+            false => Body::new(body),
+        };
+        self.attempt(parts, body)
     }
 }
 
@@ -132,21 +177,65 @@ impl Service<Request<Planned>> for Next {
     type Future = BoxFuture<'static, Answer>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        // What it calls is made ready when the turn comes.
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Planned>) -> Self::Future {
-        let plan = &mut request.body_mut().plan;
-        let next = plan.next().and_then(|index| plan.call.upstreams.get(index));
-        let Some(upstream) = next else {
-            return Box::pin(ready(Ok(exhausted(&plan.call.upstreams))));
-        };
-        match upstream.service.clone() {
-            Guarded::ByNone(mut attempt) => attempt.call(request),
-            Guarded::ByCircuit(guarded) => {
-                let answer = |response: Response<_>| response.map(Body::new);
-                Box::pin(guarded.map_response(answer).oneshot(request))
+    fn call(&mut self, request: Request<Planned>) -> Self::Future {
+        // A circuit's type holds that of what comes after it.
+        Box::pin(attempt(request))
+    }
+}
+
+/// Goes to the next upstream of the plan.
+fn attempt(mut request: Request<Planned>) -> Attempting {
+    let plan = &mut request.body_mut().plan;
+    let next = plan.next();
+    let upstreams = &plan.call.0.upstreams;
+    let next = next.and_then(|index| upstreams.get(index));
+    match next.map(|upstream| upstream.service.clone()) {
+        None => Attempting::Nowhere {
+            answer: Some(exhausted(upstreams)),
+        },
+        Some(Guarded::ByNone(mut attempt)) => Attempting::Unguarded {
+            answer: attempt.call(request),
+        },
+        // Ready at any time, as the attempt within.
+        Some(Guarded::ByCircuit(mut attempt)) => Attempting::Guarded {
+            answer: attempt.call(request),
+        },
+    }
+}
+
+pin_project! {
+    /// The answer of the first upstream that may be called.
+    #[project = AttemptingProjection]
+    pub(crate) enum Attempting {
+        Nowhere {
+            answer: Option<Response<Body>>,
+        },
+        Unguarded {
+            answer: <Attempt as Service<Request<Planned>>>::Future,
+        },
+        Guarded {
+            #[pin]
+            answer: <ByCircuit as Service<Request<Planned>>>::Future,
+        },
+    }
+}
+
+impl Future for Attempting {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        match self.project() {
+            // Polled again after it was ready, it has nothing to say, as the contract allows.
+            AttemptingProjection::Nowhere { answer } => answer
+                .take()
+                .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            AttemptingProjection::Unguarded { answer } => answer.as_mut().poll(cx),
+            AttemptingProjection::Guarded { answer } => {
+                let answer = ready!(answer.poll(cx));
+                Poll::Ready(answer.map(|answer| answer.map(Body::new)))
             }
         }
     }
@@ -184,7 +273,7 @@ mod tests {
             &Shutdown::default(),
             None,
         );
-        let call = Preferred::of(&upstreams.unwrap(), OfPath::default());
+        let call = Preferred::of(&upstreams.unwrap(), OfPath::default(), None, None);
         for index in tried {
             call.plan().note(*index);
         }
