@@ -67,10 +67,7 @@ async fn the_state_tells_of_limits_upstreams_and_reloads() {
         upstream.address()
     ))
     .await;
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, GET).await;
 
     let state = gateway.state().await;
     assert_eq!(state["in_flight"], 1);
@@ -119,12 +116,9 @@ async fn limits_in_shadow_stand_in_the_state_with_what_they_would_have_done() {
     ))
     .await;
     for _ in 0..3 {
-        let mut client = gateway.connect().await;
-        client
-            .send("GET /a HTTP/1.1\nHost: a\nConnection: close\n\n")
+        let (mut client, mut server) = gateway
+            .ask(&upstream, "GET /a HTTP/1.1\nHost: a\nConnection: close\n\n")
             .await;
-        let mut server = upstream.accept().await;
-        server.head().await;
         server.send(OK).await;
         client.head().await;
     }

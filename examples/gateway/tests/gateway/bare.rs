@@ -25,10 +25,7 @@ fn file(upstreams: &[&RawUpstream], layers: &str) -> Config {
 
 /// A call that only `upstream` is asked for, once, and what came of it.
 async fn call(gateway: &Running, upstream: &RawUpstream, answer: &str) -> Head {
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(upstream, GET).await;
     server.send(answer).await;
     client.head().await
 }

@@ -189,12 +189,12 @@ async fn what_is_stored_outlives_a_reload() {
 async fn a_tunnel_passes() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "[[cache.routes]]\npath = '/'").await;
-    let mut client = gateway.connect().await;
-    client
-        .send("GET /chat HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\n\n")
+    let (mut client, mut server) = gateway
+        .ask(
+            &upstream,
+            "GET /chat HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\n\n",
+        )
         .await;
-    let mut server = upstream.accept().await;
-    server.head().await;
     server
         .send("HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: websocket\n\nhello")
         .await;

@@ -88,10 +88,9 @@ async fn a_tunnel_keeps_its_place() {
     let upstream = RawUpstream::bind().await;
     let url = format!("upstream = 'http://{}'\n", upstream.address());
     let gateway = Running::from(&format!("connections_per_client = 1\n{url}")).await;
-    let mut client = gateway.connect().await;
-    client.send("CONNECT a:1 HTTP/1.1\nHost: a:1\n\n").await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway
+        .ask(&upstream, "CONNECT a:1 HTTP/1.1\nHost: a:1\n\n")
+        .await;
     server.send("HTTP/1.1 200 OK\n\nhi").await;
     client.head().await;
     client.expect("hi").await;

@@ -29,12 +29,9 @@ async fn no_upstream_is_502() {
 async fn an_upstream_that_breaks_off_is_502() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client
-        .send("GET / HTTP/1.1\nHost: a\nConnection: close\n\n")
+    let (mut client, server) = gateway
+        .ask(&upstream, "GET / HTTP/1.1\nHost: a\nConnection: close\n\n")
         .await;
-    let mut server = upstream.accept().await;
-    server.head().await;
     drop(server);
     let detail = "the upstream broke off before it answered";
     expect_problem(&mut client, "502 Bad Gateway", detail).await;
@@ -48,10 +45,7 @@ async fn an_upgrade_that_nobody_asked_for_is_502() {
         "GET / HTTP/1.1\nHost: a\nConnection: close\n\n",
         "CONNECT a:1 HTTP/1.1\nHost: a:1\nConnection: close\n\n",
     ] {
-        let mut client = gateway.connect().await;
-        client.send(request).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
+        let (mut client, mut server) = gateway.ask(&upstream, request).await;
         server
             .send("HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: h2c\n\n")
             .await;
@@ -72,10 +66,7 @@ async fn an_upstream_that_does_not_answer_is_504() {
         "GET / HTTP/1.1\nHost: a\nConnection: upgrade, close\nUpgrade: websocket\n\n",
         "CONNECT a:1 HTTP/1.1\nHost: a:1\nConnection: close\n\n",
     ] {
-        let mut client = gateway.connect().await;
-        client.send(request).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
+        let (mut client, server) = gateway.ask(&upstream, request).await;
         let detail = "the upstream took too long to answer";
         expect_problem(&mut client, "504 Gateway Timeout", detail).await;
         drop(server);
@@ -86,12 +77,12 @@ async fn an_upstream_that_does_not_answer_is_504() {
 async fn a_body_that_is_broken_off_breaks_off_the_upload() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client
-        .send("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n2\nhi\n")
+    let (mut client, mut server) = gateway
+        .ask(
+            &upstream,
+            "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n2\nhi\n",
+        )
         .await;
-    let mut server = upstream.accept().await;
-    server.head().await;
     server.expect("2\nhi\n").await;
     client.send("rubbish\n").await;
     // No last chunk: the upstream must not take it for the whole.

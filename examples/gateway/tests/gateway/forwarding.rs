@@ -181,10 +181,7 @@ async fn the_authority_that_a_client_names_is_not_where_it_goes() {
 async fn a_client_that_leaves_takes_its_request_along() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client.send("GET / HTTP/1.1\nHost: a\n\n").await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (client, mut server) = gateway.ask(&upstream, "GET / HTTP/1.1\nHost: a\n\n").await;
     drop(client);
     server.expect_end().await;
 }

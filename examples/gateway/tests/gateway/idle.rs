@@ -31,10 +31,7 @@ async fn a_client_that_leaves_its_request_unfinished_is_told() {
         "POST / HTTP/1.1\nHost: a\nContent-Length: 4\n\nhi",
         "PUT / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n2\nhi\n",
     ] {
-        let mut client = gateway.connect().await;
-        client.send(request).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
+        let (mut client, mut server) = gateway.ask(&upstream, request).await;
         let head = client.head().await;
         assert_eq!(head.first_line(), "HTTP/1.1 408 Request Timeout");
         assert_eq!(head.one("connection"), "close");
@@ -71,10 +68,7 @@ async fn a_caller_of_grpc_is_told_in_grpc() {
 async fn a_client_that_does_not_take_its_answer_is_left() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "timeouts.client_idle = '50ms'").await;
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, GET).await;
     server.send("HTTP/1.1 200 OK\n\n").await;
     client.head().await;
     server.pour().await;
@@ -91,10 +85,7 @@ async fn an_upstream_that_falls_silent_in_its_answer_is_left() {
         };
         let url = format!("http://{}", upstream.address());
         let gateway = Running::from(&format!("{more}\n[[upstreams]]\nurl = '{url}'\n{idle}")).await;
-        let mut client = gateway.connect().await;
-        client.send(GET).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
+        let (mut client, mut server) = gateway.ask(&upstream, GET).await;
         server
             .send("HTTP/1.1 200 OK\nContent-Type: text/event-stream\nTransfer-Encoding: chunked\n\n2\nhi\n")
             .await;
@@ -110,10 +101,9 @@ async fn an_upstream_that_falls_silent_in_its_answer_is_left() {
 async fn a_tunnel_in_which_nothing_is_said_is_cut() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "timeouts.upstream_idle = '50ms'").await;
-    let mut client = gateway.connect().await;
-    client.send("CONNECT a:1 HTTP/1.1\nHost: a:1\n\n").await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway
+        .ask(&upstream, "CONNECT a:1 HTTP/1.1\nHost: a:1\n\n")
+        .await;
     server.send("HTTP/1.1 200 OK\n\nhi").await;
     client.head().await;
     client.expect("hi").await;

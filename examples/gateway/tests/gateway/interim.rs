@@ -19,22 +19,15 @@ async fn before_two(a: &RawUpstream, b: &RawUpstream) -> Running {
     Running::from(&upstreams.concat()).await
 }
 
-async fn asked(gateway: &Running, request: &str) -> Raw {
-    let mut client = gateway.connect().await;
-    client.send(request).await;
-    client
-}
-
 /// RFC 9110 §15.2, as `examples/intermediary` does it.
 #[tokio::test]
 async fn interim_responses_are_handed_on() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "").await;
-    let mut client = asked(&gateway, "GET / HTTP/1.1\nHost: a\n\n").await;
-    let mut server = upstream.accept().await;
+    let get = "GET / HTTP/1.1\nHost: a\n\n";
+    let (mut client, mut server) = gateway.ask(&upstream, get).await;
     // The second over the connection that the first has made.
     for _ in 0..2 {
-        server.head().await;
         server.send(HINTS).await;
         let hints = client.head().await;
         assert_eq!(hints.one("link"), "</a.css>; rel=preload");
@@ -42,7 +35,8 @@ async fn interim_responses_are_handed_on() {
         server.send(OK).await;
         assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
         client.expect("body").await;
-        client.send("GET / HTTP/1.1\nHost: a\n\n").await;
+        client.send(get).await;
+        server.head().await;
     }
 }
 
@@ -50,9 +44,7 @@ async fn interim_responses_are_handed_on() {
 async fn those_of_an_attempt_that_fails_are_handed_on_too() {
     let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
     let gateway = before_two(&a, &b).await;
-    let mut client = asked(&gateway, "GET / HTTP/1.1\nHost: a\n\n").await;
-    let mut server = a.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&a, "GET / HTTP/1.1\nHost: a\n\n").await;
     server
         .send(&format!(
             "{HINTS}HTTP/1.1 500 Internal Server Error\nContent-Length: 0\n\n"
@@ -70,9 +62,7 @@ async fn those_of_an_attempt_that_fails_are_handed_on_too() {
 async fn they_come_through_a_cache() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "cache.routes = [{ path = '/' }]\n").await;
-    let mut client = asked(&gateway, "GET / HTTP/1.1\nHost: a\n\n").await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, "GET / HTTP/1.1\nHost: a\n\n").await;
     server.send(HINTS).await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 103 Early Hints");
     server.send(OK).await;
@@ -84,9 +74,7 @@ async fn who_asks_for_a_tunnel_is_sent_them_too() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "").await;
     let upgrade = "GET / HTTP/1.1\nHost: a\nConnection: upgrade\nUpgrade: websocket\n\n";
-    let mut client = asked(&gateway, upgrade).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, upgrade).await;
     server.send(HINTS).await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 103 Early Hints");
     server
@@ -115,7 +103,8 @@ async fn asks_for_the_body(server: &mut Raw, client: &mut Raw) {
 async fn a_client_that_waits_for_100_is_told_what_the_upstream_says() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "").await;
-    let mut client = asked(&gateway, EXPECT).await;
+    let mut client = gateway.connect().await;
+    client.send(EXPECT).await;
     let mut server = upstream.accept().await;
     assert_eq!(server.head().await.one("expect"), "100-continue");
     server.send(HINTS).await;
@@ -127,9 +116,7 @@ async fn a_client_that_waits_for_100_is_told_what_the_upstream_says() {
 async fn a_body_that_is_not_wanted_is_not_asked_for() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "").await;
-    let mut client = asked(&gateway, EXPECT).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, EXPECT).await;
     server
         .send("HTTP/1.1 413 Content Too Large\nContent-Length: 4\n\nlar")
         .await;
@@ -147,9 +134,7 @@ async fn a_body_that_is_not_wanted_is_not_asked_for() {
 async fn a_body_that_was_not_sent_is_sent_elsewhere() {
     let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
     let gateway = before_two(&a, &b).await;
-    let mut client = asked(&gateway, EXPECT).await;
-    let mut server = a.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&a, EXPECT).await;
     server
         .send("HTTP/1.1 500 Internal Server Error\nContent-Length: 0\n\n")
         .await;
@@ -163,9 +148,7 @@ async fn a_body_that_was_not_sent_is_sent_elsewhere() {
 async fn an_upstream_that_says_nothing_is_sent_the_body() {
     let upstream = RawUpstream::bind().await;
     let gateway = before(&upstream, "").await;
-    let mut client = asked(&gateway, EXPECT).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, EXPECT).await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 100 Continue");
     client.send("body").await;
     server.expect("body").await;

@@ -138,19 +138,13 @@ async fn what_is_in_flight_finishes_and_what_comes_next_goes_elsewhere() {
     let (old, new) = (RawUpstream::bind().await, RawUpstream::bind().await);
     let upstream = |upstream: &RawUpstream| format!("upstream = 'http://{}'\n", upstream.address());
     let gateway = Running::from(&upstream(&old)).await;
-    let mut first = gateway.connect().await;
-    first.send("GET / HTTP/1.1\nHost: a\n\n").await;
-    let mut server = old.accept().await;
-    server.head().await;
+    let (mut first, mut server) = gateway.ask(&old, "GET / HTTP/1.1\nHost: a\n\n").await;
     server
         .send("HTTP/1.1 200 OK\nContent-Length: 4\n\nsl")
         .await;
     first.head().await;
     first.expect("sl").await;
-    let mut second = gateway.connect().await;
-    second.send(GET).await;
-    let mut waiting = old.accept().await;
-    waiting.head().await;
+    let (mut second, mut waiting) = gateway.ask(&old, GET).await;
 
     gateway.reload(&upstream(&new)).unwrap();
     server.send("ow").await;
@@ -175,10 +169,7 @@ async fn a_circuit_stays_as_it_is() {
         upstream.address()
     );
     let gateway = Running::from(&text).await;
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, GET).await;
     server
         .send("HTTP/1.1 429 Too Many Requests\nRetry-After: 60\nContent-Length: 0\nConnection: close\n\n")
         .await;
@@ -192,10 +183,7 @@ async fn a_circuit_stays_as_it_is() {
     gateway
         .reload(&format!("circuit_breaker.minimum_calls = 3\n{text}"))
         .unwrap();
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, GET).await;
     server.send(OK).await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
 }
@@ -210,10 +198,7 @@ async fn connections_and_the_budget_for_retries_stay() {
     );
     let broken = "HTTP/1.1 500 Internal Server Error\nContent-Length: 0\n\n";
     let gateway = Running::from(&text).await;
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, GET).await;
     server.send(broken).await;
     // One call earns half of a retry.
     assert_eq!(
@@ -262,10 +247,7 @@ async fn a_circuit_goes_with_its_address() {
         format!("retry.attempts = 1\n[[upstreams]]\nname = 'main'\nurl = '{url}'\n")
     };
     let gateway = Running::from(&text(&old)).await;
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = old.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&old, GET).await;
     server
         .send("HTTP/1.1 429 Too Many Requests\nRetry-After: 3600\nContent-Length: 0\nConnection: close\n\n")
         .await;
@@ -273,10 +255,7 @@ async fn a_circuit_goes_with_its_address() {
     assert_eq!(status(&gateway).await, "HTTP/1.1 503 Service Unavailable");
 
     gateway.reload(&text(&new)).unwrap();
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut server = new.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&new, GET).await;
     server.send(OK).await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
 }

@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::raw::{Raw, within};
+use crate::raw::{Raw, RawUpstream, within};
 
 /// One in this process; cut off when dropped.
 #[derive(Debug)]
@@ -86,6 +86,15 @@ impl Running {
 
     pub(crate) async fn connect(&self) -> Raw {
         Raw::connect(self.address).await
+    }
+
+    /// Both ends of a request that has come to the upstream.
+    pub(crate) async fn ask(&self, upstream: &RawUpstream, request: &str) -> (Raw, Raw) {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        (client, server)
     }
 }
 

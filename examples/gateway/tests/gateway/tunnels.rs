@@ -81,10 +81,7 @@ async fn who_asks_for_tunnels_of_http2_alone_opens_no_circuit() {
         UPGRADE,
         "CONNECT target.example:443 HTTP/1.1\nHost: target.example:443\n\n",
     ] {
-        let mut client = gateway.connect().await;
-        client.send(request).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
+        let (mut client, mut server) = gateway.ask(&upstream, request).await;
         // An empty SETTINGS frame, in which nobody reads a status line, and the end.
         server.send("\0\0\0\x04\0\0\0\0\0").await;
         drop(server);
@@ -103,10 +100,7 @@ async fn who_asks_for_tunnels_of_http2_alone_opens_no_circuit() {
 async fn an_upgrade_may_be_declined() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client.send(UPGRADE).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (mut client, mut server) = gateway.ask(&upstream, UPGRADE).await;
     server
         .send("HTTP/1.1 426 Upgrade Required\nContent-Length: 2\n\nno")
         .await;
@@ -151,12 +145,12 @@ async fn a_connect_asks_the_upstream_and_nobody_else() {
 async fn a_connect_may_be_declined() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client
-        .send("CONNECT target.example:443 HTTP/1.1\nHost: target.example:443\n\n")
+    let (mut client, mut server) = gateway
+        .ask(
+            &upstream,
+            "CONNECT target.example:443 HTTP/1.1\nHost: target.example:443\n\n",
+        )
         .await;
-    let mut server = upstream.accept().await;
-    server.head().await;
     server
         .send("HTTP/1.1 405 Method Not Allowed\nContent-Length: 2\n\nno")
         .await;
@@ -202,10 +196,7 @@ async fn a_connect_over_h2c_is_a_stream() {
 async fn a_client_that_leaves_before_the_answer_takes_its_request_along() {
     let upstream = RawUpstream::bind().await;
     let gateway = Running::before(upstream.address()).await;
-    let mut client = gateway.connect().await;
-    client.send(UPGRADE).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let (client, mut server) = gateway.ask(&upstream, UPGRADE).await;
     drop(client);
     server.expect_end().await;
 }
