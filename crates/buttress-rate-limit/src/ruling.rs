@@ -4,8 +4,10 @@ use crate::{Standing, held::Held, lookup::Lookup, store::Answer};
 
 /// What comes of a request.
 pub(crate) enum Ruling<'a> {
-    /// It may pass, and nothing is told of any limit: none applies.
+    /// It may pass, whatever the limits say.
     Allowed,
+    /// It may pass, and nothing is told of any limit: none that is enforced applies.
+    Exempt,
     /// It may not, whatever the limits say.
     Denied,
     /// It may pass; so stand the policies.

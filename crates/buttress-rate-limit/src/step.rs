@@ -43,6 +43,10 @@ impl<Pass, Rsp, E> Step<Pass, Result<Rsp, E>> {
                 }
             }
             Ruling::Allowed => Self::Call(refuse.pass(None, None), limits.permit_of_nothing()),
+            Ruling::Exempt => {
+                limits.shadow(from);
+                Self::Call(refuse.pass(None, None), limits.permit_of_nothing())
+            }
             Ruling::Refused { by, standing } => {
                 Self::Refuse(refuse.refuse(from, &Refusal::over_limit(by, standing)))
             }

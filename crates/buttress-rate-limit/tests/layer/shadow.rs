@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use buttress_http::{ClientIp, Head, keys};
-use buttress_rate_limit::{Event, Policy};
+use buttress_rate_limit::{Access, Event, OnMissingKey, Policy};
 
 use crate::support::{Handler, by_tier, clock, http, send, with};
 
@@ -120,5 +120,47 @@ async fn a_layer_of_shadows_alone_refuses_nothing() {
     for _ in 0..3 {
         let answer = send(&layer, &handler, with(&[])).await;
         assert_eq!((answer.status, answer.headers.len()), (200, 0));
+    }
+}
+
+/// An enforced policy that does not apply admits, be it the only one or one of two; who is let through by the access rule
+/// concerns no policy.
+#[tokio::test]
+async fn a_shadow_is_tried_where_the_enforced_ones_do_not_apply() {
+    let tenant = || {
+        let key = keys::Header::named("x-tenant").unwrap();
+        let policy = Policy::new("enforced", "9/h").key(key);
+        policy.missing_key(OnMissingKey::Exempt)
+    };
+    for others in [0, 1] {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&log);
+        let observer = move |event: &Event<'_>| {
+            if let Event::WouldRefuse { limit, .. } = event {
+                heard.lock().unwrap().push((*limit).to_owned());
+            }
+        };
+        let mut layer = http(tenant()).policy(Policy::new("tried", "1/h").shadow());
+        for _ in 0..others {
+            let key = keys::Header::named("x-other").unwrap();
+            let other = Policy::new("other", "9/h").key(key);
+            layer = layer.policy(other.missing_key(OnMissingKey::Exempt));
+        }
+        let layer = layer
+            .access(
+                |head: &Head| match head.headers().contains_key("x-friend") {
+                    true => Access::Allow,
+                    false => Access::Limit,
+                },
+            )
+            .observer(observer)
+            .clock(clock())
+            .build()
+            .unwrap();
+        for request in [with(&[]), with(&[("x-friend", "1")]), with(&[])] {
+            let answer = send(&layer, &Handler::default(), request).await;
+            assert_eq!((answer.status, answer.headers.len()), (200, 0));
+        }
+        assert_eq!(*log.lock().unwrap(), ["tried"], "{others}");
     }
 }
