@@ -280,6 +280,32 @@ mod tests {
         assert_eq!(key.ask(0, 40), Some(90));
     }
 
+    /// Whoever crosses it first tells of it, and nobody else.
+    #[test]
+    fn threads_that_cross_together_tell_once() {
+        let (quota, key): (Quota, _) = (
+            "100/h".parse().unwrap(),
+            DigestKey::from_words(1, 2).digest("alice"),
+        );
+        let now = Tick::from_nanos(SECOND);
+        let decision = OneWord::check(&Gcra, &quota, 0, now, 75);
+        for _ in 0..200 {
+            let signals = Signals::build(&DEFAULT_THRESHOLDS, 10).unwrap().unwrap();
+            let together = std::sync::Barrier::new(3);
+            let cross = || {
+                together.wait();
+                signals.crossed(now, 0, key, &quota, &decision)
+            };
+            let told: usize = std::thread::scope(|scope| {
+                let threads = [(); 3].map(|()| scope.spawn(cross));
+                let told = threads.map(|thread| thread.join().unwrap());
+                told.iter().flatten().count()
+            });
+            // Of the two that are crossed each is told of by one, who may be another.
+            assert!((1..=2).contains(&told), "{told}");
+        }
+    }
+
     #[test]
     fn thresholds_are_checked() {
         for bad in [0, 101, 255] {

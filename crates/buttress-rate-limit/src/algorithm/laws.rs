@@ -17,6 +17,9 @@ const SECOND: u64 = 1_000_000_000;
 
 const LONGEST_WAIT: u64 = SECOND / 7;
 
+/// How long the log is.
+const LOG: u64 = 64;
+
 /// How many admissions of a run are looked at: a queue may hold millions.
 const MOST_ADMITTED: usize = 300;
 
@@ -31,6 +34,8 @@ struct Lawful {
     most: fn(&Quota, u64) -> u64,
     /// The longest that a clock which stepped back locks a key out.
     lockout: fn(&Quota) -> u64,
+    /// The most that charging drives a key into debt.
+    debt: fn(&Quota) -> u64,
     /// Whether a request of this decision may proceed now, as far as the quota is concerned.
     at_once: fn(&Decision) -> bool,
     /// Whether it counts in windows: a burst of its own means nothing to it, and what is given back goes
@@ -43,6 +48,7 @@ fn all() -> Vec<Lawful> {
         algorithm,
         most: |quota, window| quota.burst() + window / quota.interval_nanos(),
         lockout: |quota| 2 * quota.refill_nanos() + SKEW,
+        debt: Quota::burst,
         at_once: Decision::is_admitted,
         windows: false,
     };
@@ -50,6 +56,7 @@ fn all() -> Vec<Lawful> {
         algorithm,
         most: |quota, window| quota.count() * (1 + window / quota.period_nanos()),
         lockout: |quota| 3 * quota.period_nanos().get() + SKEW + 60,
+        debt: Quota::count,
         at_once: Decision::is_admitted,
         windows: true,
     };
@@ -68,6 +75,7 @@ fn all() -> Vec<Lawful> {
                 let period = quota.interval_nanos().get() * quota.count();
                 2 * quota.refill_nanos() + SKEW + period
             },
+            debt: Quota::burst,
             at_once: Decision::is_admitted,
             windows: false,
         },
@@ -75,6 +83,7 @@ fn all() -> Vec<Lawful> {
             algorithm: Box::new(FixedWindow),
             most: |quota, window| quota.count() * (1 + window.div_ceil(quota.period_nanos().get())),
             lockout: |quota| 2 * quota.period_nanos().get() + SKEW,
+            debt: Quota::count,
             at_once: Decision::is_admitted,
             windows: true,
         },
@@ -83,6 +92,8 @@ fn all() -> Vec<Lawful> {
             // A place for each that waits, too.
             most: |quota, window| quota.burst() + (window + LONGEST_WAIT) / quota.interval_nanos(),
             lockout: |quota| 2 * quota.refill_nanos() + LONGEST_WAIT + SKEW,
+            // Beyond all that may wait.
+            debt: |quota| quota.burst() + LONGEST_WAIT.div_ceil(quota.interval_nanos().get()),
             at_once: |decision| decision.is_admitted() && decision.delay().is_zero(),
             windows: false,
         },
@@ -90,9 +101,13 @@ fn all() -> Vec<Lawful> {
         sliding(Box::new(SlidingWindow::of_sub_windows(1))),
         sliding(Box::new(SlidingWindow::of_sub_windows(7))),
         // Behind a pointer, as one is that was chosen when the program runs.
-        sliding(Box::new(
-            std::sync::Arc::new(SlidingLog::for_counts_up_to(64)) as std::sync::Arc<dyn Algorithm>,
-        )),
+        Lawful {
+            debt: |quota| LOG - quota.count(),
+            ..sliding(Box::new(
+                std::sync::Arc::new(SlidingLog::for_counts_up_to(LOG as usize))
+                    as std::sync::Arc<dyn Algorithm>,
+            ))
+        },
     ]
 }
 

@@ -2,11 +2,14 @@
 
 use std::{
     convert::Infallible,
+    future::Future as _,
     net::Ipv4Addr,
     sync::{
-        Arc, Mutex,
+        Arc, Barrier, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Waker},
+    thread,
     time::Duration,
 };
 
@@ -97,6 +100,75 @@ async fn the_difference_is_charged_or_given_back() {
         "and never more than full"
     );
     assert_eq!(remaining(&tokens(), settling(1_000_000)).await, 0, "debt");
+}
+
+/// Also against the rules of the layer, which come after the handler: by the head, and at the end of the body.
+#[tokio::test]
+async fn what_a_handler_has_settled_is_settled() {
+    let layer = http(Policy::new("tokens", "100/h").cost(|_| 10))
+        .permits()
+        .settle_by_response("tokens", |_| Some(50))
+        .settle_by_body("tokens", |_| Some(CountBytes::default()))
+        .clock(clock())
+        .build()
+        .unwrap();
+    // And ten for who asks.
+    assert_eq!(remaining(&layer, settling(35)).await, 55);
+}
+
+/// Whoever it is that comes first, of several with one permit.
+#[tokio::test]
+async fn of_settlements_at_the_same_time_one_wins() {
+    for _ in 0..50 {
+        let handler = service_fn(|request: Request<()>| async move {
+            let permit = request.extensions().get::<Permit>().unwrap();
+            let together = Barrier::new(4);
+            let won = thread::scope(|scope| {
+                let settle = |actual| {
+                    let together = &together;
+                    scope.spawn(move || {
+                        together.wait();
+                        permit.settle(actual).then_some(actual)
+                    })
+                };
+                let all = [20, 30, 40, 50].map(settle);
+                all.map(|settled| settled.join().unwrap())
+            });
+            let won: Vec<u64> = won.into_iter().flatten().collect();
+            assert_eq!(won.len(), 1, "{won:?}");
+            Handled::Ok(Response::new(won[0].to_string()))
+        });
+        let layer = tokens();
+        let settled = Arc::new(AtomicU64::new(0));
+        let noted = Arc::clone(&settled);
+        let noting = handler.map_response(move |response: Response<String>| {
+            noted.store(response.body().parse().unwrap(), Ordering::SeqCst);
+            response
+        });
+        let left = remaining(&layer, noting).await;
+        assert_eq!(left, 100 - settled.load(Ordering::SeqCst));
+    }
+}
+
+/// What was called is spent: who does not wait for the answer leaves no rule anything to read.
+#[tokio::test]
+async fn who_leaves_before_the_answer_leaves_the_charge() {
+    let layer = http(Policy::new("all", "9/h").cost(|_| 2))
+        .permits()
+        .settle_by_response("all", |_| Some(0))
+        .settle_by_body("all", |_| Some(CountBytes::default()))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let never = service_fn(|_: Request<()>| std::future::pending::<Handled>());
+    let mut call = Box::pin(layer.layer(never).oneshot(Request::new(())));
+    let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    drop(call);
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let answer = layer.layer(probe).oneshot(Request::new(())).await.unwrap();
+    let told = answer.headers()["ratelimit"].to_str().unwrap();
+    assert!(told.starts_with(r#""all";r=5;"#), "{told}");
 }
 
 #[tokio::test]

@@ -12,6 +12,10 @@ use std::{
     time::Duration,
 };
 
+use buttress_core::{
+    Sleep,
+    clock::{Sleeping, TokioClock},
+};
 use buttress_http::ClientIp;
 use buttress_http::{FieldStyle, Head};
 use buttress_rate_limit::{Event, Pacing, Permit, Policy, RateLimitLayer, RateLimiter};
@@ -278,12 +282,25 @@ impl Wake for Wakes {
     }
 }
 
-/// R10 of the traps: no storm. Ten thousand wait, and each is woken once, in its turn.
+/// Tokio's timer, and how often it was asked for.
+#[derive(Debug)]
+struct Timers(TokioClock, AtomicUsize);
+
+impl Sleep for Timers {
+    fn sleep(&self, span: Duration) -> Sleeping {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.sleep(span)
+    }
+}
+
+/// R10 of the traps: no storm. Ten thousand wait, each on a timer of its own, and each is woken once, in its turn.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_waiters_are_woken_once_each() {
     const WAITERS: usize = 10_000;
+    let timers = Arc::new(Timers(TokioClock::starting_now(), AtomicUsize::new(0)));
     let pace = RateLimiter::per_key("1000/s burst 1")
         .algorithm(Pacing::up_to(Duration::from_secs(60)))
+        .timer(Arc::clone(&timers))
         .build()
         .unwrap();
     let wakes: Vec<_> = (0..WAITERS).map(|_| Arc::new(Wakes::default())).collect();
@@ -314,6 +331,7 @@ async fn ten_thousand_waiters_are_woken_once_each() {
     for waiter in waiters.into_iter().skip(1) {
         assert!(waiter.await.is_ok());
     }
+    assert_eq!(timers.1.load(Ordering::SeqCst), WAITERS - 1);
 }
 
 /// A turn that was waited for is used: it is not given back when it has come.

@@ -24,6 +24,38 @@ proptest! {
         })?;
     }
 
+    /// Whatever is charged: with the burst and the debt that is stated given back, all is back. And no less than a debt is
+    /// remembered, up to the one that is stated.
+    #[test]
+    fn debt_is_bounded_as_it_says(
+        quota in quotas(), start in 0..SECOND * 4_000, arrivals in arrivals(), more in 0..i64::MAX, less in 1_u64..80,
+    ) {
+        for lawful in all() {
+            let Some(mut key) = lawful.key(&quota) else { continue };
+            let (mut now, mut refused) = (start, None);
+            for &(step, cost) in &arrivals {
+                now = go(now, step, &key.quota, refused.as_ref());
+                let decision = key.request(now, cost);
+                refused = (!decision.is_admitted()).then_some(decision);
+            }
+            let (burst, debt) = (key.quota.burst(), (lawful.debt)(&key.quota));
+            let signed = |amount: u64| i64::try_from(amount).unwrap();
+            let most = signed(burst + debt);
+            let mut indebted = Key { state: key.state.clone(), ..key };
+            indebted.charge(now, more.max(most));
+            indebted.charge(now, -most);
+            prop_assert_eq!(indebted.check(now, 0).remaining(), burst, "{:?}", key.algorithm);
+
+            // From a key that was never seen, so that all of it is of now.
+            let mut unseen = lawful.key(&quota).unwrap();
+            let owed = debt.min(less);
+            unseen.charge(now, signed(burst + owed));
+            unseen.charge(now, -signed(burst));
+            let left = burst.saturating_sub(owed);
+            prop_assert_eq!(unseen.check(now, 0).remaining(), left, "{:?}", key.algorithm);
+        }
+    }
+
     /// Whatever is given back, and whenever, no more than the burst is admitted at once.
     #[test]
     fn nothing_is_lifted_above_full(
@@ -36,6 +68,13 @@ proptest! {
                 let standing = refunded.check(now, 0);
                 prop_assert!(standing.remaining() <= key.quota.burst(), "{:?}", key.algorithm);
                 prop_assert!(standing.remaining() >= key.check(now, 0).remaining(), "{:?}", key.algorithm);
+                // Nor is anything hidden behind a whole burst.
+                let mut taken = 0;
+                while refunded.has(now, 1) && taken <= key.quota.burst() {
+                    refunded.charge(now, 1);
+                    taken += 1;
+                }
+                prop_assert_eq!(taken, standing.remaining(), "{:?}", key.algorithm);
             }
             Ok(())
         })?;

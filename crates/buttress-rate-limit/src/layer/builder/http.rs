@@ -50,7 +50,8 @@ impl RateLimitLayerBuilder<Head, AsResponse> {
     }
 
     /// Settles the `policy` of this name by the response: `rule` reads its head, and returns what the
-    /// request truly cost, or `None` to leave it as it was charged.
+    /// request truly cost, or `None` to leave it as it was charged. So is left what fails, or is given up before it was
+    /// answered.
     ///
     /// Failed logins are limited so: reserve first, and give back what succeeded. Guesses that are made at
     /// the same time do not slip through together.

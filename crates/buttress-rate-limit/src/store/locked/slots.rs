@@ -16,7 +16,7 @@ use crate::{
 pub(super) const WAYS: usize = 4;
 
 /// Buckets in which a key may stand.
-const CHOICES: usize = 3;
+pub(super) const CHOICES: usize = 3;
 
 /// The slots of a shard: whose they are, and the states.
 pub(in crate::store) struct Slots {

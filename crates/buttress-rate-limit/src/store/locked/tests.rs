@@ -1,9 +1,13 @@
-use std::{collections::HashMap, thread};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use buttress_core::{Digest, DigestKey, Tick};
 use proptest::prelude::*;
 
-use super::*;
+use super::{slots::CHOICES, *};
 use crate::{Quota, SlidingLog, algorithm::Kind, limit::InForce};
 
 const LOG: SlidingLog = SlidingLog::for_counts_up_to(3);
@@ -157,6 +161,48 @@ fn who_has_no_place_is_told_so() {
         "and is given one"
     );
     assert_eq!(table.peek(stranger, &later).known().unwrap().remaining(), 0);
+}
+
+/// As [`LOG`], and counts the states that are looked at for room.
+#[derive(Debug, Default)]
+struct Looking(AtomicUsize);
+
+impl Algorithm for Looking {
+    fn words(&self) -> usize {
+        LOG.words()
+    }
+    fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
+        LOG.check(quota, state, now, cost)
+    }
+    fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
+        LOG.charge(quota, state, now, cost);
+    }
+    fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        LOG.forget_at(quota, state)
+    }
+}
+
+/// R2 of the traps, as the table of one word has it.
+#[test]
+fn a_new_key_looks_at_so_many_slots_and_no_more() {
+    let quota = quota();
+    for room in [1, 1_000, 20_000] {
+        let table = table(room);
+        for n in 0..4 * slots(&table) {
+            let _ = table.acquire(key(n), &at(&quota, 1));
+        }
+        for now in [SECOND, SECOND + 1] {
+            for n in 0..4 {
+                let looking = Looking::default();
+                let request = request_of(&looking, &quota, now);
+                let found = table.acquire(key(u64::MAX - n), &request).known();
+                let seen = looking.0.into_inner();
+                assert_eq!(found.is_some(), now > SECOND);
+                assert!((1..=CHOICES * WAYS).contains(&seen), "{seen} of {room}");
+            }
+        }
+    }
 }
 
 #[test]

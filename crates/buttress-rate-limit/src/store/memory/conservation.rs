@@ -169,7 +169,7 @@ proptest! {
         for kind in kinds() {
             let name = format!("{kind:?}");
             let mut run = Run::of(kind, key);
-            for op in &ops {
+            for op in ops.iter().chain([&Op::Look]) {
                 run.step(op);
                 // Looking at all times, or only now and then: changes that nobody saw are made up for.
                 if !matches!(op, Op::Look) {

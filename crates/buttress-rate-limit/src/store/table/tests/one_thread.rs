@@ -1,9 +1,9 @@
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use buttress_core::{Digest, DigestKey};
 use proptest::prelude::*;
 
-use super::super::*;
+use super::super::{find::CHOICES, *};
 use crate::sync::Ordering;
 
 impl Table {
@@ -125,6 +125,51 @@ fn a_flood_does_not_grow_it() {
         put(&table, key(n), n, n + 10);
     }
     assert_eq!((table.bytes(), table.buckets.as_ptr()), (bytes, address));
+}
+
+/// As [`Always`], and counts the states that are looked at.
+struct Looking<'a>(&'a Cell<usize>);
+
+impl Era for Looking<'_> {
+    fn tag(&self) -> Tag {
+        Always.tag()
+    }
+
+    fn forget_at(&self, state: u64, now: Tick) -> Tick {
+        self.0.set(self.0.get() + 1);
+        Always.forget_at(state, now)
+    }
+
+    fn carried_over(&self, state: u64, tag: Tag) -> Option<u64> {
+        Always.carried_over(state, tag)
+    }
+}
+
+/// R2 of the traps: at the cap too, a new key looks at the slots that it could have and at no others, whether it gets one or
+/// not, and however large the table is.
+#[test]
+fn a_new_key_looks_at_so_many_slots_and_no_more() {
+    for room in [1, 1_000, 20_000] {
+        let table = Table::with_room_for(room).unwrap();
+        let slots = (table.buckets.len() * WAYS) as u64;
+        for n in 0..4 * slots {
+            put(&table, key(n), 0, 100);
+        }
+        for (now, expected) in [(100, Updated::Full), (101, Updated::Done)] {
+            for n in 0..4 {
+                let (stranger, seen) = (key(u64::MAX - n), Cell::new(0));
+                let looking = Looking(&seen);
+                let now = Tick::from_nanos(now);
+                let updated = table.update(stranger, now, &looking, |_| Some(100));
+                assert_eq!(updated, expected);
+                assert!(
+                    (1..=CHOICES * WAYS).contains(&seen.get()),
+                    "{} of {room}",
+                    seen.get()
+                );
+            }
+        }
+    }
 }
 
 #[test]
