@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
-use crate::config::{self, Config, ConfigFileError, UpstreamUrl};
+use crate::config::{self, Config, ConfigFileError, UpstreamUrl, Violation};
 
 /// A reverse proxy that limits, fails over and breaks circuits.
 #[derive(Clone, Debug, Default, Parser)]
@@ -50,6 +50,23 @@ impl Cli {
             config.admin.listen = admin;
         }
         Ok(config)
+    }
+
+    /// What is wrong, with the file and the line in which it stands, if it does not come from a flag.
+    #[must_use]
+    pub fn explain(&self, violation: &Violation) -> String {
+        let flags = [
+            ("listen", self.listen.is_some()),
+            ("upstream", !self.upstream.is_empty()),
+            ("admin", self.admin.is_some()),
+        ];
+        let is_a_flags = flags
+            .iter()
+            .any(|(field, given)| *given && violation.field.starts_with(field));
+        match &self.config {
+            Some(path) if !is_a_flags => config::located(violation, path).to_string(),
+            _ => violation.to_string(),
+        }
     }
 }
 

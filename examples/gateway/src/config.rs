@@ -22,6 +22,7 @@ mod errors;
 mod limits;
 mod locate;
 mod network;
+mod number;
 mod retry;
 mod timeouts;
 mod upstream_url;
@@ -168,6 +169,15 @@ pub fn load(path: &Path) -> Result<Config, ConfigFileError> {
     let text = fs::read_to_string(path)
         .map_err(|error| ConfigFileError::of_file(path, format!("cannot be read: {error}")))?;
     parse(&text, path)
+}
+
+/// Where in the file at `path` that stands which turned out wrong when it was looked at further: the files and
+/// addresses that are named in it, and what cannot change while the gateway runs.
+#[must_use]
+pub fn located(violation: &Violation, path: &Path) -> ConfigFileError {
+    // What is gone by now has no lines.
+    let text = fs::read_to_string(path).unwrap_or_default();
+    ConfigFileError::of_violation(path, &text, violation.clone())
 }
 
 /// Reads and checks `text`; `file_name` is what its errors call it.

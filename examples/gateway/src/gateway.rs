@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr};
 
 use tokio::{net::TcpListener, time};
 use tokio_util::task::AbortOnDropHandle;
@@ -25,7 +25,6 @@ pub struct Gateway {
     /// Lives as long as the gateway, draining included.
     demo: Option<DemoUpstream>,
     in_force: InForce,
-    bound: Duration,
     shutdown: Shutdown,
 }
 
@@ -35,7 +34,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// Where the configuration cannot work, an address cannot be bound, or the call log cannot be opened.
+    /// Where the configuration cannot work, or an address cannot be bound.
     pub async fn bind(
         config: &Config,
         metrics: Option<Metrics>,
@@ -56,7 +55,10 @@ impl Gateway {
             None
         };
         let calls = config.call_log.as_ref().map(|config| {
-            CallLog::open(config).map_err(|error| StartError::CallLog(config.path.clone(), error))
+            CallLog::open(config).map_err(|error| {
+                let reason = format!("`{}` cannot be opened: {error}", config.path.display());
+                StartError::Config(Violation::new("call_log.path", reason))
+            })
         });
         let telemetry = Telemetry::with(calls.transpose()?);
         let upstreams = configured.into_iter().map(|upstream| upstream.url);
@@ -72,7 +74,6 @@ impl Gateway {
             upstreams,
             demo,
             in_force,
-            bound: config.timeouts.shutdown,
             shutdown,
         })
     }
@@ -120,10 +121,12 @@ impl Gateway {
             .metrics
             .map(|metrics| AbortOnDropHandle::new(tokio::spawn(admin::keep_up(metrics))));
         serve(self.listener, self.in_force.clone(), &self.shutdown).await;
-        let by_itself = self.shutdown.drain(self.bound).await;
+        // As it was told last.
+        let bound = self.in_force.stack().config().timeouts.shutdown;
+        let by_itself = self.shutdown.drain(bound).await;
         if let Some(calls) = self.in_force.telemetry().call_log() {
             // A disk that hangs is not waited for either.
-            let _ = time::timeout(self.bound, calls.flush()).await;
+            let _ = time::timeout(bound, calls.flush()).await;
         }
         drop((admin, upkeep));
         by_itself
@@ -151,8 +154,6 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// The built-in upstream found no port.
     Demo(io::Error),
-    /// The call log cannot be opened.
-    CallLog(PathBuf, io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -161,9 +162,6 @@ impl fmt::Display for StartError {
             Self::Config(violation) => violation.fmt(f),
             Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Demo(error) => write!(f, "cannot start the built-in upstream: {error}"),
-            Self::CallLog(path, error) => {
-                write!(f, "cannot open the call log {}: {error}", path.display())
-            }
         }
     }
 }
@@ -172,7 +170,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Config(violation) => Some(violation),
-            Self::Bind(_, error) | Self::Demo(error) | Self::CallLog(_, error) => Some(error),
+            Self::Bind(_, error) | Self::Demo(error) => Some(error),
         }
     }
 }

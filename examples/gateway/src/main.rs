@@ -8,8 +8,8 @@ use std::{
 
 use clap::Parser;
 use gateway::{
-    Config, Gateway, Metrics, Shutdown, cli::Cli, close_on_signal, config::LimitsConfig,
-    reload_on_signal,
+    Config, Gateway, Metrics, Shutdown, StartError, cli::Cli, close_on_signal,
+    config::LimitsConfig, reload_on_signal,
 };
 use tokio::runtime::Runtime;
 
@@ -36,11 +36,16 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::default();
     close_on_signal(shutdown.clone())?;
-    let gateway = Gateway::bind(&config, Some(metrics), shutdown).await?;
+    let gateway = Gateway::bind(&config, Some(metrics), shutdown)
+        .await
+        .map_err(|error| match error {
+            StartError::Config(violation) => cli.explain(&violation),
+            error => error.to_string(),
+        })?;
     let in_force = gateway.in_force();
     reload_on_signal(move || {
         // It has said what is wrong.
-        let _ = in_force.reload(|| cli.to_config());
+        let _ = in_force.reload(|| cli.to_config(), |violation| cli.explain(violation));
     })?;
     // Nobody need listen: a closed pipe is no reason to stop.
     let _ = greet(&mut io::stdout().lock(), &config, &gateway);

@@ -92,7 +92,7 @@ impl InForce {
     }
 
     /// Puts the configuration that `load` finds into force, if it can be. Says what came of it in the log, the
-    /// metrics and the state.
+    /// metrics and the state; `explain` says where that stands which cannot be.
     ///
     /// # Errors
     ///
@@ -101,6 +101,7 @@ impl InForce {
     pub fn reload<E: fmt::Display>(
         &self,
         load: impl FnOnce() -> Result<Config, E>,
+        explain: impl FnOnce(&Violation) -> String,
     ) -> Result<(), String> {
         let reloading = self.shared.reloading.lock();
         let _one_at_a_time = reloading.unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +109,7 @@ impl InForce {
             .map_err(|error| error.to_string())
             .and_then(|config| {
                 self.replace(&config)
-                    .map_err(|violation| violation.to_string())
+                    .map_err(|violation| explain(&violation))
             });
         let reloads = self.shared.reloads.lock();
         let mut reloads = reloads.unwrap_or_else(PoisonError::into_inner);

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use buttress_cache::{CacheLayer, CacheLayerBuilder};
 use buttress_core::ConfigError;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
-use super::{Violation, reason, timeouts};
+use super::{Violation, number::whole, reason, timeouts};
 use crate::path::Prefix;
 
 /// What is answered from a cache.
@@ -59,14 +59,7 @@ const fn capacity() -> usize {
 const CAPACITIES: std::ops::RangeInclusive<usize> = 1 << 20..=64 << 30;
 
 fn some_capacity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let bytes = usize::deserialize(deserializer)?;
-    if CAPACITIES.contains(&bytes) {
-        return Ok(bytes);
-    }
-    let (least, most) = (CAPACITIES.start(), CAPACITIES.end());
-    Err(de::Error::custom(format_args!(
-        "`{bytes}` given, expected {least} to {most} bytes"
-    )))
+    whole(deserializer, CAPACITIES, " bytes")
 }
 
 impl CacheRouteConfig {

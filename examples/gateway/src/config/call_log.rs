@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
+
+use super::number::whole;
 
 /// A file with a line of JSON for each call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -47,25 +49,13 @@ const fn queue() -> usize {
 
 /// Less than a line would leave nothing in any file.
 fn some_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    within(u64::deserialize(deserializer)?, 10_000, u64::MAX)
+    whole(deserializer, 10_000..=1 << 50, " bytes")
 }
 
 fn some_files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    within(u32::deserialize(deserializer)?, 1, 1_000)
+    whole(deserializer, 1..=1_000, "")
 }
 
 fn some_queue<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    within(usize::deserialize(deserializer)?, 1, 1_000_000)
-}
-
-fn within<N, E>(number: N, least: N, most: N) -> Result<N, E>
-where
-    N: PartialOrd + std::fmt::Display,
-    E: de::Error,
-{
-    if number < least || number > most {
-        let expected = format_args!("`{number}` given, expected {least} to {most}").to_string();
-        return Err(E::custom(expected));
-    }
-    Ok(number)
+    whole(deserializer, 1..=1_000_000, "")
 }

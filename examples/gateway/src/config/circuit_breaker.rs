@@ -3,9 +3,9 @@ use std::time::Duration;
 use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, LayerFor};
 use buttress_circuit_breaker::{CircuitBreakerBuilder, OpenFor, RateTrip, Trip};
 use buttress_core::ConfigError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
-use super::{Violation, reason, timeouts};
+use super::{Violation, number::whole, reason, timeouts};
 
 /// When an upstream is no longer called, and for how long. Each has a circuit of its own.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -18,6 +18,7 @@ pub struct CircuitBreakerConfig {
     /// It opens when this share of them failed: more than 0.0, at most 1.0.
     pub failure_rate: f64,
     /// It does not open before there were so many of them.
+    #[serde(deserialize_with = "count")]
     pub minimum_calls: u32,
     /// It opens, too, when `slow_rate` of them took so long to answer.
     #[serde(deserialize_with = "timeouts::some_duration")]
@@ -31,6 +32,7 @@ pub struct CircuitBreakerConfig {
     #[serde(deserialize_with = "timeouts::duration")]
     pub max_open_for: Duration,
     /// How many calls then try whether the upstream is well.
+    #[serde(deserialize_with = "count")]
     pub probes: u32,
 }
 
@@ -81,6 +83,11 @@ impl CircuitBreakerConfig {
     fn open(&self) -> OpenFor {
         OpenFor::growing(self.open_for, self.max_open_for)
     }
+}
+
+/// The layer knows how many it may be.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    whole(deserializer, 0..=u32::MAX, "")
 }
 
 /// The layer's word about one of its fields, as the word about the file's.

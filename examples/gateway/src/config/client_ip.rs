@@ -1,9 +1,9 @@
 use std::net::IpAddr;
 
 use buttress_http::{ClientIp, TrustedProxies};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
-use super::{Network, Violation, reason};
+use super::{Network, Violation, number::whole, reason};
 
 /// Whose request it is: where the client's address stands, and whose word about it is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -114,15 +114,9 @@ impl ClientIpConfig {
 }
 
 fn hops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let hops = usize::deserialize(deserializer)?;
-    TrustedProxies::hops(hops).map_err(|error| de::Error::custom(reason(&error)))?;
-    Ok(Some(hops))
+    whole(deserializer, 1..=64, "").map(Some)
 }
 
 fn ipv6_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    let bits = u8::deserialize(deserializer)?;
-    ClientIp::peer()
-        .ipv6_prefix(bits)
-        .map_err(|error| de::Error::custom(reason(&error)))?;
-    Ok(bits)
+    whole(deserializer, 1..=128, "")
 }

@@ -1,15 +1,8 @@
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserializer;
 
-/// A number of connections. More than so many no process has descriptors for.
-const MOST: usize = 1_000_000;
+use super::number::whole;
 
+/// A number of connections. More than a million no process has descriptors for.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let count = usize::deserialize(deserializer)?;
-    if (1..=MOST).contains(&count) {
-        Ok(count)
-    } else {
-        Err(de::Error::custom(format_args!(
-            "`{count}` given, expected 1 to {MOST}"
-        )))
-    }
+    whole(deserializer, 1..=1_000_000, "")
 }

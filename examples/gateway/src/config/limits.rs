@@ -5,7 +5,7 @@ mod per_key;
 mod preflight;
 mod routes;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
 pub use self::{
     fields::Fields,
@@ -15,7 +15,7 @@ pub use self::{
     preflight::Preflight,
     routes::{RouteConfig, Who},
 };
-use super::{Network, Violation};
+use super::{Network, Violation, number::whole};
 
 /// What is limited: each client at the door, and further in what costs an upstream something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -119,12 +119,5 @@ fn either<T>(name: &str, of_all: Option<T>, of_ip: Option<T>) -> Result<Option<T
 }
 
 fn max_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let max_keys = usize::deserialize(deserializer)?;
-    if (1..=MOST_KEYS).contains(&max_keys) {
-        Ok(Some(max_keys))
-    } else {
-        Err(de::Error::custom(format_args!(
-            "`{max_keys}` given, expected 1 to {MOST_KEYS}, of 32 to 96 bytes each"
-        )))
-    }
+    whole(deserializer, 1..=MOST_KEYS, ", of 32 to 96 bytes each").map(Some)
 }

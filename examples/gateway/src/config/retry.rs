@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use buttress_core::ConfigError;
 use buttress_retry::{Budget, Exponential, LayerFor, RetryBuilder, RetryLayer};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
-use super::{Violation, reason, timeouts};
+use super::{Violation, number::whole, reason, timeouts};
 
 /// How often, when and where to a request is sent again whose attempt failed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -12,6 +12,7 @@ use super::{Violation, reason, timeouts};
 #[non_exhaustive]
 pub struct RetryConfig {
     /// How often it is sent at most, the first time included; 1 to 100.
+    #[serde(deserialize_with = "count")]
     pub attempts: u32,
     /// How long to wait before the first retry at most; twice as long each further time, with full jitter.
     #[serde(deserialize_with = "timeouts::duration")]
@@ -25,6 +26,7 @@ pub struct RetryConfig {
     /// Which share of all calls may be sent again.
     pub budget: f64,
     /// How many may be a second, in any case.
+    #[serde(deserialize_with = "count")]
     pub budget_per_second: u32,
     /// How many bytes of a body are remembered, to send it again.
     #[serde(deserialize_with = "max_body")]
@@ -79,12 +81,12 @@ impl RetryConfig {
 const MOST_BYTES: usize = 16 << 20;
 
 fn max_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let bytes = usize::deserialize(deserializer)?;
-    if bytes > MOST_BYTES {
-        let expected = format!("`{bytes}` given, expected at most {MOST_BYTES}");
-        return Err(de::Error::custom(expected));
-    }
-    Ok(bytes)
+    whole(deserializer, 0..=MOST_BYTES, " bytes")
+}
+
+/// The layer knows how many it may be.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    whole(deserializer, 0..=u32::MAX, "")
 }
 
 /// The layer's word about one of its fields, as the word about the file's.

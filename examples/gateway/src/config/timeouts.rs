@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -107,24 +107,54 @@ impl Idle {
 
 impl<'de> Deserialize<'de> for Idle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match &*String::deserialize(deserializer)? {
-            "off" => Ok(Self::Off),
-            text => parsed(text).map(Self::After),
-        }
+        deserializer.deserialize_str(Text {
+            expected: "a duration such as \"30s\" or \"500ms\", or \"off\"",
+            read: |text| match text {
+                "off" => Ok(Self::Off),
+                text => parsed(text).map(Self::After),
+            },
+        })
     }
 }
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parsed(&String::deserialize(deserializer)?)
+    deserializer.deserialize_str(Text {
+        expected: "a duration such as \"30s\" or \"500ms\"",
+        read: parsed,
+    })
 }
 
-fn parsed<E: de::Error>(text: &str) -> Result<Duration, E> {
+/// A text that says something else.
+struct Text<T> {
+    expected: &'static str,
+    read: fn(&str) -> Result<T, String>,
+}
+
+impl<T> de::Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text).map_err(E::custom)
+    }
+}
+
+/// Longer is mistyped, and more than some clocks can add to the present.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+fn parsed(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err(E::custom("`0` given, expected more than nothing")),
+        Ok(Duration::ZERO) => Err("`0` given, expected more than nothing".to_owned()),
+        Ok(duration) if duration > LONGEST => {
+            Err(format!("`{text}` given, expected at most 100 years"))
+        }
         Ok(duration) => Ok(duration),
-        Err(error) => Err(E::custom(format_args!(
+        Err(error) => Err(format!(
             "`{text}` is no duration such as \"30s\" or \"500ms\": {error}"
-        ))),
+        )),
     }
 }
 

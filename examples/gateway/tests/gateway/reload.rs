@@ -268,12 +268,13 @@ async fn nobody_waits_for_a_file_to_be_read() {
     let (begins, begun) = tokio::sync::oneshot::channel();
     let (release, hangs) = std::sync::mpsc::channel::<()>();
     let reload = tokio::task::spawn_blocking(move || {
-        in_force.reload(|| {
+        let load = || {
             begins.send(()).unwrap();
             // Not for ever: who waits after all is to be seen, and holds a thread of the runtime.
             let _ = hangs.recv_timeout(Duration::from_secs(10));
             Err::<gateway::Config, _>("gone")
-        })
+        };
+        in_force.reload(load, ToString::to_string)
     });
     within(begun).await.unwrap();
     assert_eq!(gateway.state().await["reloads"]["refused"], 0);
@@ -319,6 +320,28 @@ mod by_signal {
         .await
     }
 
+    /// What is cut is cut when the file says so that was read last.
+    #[tokio::test]
+    async fn a_shutdown_is_as_long_as_was_said_last() {
+        let upstream = RawUpstream::bind().await;
+        let text = |bound: &str| {
+            let url = format!("http://{}", upstream.address());
+            format!("upstream = '{url}'\ntimeouts.shutdown = '{bound}'\n")
+        };
+        let name = "shutdown_reloaded.toml";
+        let file = config_file(name, &text("1h"));
+        let program = Program::start(&["--config", file.to_str().unwrap()]).await;
+        let mut client = Raw::connect(program.address).await;
+        client.send(GET).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        config_file(name, &text("10ms"));
+        hang_up(&program, "done").await;
+        program.signal("-TERM");
+        client.expect_end().await;
+        assert!(program.exit().await.success());
+    }
+
     #[tokio::test]
     async fn a_good_file_comes_into_force_and_a_bad_one_does_not() {
         let name = "reloaded.toml";
@@ -347,12 +370,17 @@ mod by_signal {
             "HTTP/1.1 403 Forbidden",
             "as before"
         );
+        // A file that can be read, and cannot come into force.
+        config_file(name, "\n\n[call_log]\npath = 'calls.ndjson'\n");
+        let error = hang_up(&program, "refused").await;
+        let expected = format!("{}:3: call_log: cannot change", file.display());
+        assert!(error.as_str().unwrap().starts_with(&expected), "{error}");
         let metrics = look(program.admin, "/-/metrics").await;
         for line in [
             "circuitbreaker_state{name=\"127.0.0.1:9\",state=\"closed\"} 0",
             "circuitbreaker_state{name=\"127.0.0.1:10\",state=\"closed\"} 1",
             "gateway_reloads_total{result=\"done\"} 1",
-            "gateway_reloads_total{result=\"refused\"} 1",
+            "gateway_reloads_total{result=\"refused\"} 2",
             "gateway_config_is_current 0",
         ] {
             assert!(metrics.lines().any(|it| it == line), "{metrics}");

@@ -67,7 +67,8 @@ impl Running {
     }
 
     pub(crate) fn reload_to(&self, config: Config) -> Result<(), String> {
-        self.in_force.reload(|| Ok::<_, String>(config))
+        self.in_force
+            .reload(|| Ok::<_, String>(config), ToString::to_string)
     }
 
     /// What is in force, to put something else there.

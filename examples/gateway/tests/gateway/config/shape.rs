@@ -59,8 +59,16 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:2: limits.per_ip.max_keys: invalid type: string",
     ),
     (
-        "[limits.per_ip]\nmax_keys = -5",
-        "gateway.toml:2: limits.per_ip.max_keys: invalid value",
+        "connections = 1.5",
+        "gateway.toml:1: connections: invalid type: floating point `1.5`, expected a whole number, 1 to",
+    ),
+    (
+        "[[cache.routes]]\npath = '/a'\ncapacity = '1 GiB'",
+        "gateway.toml:3: cache.routes[0].capacity: invalid type: string \"1 GiB\", expected a whole number, 1048576 to 68719476736 bytes",
+    ),
+    (
+        "timeouts.client_idle = 60",
+        "gateway.toml:1: timeouts.client_idle: invalid type: integer `60`, expected a duration such as \"30s\" or \"500ms\", or \"off\"",
     ),
     (
         "[limits]\nallow = '10.0.0.0/8'",

@@ -207,7 +207,7 @@ const WRONG: &[Wrong] = &[
     ("[retry]\nbudget = -1.0", "gateway.toml:2: retry.budget: "),
     (
         "[retry]\nmax_body = 100_000_000",
-        "gateway.toml:2: retry.max_body: `100000000` given, expected at most",
+        "gateway.toml:2: retry.max_body: `100000000` given, expected 0 to 16777216 bytes",
     ),
     (
         "[retry]\nmax_wait = '2y'",
@@ -316,6 +316,26 @@ const WRONG: &[Wrong] = &[
     (
         "[timeouts]\nupstream_idle = '0s'",
         "gateway.toml:2: timeouts.upstream_idle: `0` given, expected",
+    ),
+    (
+        "[timeouts]\nresponse = '101y'",
+        "gateway.toml:2: timeouts.response: `101y` given, expected at most 100 years",
+    ),
+    (
+        "[limits.per_ip]\nmax_keys = -5",
+        "gateway.toml:2: limits.per_ip.max_keys: `-5` given, expected 1 to 10000000, of",
+    ),
+    (
+        "connections = -1",
+        "gateway.toml:1: connections: `-1` given, expected 1 to 1000000",
+    ),
+    (
+        "retry.attempts = -1",
+        "gateway.toml:1: retry.attempts: `-1` given, expected 0 to",
+    ),
+    (
+        "[client_ip]\nipv6_prefix = 300",
+        "gateway.toml:2: client_ip.ipv6_prefix: `300` given, expected 1 to 128",
     ),
     (
         "[[upstreams]]\nurl = 'http://a'\nidle = 'on'",
