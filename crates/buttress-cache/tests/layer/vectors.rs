@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Channel, Full};
 use std::sync::{Arc, Mutex};
 use tower::{Layer as _, ServiceExt as _};
 
-use self::corpus::{Case, Origin, Step, begin, cases, field};
+use self::corpus::{Case, Origin, Step, begin, cases, has, lacks};
 use crate::support::{OriginBody, Unreachable, settle};
 
 /// The calendar of a story.
@@ -214,27 +214,4 @@ fn check(
     let asked = asked.first().unwrap_or(&none);
     has("the origin", asked, &step.asked)?;
     lacks("the origin", asked, &step.unasked)
-}
-
-fn has(who: &str, headers: &HeaderMap, lines: &[String]) -> Result<(), String> {
-    for line in lines {
-        let (name, value) = field(line);
-        if !headers.get_all(&name).iter().any(|found| found == value) {
-            let found = headers.get(&name);
-            return Err(format!(
-                "{who} does not get {name}: {value:?}, but {found:?}"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn lacks(who: &str, headers: &HeaderMap, names: &[String]) -> Result<(), String> {
-    match names
-        .iter()
-        .find(|name| headers.contains_key(name.as_str()))
-    {
-        Some(name) => Err(format!("{who} gets {name}: {:?}", headers.get(name))),
-        None => Ok(()),
-    }
 }

@@ -159,7 +159,7 @@ pub(crate) fn fields<'a>(lines: impl IntoIterator<Item = &'a String>) -> HeaderM
     lines.into_iter().map(|line| field(line)).collect()
 }
 
-pub(crate) fn field(line: &str) -> (HeaderName, HeaderValue) {
+fn field(line: &str) -> (HeaderName, HeaderValue) {
     let (name, value) = line
         .split_once(':')
         .unwrap_or_else(|| panic!("no field: {line:?}"));
@@ -170,6 +170,31 @@ pub(crate) fn field(line: &str) -> (HeaderName, HeaderValue) {
         Some(date) => HeaderValue::try_from(date_at(date)).unwrap(),
     };
     (name.parse().unwrap(), value)
+}
+
+/// That `who` gets these fields.
+pub(crate) fn has(who: &str, headers: &HeaderMap, lines: &[String]) -> Result<(), String> {
+    for line in lines {
+        let (name, value) = field(line);
+        if !headers.get_all(&name).iter().any(|found| found == value) {
+            let found = headers.get(&name);
+            return Err(format!(
+                "{who} does not get {name}: {value:?}, but {found:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// That `who` gets none of these fields.
+pub(crate) fn lacks(who: &str, headers: &HeaderMap, names: &[String]) -> Result<(), String> {
+    match names
+        .iter()
+        .find(|name| headers.contains_key(name.as_str()))
+    {
+        Some(name) => Err(format!("{who} gets {name}: {:?}", headers.get(name))),
+        None => Ok(()),
+    }
 }
 
 fn date_at(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::{
 use http::HeaderMap;
 
 use crate::{
-    corpus::{Case, Origin, Step, begin, cases, field},
+    corpus::{Case, Origin, Step, begin, cases, has, lacks},
     simulator::{Answered, Ask, Asked, Outcome, Simulator},
 };
 
@@ -119,27 +119,4 @@ fn check(step: &Step, outcome: &Outcome, asked: &HeaderMap) -> Result<(), String
     lacks("the client", &outcome.headers, &step.lacks)?;
     has("the origin", asked, &step.asked)?;
     lacks("the origin", asked, &step.unasked)
-}
-
-fn has(who: &str, headers: &HeaderMap, lines: &[String]) -> Result<(), String> {
-    for line in lines {
-        let (name, value) = field(line);
-        if !headers.get_all(&name).iter().any(|found| found == value) {
-            return Err(format!(
-                "{who} does not get {name}: {value:?}, but {:?}",
-                headers.get(&name)
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn lacks(who: &str, headers: &HeaderMap, names: &[String]) -> Result<(), String> {
-    match names
-        .iter()
-        .find(|name| headers.contains_key(name.as_str()))
-    {
-        Some(name) => Err(format!("{who} gets {name}: {:?}", headers.get(name))),
-        None => Ok(()),
-    }
 }
