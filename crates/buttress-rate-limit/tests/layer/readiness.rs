@@ -8,10 +8,10 @@ use std::{
 use buttress_http::FieldStyle;
 use buttress_rate_limit::{Policy, RateLimitLayer};
 use http::{Request, Response};
-use tower::{Layer as _, Service, ServiceExt as _, limit::ConcurrencyLimitLayer};
+use tower::{Layer as _, Service, limit::ConcurrencyLimitLayer};
 use tower_test::{assert_request_eq, mock};
 
-use crate::support::{Handler, clock, http};
+use crate::support::{Handler, clock, http, status_of};
 
 /// Panics when it is called unready, as tower allows.
 #[derive(Debug, Default)]
@@ -49,14 +49,7 @@ async fn the_service_that_was_readied_is_the_one_that_is_called() {
         .unwrap();
     let mut service = layer.layer(Picky::default());
     for status in [200, 200, 429, 429] {
-        let response = service
-            .ready()
-            .await
-            .unwrap()
-            .call(Request::new(()))
-            .await
-            .unwrap();
-        assert_eq!(response.status(), status);
+        assert_eq!(status_of(&mut service, Request::new(())).await, status);
     }
 }
 
@@ -98,26 +91,8 @@ async fn a_refusal_gives_the_inner_permit_back() {
     let concurrency = ConcurrencyLimitLayer::new(1);
     let inner = concurrency.layer(handler.service());
     let mut idle = layer.layer(inner.clone());
-    assert_eq!(
-        idle.ready()
-            .await
-            .unwrap()
-            .call(Request::new(()))
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
-    assert_eq!(
-        idle.ready()
-            .await
-            .unwrap()
-            .call(Request::new(()))
-            .await
-            .unwrap()
-            .status(),
-        429
-    );
+    assert_eq!(status_of(&mut idle, Request::new(())).await, 200);
+    assert_eq!(status_of(&mut idle, Request::new(())).await, 429);
 
     // `idle` is still there, refused and idle. The only permit is free for another connection.
     let mut other = inner;

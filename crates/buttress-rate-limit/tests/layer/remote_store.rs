@@ -1,9 +1,12 @@
 //! A store that has to ask elsewhere: the slow way through the service.
 
 use std::{
+    future::Future,
     net::Ipv4Addr,
+    pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use buttress_core::{Clock as _, Tick, clock::ManualClock};
@@ -27,7 +30,7 @@ struct Remote {
 
 impl Remote {
     fn answer(&self, admitted: bool) {
-        let span = std::time::Duration::from_secs(5);
+        let span = Duration::from_secs(5);
         let decision = if admitted {
             Decision::admitted(6, span, span)
         } else {
@@ -101,6 +104,14 @@ async fn its_answer_decides() {
     assert!(remote.settled().is_empty(), "what was called is spent");
 }
 
+/// A call that waits for something.
+fn begun<F: Future>(call: F) -> Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    let context = &mut Context::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(context).is_pending());
+    call
+}
+
 /// Who waits for the store holds nothing of the inner service.
 #[tokio::test]
 async fn the_wait_holds_no_readiness() {
@@ -126,7 +137,7 @@ async fn a_call_that_is_given_up_before_the_inner_service_was_called_is_refunded
     let concurrency = ConcurrencyLimitLayer::new(1).layer(handler.service());
     let mut blocker = concurrency.clone();
     let mut service = layer.layer(concurrency);
-    let mut call = tokio_test_call(service.ready().await.unwrap().call(request()));
+    let mut call = begun(service.ready().await.unwrap().call(request()));
 
     // Somebody takes the only permit; the store admits; the call now waits for the inner service.
     blocker.ready().await.unwrap();
@@ -136,7 +147,7 @@ async fn a_call_that_is_given_up_before_the_inner_service_was_called_is_refunded
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_pending()
     );
-    clock.advance(std::time::Duration::from_secs(9));
+    clock.advance(Duration::from_secs(9));
     drop(call);
     // As of when it was charged, for algorithms of windows.
     assert_eq!(remote.settled(), [(charged, -1)]);
@@ -147,7 +158,7 @@ async fn a_call_that_is_given_up_before_the_inner_service_was_called_is_refunded
 async fn a_call_that_is_given_up_before_the_store_answered_has_nothing_to_give_back() {
     let (remote, layer) = remote();
     let mut service = layer.layer(Handler::default().service());
-    let mut call = tokio_test_call(service.ready().await.unwrap().call(request()));
+    let mut call = begun(service.ready().await.unwrap().call(request()));
     assert!(
         call.as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
@@ -205,10 +216,10 @@ async fn what_is_given_back_after_a_lookup_is_dated_by_when_the_store_was_asked(
     let concurrency = ConcurrencyLimitLayer::new(1).layer(Handler::default().service());
     let mut blocker = concurrency.clone();
     let mut service = layer.layer(concurrency);
-    let mut call = tokio_test_call(service.ready().await.unwrap().call(request()));
+    let mut call = begun(service.ready().await.unwrap().call(request()));
     blocker.ready().await.unwrap();
     let mut poll = || {
-        clock.advance(std::time::Duration::from_secs(3));
+        clock.advance(Duration::from_secs(3));
         let context = &mut Context::from_waker(Waker::noop());
         assert!(call.as_mut().poll(context).is_pending());
         clock.now()
@@ -276,13 +287,4 @@ async fn without_fields_too() {
     let call = service.ready().await.unwrap().call(request());
     remote.answer(true);
     assert_eq!(call.await.unwrap().headers().len(), 0);
-}
-
-use std::future::Future;
-
-fn tokio_test_call<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
-    let mut call = Box::pin(future);
-    let polled: Poll<_> = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert!(polled.is_pending());
-    call
 }

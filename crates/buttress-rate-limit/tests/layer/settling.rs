@@ -24,6 +24,14 @@ use crate::support::{clock, from_peer, http};
 
 type Handled = Result<Response<String>, Infallible>;
 
+/// What the next request is told of how it stands.
+async fn told(layer: &RateLimitLayer) -> String {
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let request = from_peer(Ipv4Addr::LOCALHOST);
+    let answer = layer.layer(probe).oneshot(request).await.unwrap();
+    answer.headers()["ratelimit"].to_str().unwrap().to_owned()
+}
+
 /// How many are left under the first policy, once `handler` has handled a request.
 async fn remaining<S>(layer: &RateLimitLayer, handler: S) -> u64
 where
@@ -34,14 +42,8 @@ where
         .oneshot(from_peer(Ipv4Addr::LOCALHOST))
         .await
         .unwrap();
-    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
-    let answer = layer
-        .layer(probe)
-        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+    told(layer)
         .await
-        .unwrap();
-    let field = answer.headers()["ratelimit"].to_str().unwrap().to_owned();
-    field
         .split(";r=")
         .nth(1)
         .unwrap()
@@ -266,13 +268,7 @@ async fn one_policy_of_several_can_be_settled() {
             .await
             .unwrap();
     }
-    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
-    let answer = layer
-        .layer(probe)
-        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
-        .await
-        .unwrap();
-    let fields = answer.headers()["ratelimit"].to_str().unwrap();
+    let fields = told(&layer).await;
     assert!(
         fields.starts_with(r#""requests";r=7;"#) && fields.contains(r#""tokens";r=820;"#),
         "{fields}"
@@ -408,9 +404,7 @@ async fn an_error_of_the_service_leaves_the_charge() {
     let fails = service_fn(|_: Request<()>| async { Err::<Response<String>, _>("on fire") });
     let failed = layer.layer(fails).oneshot(Request::new(())).await;
     assert_eq!(failed.unwrap_err(), "on fire");
-    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
-    let answer = layer.layer(probe).oneshot(Request::new(())).await.unwrap();
-    let told = answer.headers()["ratelimit"].to_str().unwrap();
+    let told = told(&layer).await;
     assert!(told.starts_with(r#""all";r=5;"#), "{told}");
 }
 

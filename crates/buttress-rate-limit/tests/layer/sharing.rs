@@ -4,9 +4,9 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use buttress_http::{ClientIp, Head};
 use buttress_rate_limit::{AsResponse, Policy, RateLimit, RateLimitLayer};
-use tower::{Layer as _, Service as _, ServiceExt as _, util::BoxCloneSyncService};
+use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 
-use crate::support::{Handler, clock, from_peer, http, send};
+use crate::support::{Handler, clock, from_peer, http, send, status_of};
 
 #[tokio::test]
 async fn services_of_one_layer_and_their_clones_share_one_state() {
@@ -20,41 +20,11 @@ async fn services_of_one_layer_and_their_clones_share_one_state() {
     let mut clone = service.clone();
     let request = || from_peer(Ipv4Addr::LOCALHOST);
 
-    assert_eq!(
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(request())
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
-    assert_eq!(
-        clone
-            .ready()
-            .await
-            .unwrap()
-            .call(request())
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    assert_eq!(status_of(&mut service, request()).await, 200);
+    assert_eq!(status_of(&mut clone, request()).await, 200);
     assert_eq!(send(&twin, &handler, request()).await.status, 200);
     assert_eq!(send(&layer, &handler, request()).await.status, 429);
-    assert_eq!(
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(request())
-            .await
-            .unwrap()
-            .status(),
-        429
-    );
+    assert_eq!(status_of(&mut service, request()).await, 429);
 }
 
 /// What a struct's field needs: a type that can be written down, with no parameter of the user's.

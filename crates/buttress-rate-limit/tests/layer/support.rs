@@ -111,6 +111,15 @@ pub(crate) async fn send(layer: &Http, handler: &Handler, request: Request<()>) 
     }
 }
 
+/// The status of what a service answers that is kept, as a connection keeps its own: it is made ready and called, in place.
+pub(crate) async fn status_of<S, B>(service: &mut S, request: Request<()>) -> u16
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+{
+    let ready = service.ready().await.unwrap();
+    ready.call(request).await.unwrap().status().as_u16()
+}
+
 pub(crate) fn http(policy: Policy) -> RateLimitLayerBuilder<Head, buttress_rate_limit::AsResponse> {
     RateLimitLayer::http(policy)
 }

@@ -22,7 +22,7 @@ use buttress_rate_limit::{Event, Pacing, Permit, Policy, RateLimitLayer, RateLim
 use tokio::time::Instant;
 use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
 
-use crate::support::{Handler, from_peer, http};
+use crate::support::{Handler, from_peer, http, status_of};
 
 fn paced(quota: &str, longest_wait: Duration) -> RateLimitLayer {
     http(Policy::new("pace", quota).algorithm(Pacing::up_to(longest_wait)))
@@ -115,17 +115,7 @@ async fn the_wait_holds_no_readiness_and_takes_it_when_the_turn_comes() {
     );
     let inner = ConcurrencyLimitLayer::new(1).layer(handler.service());
     let mut service = layer.layer(inner.clone());
-    assert_eq!(
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(request())
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    assert_eq!(status_of(&mut service, request()).await, 200);
     let mut waiting = Box::pin(service.ready().await.unwrap().call(request()));
     assert!(poll(waiting.as_mut()).is_pending());
 
