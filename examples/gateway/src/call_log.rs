@@ -58,6 +58,7 @@ impl CallLog {
         let file = Rotated::open(&config.path, config.max_bytes, config.files)?;
         let (queue, calls) = mpsc::channel(config.queue);
         let counts = Arc::<Counts>::default();
+        counts.lost(0);
         thread::Builder::new().name("call-log".to_owned()).spawn({
             let counts = Arc::clone(&counts);
             move || write_all(calls, file, &counts)

@@ -6,9 +6,13 @@ use clap::Parser;
 
 use crate::config::{self, Config, ConfigFileError, UpstreamUrl, Violation};
 
+const SIGNALS: &str = "\
+SIGHUP reads the file again. Ctrl-C or SIGTERM lets what is in flight finish, and a second one cuts it off.
+Every key of the file, with its default: examples/gateway/gateway.toml";
+
 /// A reverse proxy that limits, fails over and breaks circuits.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(version)]
+#[command(version, after_help = SIGNALS)]
 pub struct Cli {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
@@ -22,7 +26,8 @@ pub struct Cli {
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<SocketAddr>,
 
-    /// A configuration in TOML; flags override it
+    /// A configuration in TOML; flags override it. Without one there are a limit by address, retries and circuit breakers, and
+    /// with one what stands in it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

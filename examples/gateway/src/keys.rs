@@ -112,25 +112,51 @@ impl Keys {
     }
 
     /// What is wrong with the holder, if something is.
-    fn refuses(&self, holder: &Holder) -> Option<&'static str> {
+    fn refuses(&self, holder: &Holder) -> Option<Wrong> {
         match holder {
-            Holder::Nobody if self.missing == OnMissing::Refuse => Some("an API key is needed"),
-            Holder::Anybody if self.unknown == UnknownKey::Refuse => {
-                Some("the API key is not known")
-            }
+            Holder::Nobody if self.missing == OnMissing::Refuse => Some(Wrong::Missing),
+            Holder::Anybody if self.unknown == UnknownKey::Refuse => Some(Wrong::Unknown),
             _ => None,
         }
     }
 
-    fn refusal(&self, detail: &'static str) -> Response {
+    fn refusal(&self, wrong: Wrong) -> Response {
         let problem = Problem::new(StatusCode::UNAUTHORIZED);
-        let mut response = Refusal::unauthorized(detail).into_response(problem);
+        let mut response = Refusal::unauthorized(wrong.detail()).into_response(problem);
         // A 401 names a scheme (RFC 9110 §15.5.2); for a header of one's own there is none.
-        let scheme = if self.is_bearer { "Bearer" } else { "ApiKey" };
-        let scheme = HeaderValue::from_static(scheme);
-        response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        let challenge = if self.is_bearer {
+            wrong.challenge()
+        } else {
+            "ApiKey"
+        };
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         LocalRefusal::new(None).mark(&mut response);
         response
+    }
+}
+
+/// Why a request may not pass.
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    Missing,
+    Unknown,
+}
+
+impl Wrong {
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::Missing => "an API key is needed",
+            Self::Unknown => "the API key is not known",
+        }
+    }
+
+    /// RFC 6750 §3: never the scheme alone, and an error only where there was a token.
+    const fn challenge(self) -> &'static str {
+        match self {
+            Self::Missing => "Bearer realm=\"buttress-gateway\"",
+            Self::Unknown => "Bearer realm=\"buttress-gateway\", error=\"invalid_token\"",
+        }
     }
 }
 
@@ -160,8 +186,8 @@ impl Serve for CheckKeys {
             (Holder::Nobody, None) => Decision::of("keys", "none"),
             (Holder::Preflight, None) => Decision::of("keys", "preflight"),
         });
-        if let Some(detail) = refused {
-            return Box::pin(ready(Ok(self.keys.refusal(detail))));
+        if let Some(wrong) = refused {
+            return Box::pin(ready(Ok(self.keys.refusal(wrong))));
         }
         request.extensions_mut().insert(holder);
         self.inner.serve(request)

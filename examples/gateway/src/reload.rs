@@ -60,6 +60,10 @@ impl InForce {
         let upstreams = upstreams(config, demo.as_ref());
         let stack = Stack::build(config, &upstreams, &shutdown, None)?;
         gauge!("gateway_config_is_current").set(1.0);
+        for result in ["done", "refused"] {
+            // What an alarm waits for is there before it happens.
+            counter!("gateway_reloads_total", "result" => result).increment(0);
+        }
         Ok(Self {
             shared: Arc::new(Shared {
                 stack: RwLock::new(Arc::new(stack)),

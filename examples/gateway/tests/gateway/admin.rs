@@ -17,8 +17,9 @@ async fn the_metrics_count_calls_limits_and_circuits() {
         "metrics.toml",
         &format!(
             "limits.per_ip.quota = '2/h'\n[circuit_breaker]\n\
-             [[upstreams]]\nname = 'main'\nurl = 'http://{}'\n",
-            upstream.address()
+             [[upstreams]]\nname = 'main'\nurl = 'http://{}'\n[call_log]\npath = '{}'\n",
+            upstream.address(),
+            config_file("metrics.ndjson", "").display(),
         ),
     );
     let program = Program::start(&["--config", file.to_str().unwrap()]).await;
@@ -51,6 +52,14 @@ async fn the_metrics_count_calls_limits_and_circuits() {
         "circuitbreaker_state{name=\"main\",state=\"closed\"} 1",
         "circuitbreaker_state{name=\"main\",state=\"open\"} 0",
         "circuitbreaker_failure_rate{name=\"main\"} 0",
+        "# TYPE gateway_connections gauge",
+        // What an alarm waits for is there before it happens.
+        "gateway_connections_refused_total 0",
+        "gateway_connections_full_total 0",
+        "gateway_call_log_dropped_total 0",
+        "gateway_reloads_total{result=\"done\"} 0",
+        "gateway_reloads_total{result=\"refused\"} 0",
+        "gateway_config_is_current 1",
     ] {
         assert!(
             metrics.lines().any(|it| it == line),

@@ -224,11 +224,18 @@ async fn a_key_that_nobody_knows_costs_a_tenant_nothing() {
         "quota = '2/h'\nunknown = 'refuse'\nmissing = 'refuse'",
     );
     let gateway = Limited::by(&format!("{limits}\n[limits.global]\nquota = '4/h'\n")).await;
-    for field in ["Authorization: Bearer nobody-knows-me", "Accept: */*"] {
+    // RFC 6750 §3: never the scheme alone, and an error only where there was a token.
+    for (field, challenge) in [
+        (
+            "Authorization: Bearer nobody-knows-me",
+            "Bearer realm=\"buttress-gateway\", error=\"invalid_token\"",
+        ),
+        ("Accept: */*", "Bearer realm=\"buttress-gateway\""),
+    ] {
         let passed = gateway.passed(6, "/", &[field], "401 Unauthorized").await;
         assert_eq!(passed, 0, "{field}");
         let (head, _) = gateway.get("/", &[field]).await;
-        assert_eq!(head.one("www-authenticate"), "Bearer");
+        assert_eq!(head.one("www-authenticate"), challenge);
         assert_eq!(head.one("content-type"), "application/problem+json");
     }
     let known = ["Authorization: Bearer gold-1"];
