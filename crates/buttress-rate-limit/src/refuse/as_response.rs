@@ -1,10 +1,12 @@
-use std::{fmt, mem, sync::Arc};
+use std::{fmt, mem, sync::Arc, time::SystemTime};
 
 use buttress_core::ConfigError;
-use buttress_http::{FieldStyle, Head, LocalRefusal, Protocol, ResponseBody, retry_after_value};
+use buttress_http::{
+    FieldStyle, Head, LocalRefusal, Protocol, RateLimitInfo, ResponseBody, retry_after_value,
+};
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER},
     response::Parts,
 };
@@ -25,9 +27,10 @@ use crate::{Limit, Meter, MeteredBody, Permit, Standing, body::Gauge};
 /// All carry a [`LocalRefusal`], so that no other layer takes them for the upstream's word. The
 /// `RateLimit` fields are on admitted responses and on those over the limit. On an admitted response they
 /// take the place of those that stand there, an inner layer's or an upstream's, unless they are
-/// [joined](crate::RateLimitLayerBuilder::join_fields); on a refusal from further in
-/// (429, 503, or one that carries the mark) nothing is written: what the one who refused says is what the
-/// caller needs.
+/// [joined](crate::RateLimitLayerBuilder::join_fields); on a refusal from further in nothing is written: what the one who
+/// refused says is what the caller needs. That is a 402, 429, 503 or 529, a 403 that tells a wait or, as GitHub's does, a limit
+/// that is used up, what AWS throttles, or what carries the mark. gRPC's refusals are told apart by the mark alone: their
+/// callers read no fields.
 ///
 /// To refuse in a form of your own, with a page or an API's own errors, map the response outside of the layer: what it has
 /// refused is what carries the mark.
@@ -199,10 +202,22 @@ impl<B, E> Refuse<Head, Response<B>, E> for AsResponse {
 
 /// Whether somebody further in refused.
 fn is_refusal<B>(response: &Response<B>) -> bool {
-    matches!(
-        response.status(),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    ) || LocalRefusal::of(response).is_some()
+    let status = response.status();
+    match status.as_u16() {
+        402 | 429 | 503 | 529 => true,
+        400..600 if tells_of_a_refusal(status, response.headers()) => true,
+        _ => LocalRefusal::of(response).is_some(),
+    }
+}
+
+/// Of the other errors most are ordinary answers.
+#[cold]
+fn tells_of_a_refusal(status: StatusCode, headers: &HeaderMap) -> bool {
+    // As good a time as any: whether it refuses is asked, not for how long.
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+    // AWS throttles with a 400, and names the error in a field.
+    let may_be = status == StatusCode::FORBIDDEN || headers.contains_key("x-amzn-errortype");
+    may_be && RateLimitInfo::of(status, headers, NOW).verdict().is_some()
 }
 
 impl Remembered {

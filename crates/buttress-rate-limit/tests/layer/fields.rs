@@ -115,6 +115,63 @@ async fn a_refusal_from_further_in_keeps_its_own_fields() {
     }
 }
 
+/// The same, of those who refuse by another status, in a dialect of their own: plenty that is left here beside a wait that is
+/// told there makes no sense. An ordinary answer of that status is none.
+#[tokio::test]
+async fn who_refuses_by_another_status_is_heard_alone() {
+    type Fields = &'static [(&'static str, &'static str)];
+    const GITHUB: Fields = &[
+        ("server", "github.com"),
+        ("x-github-request-id", "1"),
+        ("x-ratelimit-limit", "60"),
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset", "1893456000"),
+    ];
+    const WAIT: Fields = &[("retry-after", "60")];
+    const THROTTLED: Fields = &[("x-amzn-errortype", "ThrottlingException")];
+    const INVALID: Fields = &[("x-amzn-errortype", "ValidationException")];
+    let cases: [(u16, Fields, bool); 10] = [
+        (402, &[], true),
+        (529, &[], true),
+        (403, WAIT, true),
+        (403, GITHUB, true),
+        (400, THROTTLED, true),
+        (403, &[], false),
+        (400, INVALID, false),
+        (404, WAIT, false),
+        (401, &[("x-ratelimit-remaining", "0")], false),
+        (200, GITHUB, false),
+    ];
+    for style in [FieldStyle::Draft11, FieldStyle::XRateLimit] {
+        for (status, told, refuses) in cases {
+            let upstream = service_fn(move |_: Request<()>| async move {
+                let mut response = http::Response::builder().status(status);
+                for (name, value) in told {
+                    response = response.header(*name, *value);
+                }
+                Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+            });
+            let layer = http(per_ip("100/h")).clock(clock()).fields(style);
+            let layer = layer.build().unwrap().layer(upstream);
+            let answer = layer.oneshot(from_peer(ALICE)).await.unwrap();
+            let headers = answer.headers();
+            if refuses {
+                let told = told.iter().map(|(name, value)| (*name, value.as_bytes()));
+                let found = headers.iter();
+                let found = found.map(|(name, value)| (name.as_str(), value.as_bytes()));
+                assert!(found.eq(told), "{status} {style:?}: {headers:?}");
+            } else {
+                let ours = match style {
+                    FieldStyle::XRateLimit => ("x-ratelimit-remaining", "99"),
+                    _ => ("ratelimit", r#""per-ip";r=99;t=36"#),
+                };
+                let lines: Vec<_> = headers.get_all(ours.0).iter().collect();
+                assert_eq!(lines, [ours.1], "{status} {style:?}");
+            }
+        }
+    }
+}
+
 /// The recommended order on a server: a limit by address, and further in the tenant's.
 #[tokio::test]
 async fn the_fields_of_a_layer_further_in_go_on_behind_those_of_one_that_joins_them() {
