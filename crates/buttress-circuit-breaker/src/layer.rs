@@ -129,6 +129,9 @@ impl<T: ?Sized, F> LayerFor<T, F> {
 
 impl<T: ?Sized, F> CircuitBreakerBuilder<LayerFor<T, F>> {
     /// Calls `service` in place of what is refused. It is made ready for each such call.
+    ///
+    /// Of several fallbacks, be they services or [responses](CircuitBreakerBuilder::fallback), the one that was given last
+    /// answers.
     pub fn fallback_service<S>(
         self,
         service: S,
@@ -237,6 +240,9 @@ impl CircuitBreakerBuilder<LayerFor<Head, Http>> {
     /// The response in place of a refusal. It is marked as [`LocalRefusal`](buttress_http::LocalRefusal)
     /// all the same: no cache keeps it. Retries around it hand a 2xx on, and wait before all else as
     /// before any refusal.
+    ///
+    /// Of several fallbacks, be they responses or [services](CircuitBreakerBuilder::fallback_service), the one that was given
+    /// last answers.
     pub fn fallback(
         mut self,
         closure: impl Fn(&Head, &Refused) -> Response<Bytes> + Send + Sync + 'static,

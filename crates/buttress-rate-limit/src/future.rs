@@ -24,6 +24,9 @@ type Pass<S, Req, T, R> =
 
 pin_project! {
     /// The future of [`RateLimit`](crate::RateLimit).
+    ///
+    /// Not to be polled again once it was ready: like tower's own, it may ask the inner service's future again then, which may
+    /// panic. What was charged and settled stays as it is.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, Req, T, R>
     where

@@ -1,6 +1,6 @@
-use buttress_circuit_breaker::{CircuitBreakerLayer, State, Trip};
+use buttress_circuit_breaker::{CircuitBreakerLayer, Refused, State, Trip};
 use buttress_core::clock::ManualClock;
-use buttress_http::LocalRefusal;
+use buttress_http::{Head, LocalRefusal};
 use bytes::Bytes;
 use http::Response;
 use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimitLayer, service_fn};
@@ -56,6 +56,41 @@ async fn another_service() {
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(layer.breaker().state(), State::Closed);
+}
+
+/// Of several, the one that was given last answers.
+#[tokio::test]
+async fn the_last_one_holds() {
+    let (clock, upstream, other) = (
+        ManualClock::default(),
+        Upstream::default(),
+        Upstream::default(),
+    );
+    let saying = |text: &'static str| move |_: &Head, _: &Refused| Response::new(text.into());
+    let responses = touchy(&clock)
+        .fallback(saying("first"))
+        .fallback(saying("second"));
+    let layer = responses.build().unwrap();
+    upstream.will_say(500);
+    send(&layer, &upstream, request()).await.unwrap();
+    let answer = send(&layer, &upstream, request()).await.unwrap();
+    assert_eq!(answer.body.unwrap(), "second");
+
+    let unused = Upstream::default();
+    let layer = touchy(&clock)
+        .fallback(saying("a response"))
+        .fallback_service(unused.service())
+        .fallback_service(other.service())
+        .build()
+        .unwrap();
+    let service = layer.layer(upstream.service());
+    upstream.will_say(500);
+    other.will_say(203);
+    for expected in [500, 203] {
+        let response = service.clone().oneshot(request()).await.unwrap();
+        assert_eq!(response.status(), expected);
+    }
+    assert_eq!((unused.calls(), other.calls()), (0, 1));
 }
 
 #[tokio::test]

@@ -58,8 +58,14 @@ impl<E> Error<E> {
 impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { policy, refused } => write!(f, "{policy}: {refused}"),
-            Self::MissingKey { policy, missing } => write!(f, "{policy}: {missing}"),
+            // The source says the rest; said here too, a report would show it twice.
+            Self::Refused { policy, .. } => write!(f, "refused by the rate limit {policy:?}"),
+            Self::MissingKey { policy, .. } => {
+                write!(
+                    f,
+                    "the rate limit {policy:?} does not know whose request it is"
+                )
+            }
             Self::Denied => f.write_str("the request is denied"),
             Self::Inner(error) => write!(f, "the limited service failed: {error}"),
         }

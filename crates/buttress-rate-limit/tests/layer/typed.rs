@@ -7,7 +7,7 @@ use std::{
 };
 
 use buttress_core::{MissingKey, key_from};
-use buttress_rate_limit::{Access, Error, Pacing, Policy, RateLimitLayer, SettleByResult};
+use buttress_rate_limit::{Access, Error, Pacing, Policy, RateLimitLayer, Refused, SettleByResult};
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 
 use crate::support::clock;
@@ -22,6 +22,14 @@ async fn run(command: Command) -> Result<usize, io::Error> {
     match command.tenant {
         Some("broken") => Err(io::Error::other("disk on fire")),
         tenant => Ok(tenant.unwrap_or_default().len()),
+    }
+}
+
+/// What a log shows of an error: each says its own part, and its source the rest.
+fn report(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", report(source)),
+        None => error.to_string(),
     }
 }
 
@@ -51,10 +59,14 @@ async fn any_request_can_be_limited_and_refusals_are_errors() {
         .unwrap_err();
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
     assert_eq!(
-        refused.to_string(),
-        "per-tenant: rate limit exceeded, retry after 1s"
+        report(&refused),
+        r#"refused by the rate limit "per-tenant": rate limit exceeded, retry after 1s"#
     );
-    assert!(refused.source().is_some());
+    assert!(
+        refused
+            .source()
+            .is_some_and(|source| source.is::<Refused>())
+    );
     assert!(matches!(refused, Error::Refused { .. }));
 
     let inner = service
@@ -83,8 +95,10 @@ async fn any_request_can_be_limited_and_refusals_are_errors() {
         matches!(&nobody, Error::MissingKey { missing, .. } if *missing == MissingKey::new("the request has no such key"))
     );
 
-    let text = "per-tenant: no key: the request has no such key";
-    assert_eq!(nobody.to_string(), text);
+    assert_eq!(
+        report(&nobody),
+        r#"the rate limit "per-tenant" does not know whose request it is: no key: the request has no such key"#
+    );
     assert!(
         nobody
             .source()
@@ -134,11 +148,11 @@ async fn of_several_policies_the_one_that_refuses_is_told_with_its_cost() {
     let echo = service_fn(|rows: u64| async move { Ok::<_, io::Error>(rows) });
     let refused = layer.layer(echo).oneshot(11).await.unwrap_err();
     assert_eq!(
-        refused.to_string(),
-        "rows: a cost of 11 exceeds the burst of 10: it can never be admitted"
+        report(&refused),
+        r#"refused by the rate limit "rows": a cost of 11 exceeds the burst of 10: it can never be admitted"#
     );
     assert_eq!(refused.retry_after(), None);
-    let refused = layer.layer(echo).oneshot(7).await.unwrap_err().to_string();
+    let refused = report(&layer.layer(echo).oneshot(7).await.unwrap_err());
     assert!(
         refused.contains("exceeds the burst of 5"),
         "the request's own: {refused}"
