@@ -1,11 +1,13 @@
 //! What is done with the answer to a request that went straight to the inner service.
 
 mod heeding;
+mod unheard;
 mod watching;
 
 use http::Response;
 use http_body::Body;
 
+use self::unheard::Unheard;
 pub(crate) use self::{heeding::Heeding, watching::Watching};
 use crate::{CacheBody, upstream::Payload};
 
@@ -19,7 +21,10 @@ pub(crate) enum After {
 }
 
 impl After {
-    pub(crate) fn finish<B: Payload>(self, response: Response<B>) -> Response<CacheBody<B>> {
+    pub(crate) fn finish<B: Payload>(mut self, response: Response<B>) -> Response<CacheBody<B>> {
+        if let Some(unheard) = self.unheard().take() {
+            unheard.answered(&response);
+        }
         if response.status().is_informational() {
             // Nothing but 101 comes this way: the connection leaves HTTP.
             return response.map(CacheBody::inner);
@@ -35,6 +40,13 @@ impl After {
         match self {
             Self::Heed(_) => None,
             Self::Watch(watching) => watching.unreachable(),
+        }
+    }
+
+    fn unheard(&mut self) -> &mut Option<Unheard> {
+        match self {
+            Self::Heed(heeding) => &mut heeding.unheard,
+            Self::Watch(watching) => &mut watching.unheard,
         }
     }
 }

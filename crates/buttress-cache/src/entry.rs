@@ -1,4 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
 
@@ -13,6 +16,8 @@ pub struct Entry {
     head: StoredHead,
     body: Bytes,
     weight: usize,
+    /// There for as long as something that has this body is stored, where somebody [asked](Self::traced) for it.
+    trace: Option<Arc<Bytes>>,
 }
 
 /// What the allocator, the reference counts and the store's own tables take for an entry, at least.
@@ -23,7 +28,12 @@ impl Entry {
     #[must_use]
     pub fn new(head: StoredHead, body: Bytes) -> Self {
         let weight = Self::weight_of(&head, body.len());
-        Self { head, body, weight }
+        Self {
+            head,
+            body,
+            weight,
+            trace: None,
+        }
     }
 
     /// What an entry with this head and so long a body weighs.
@@ -31,6 +41,22 @@ impl Entry {
         head.weight()
             .saturating_add(length)
             .saturating_add(OVERHEAD)
+    }
+
+    /// The same body under another head.
+    pub(crate) fn with_head(&self, head: StoredHead) -> Self {
+        Self {
+            trace: self.trace.clone(),
+            ..Self::new(head, self.body.clone())
+        }
+    }
+
+    /// With what tells whether this body is stored, under whichever head.
+    pub(crate) fn traced(self) -> (Self, Weak<Bytes>) {
+        let trace = Arc::new(self.body.clone());
+        let stored = Arc::downgrade(&trace);
+        let trace = Some(trace);
+        (Self { trace, ..self }, stored)
     }
 
     /// Everything but the body.

@@ -57,6 +57,8 @@ pub enum Event<'a> {
     },
     /// What was stored for a target is gone: by an unsafe method, or by hand.
     Invalidated,
+    /// What is stored for a target is validated before it is used again: an unsafe request ended without an answer.
+    Suspected,
     /// The store could not be asked.
     #[non_exhaustive]
     StoreFailed {

@@ -114,18 +114,22 @@ impl Shared {
     ) -> Rest {
         let mut head = old.head().clone();
         head.mark_stale();
-        let stale = Arc::new(Entry::new(head, old.body().clone()));
+        let stale = Arc::new(old.with_head(head));
         self.update(key, old, Some(stale), epoch)
     }
 
     /// Forgets what is stored under `key`, and what is on its way there: it is not stored, and whoever asks
     /// from now on does not wait for it. Answers whether anything was stored.
     pub(crate) fn outdate(&self, key: Digest) -> Answer<bool> {
+        self.overtake(key);
+        self.store.invalidate(key)
+    }
+
+    fn overtake(&self, key: Digest) {
         self.epochs.advance(key);
         for key in flight_keys(key) {
             self.flights.close(key);
         }
-        self.store.invalidate(key)
     }
 
     /// As [`outdate`](Self::outdate), where nobody waits for the answer.
@@ -137,6 +141,35 @@ impl Shared {
                 shared.tell(&Event::Invalidated);
             }
             None
+        })
+    }
+
+    /// What is stored under `key` may be outdated: it is validated before it is used again, and stands in until then where
+    /// the origin fails. What is on its way there may be as old, and is not stored.
+    #[must_use]
+    pub(crate) fn suspect(self: &Arc<Self>, key: Digest) -> Rest {
+        self.overtake(key);
+        let stored = self.store.get(key);
+        self.then(stored, move |shared, variants| {
+            let mut rests = Vec::new();
+            for old in variants.as_slice() {
+                let mut head = old.head().clone();
+                head.mark_suspect();
+                let suspect = Arc::new(old.with_head(head));
+                let updated = shared.store.update(key, old, Some(suspect));
+                rests.extend(shared.then(updated, |_, _| None));
+            }
+            if !variants.as_slice().is_empty() {
+                shared.tell(&Event::Suspected);
+            }
+            match rests.is_empty() {
+                true => None,
+                false => Some(Box::pin(async move {
+                    for rest in rests {
+                        rest.await;
+                    }
+                })),
+            }
         })
     }
 

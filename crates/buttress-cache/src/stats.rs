@@ -60,6 +60,7 @@ impl Counts {
             | Event::HitForMiss
             | Event::GatewayTimeout
             | Event::NotStored { .. }
+            | Event::Suspected
             | Event::StoreFailed { .. } => return,
         };
         count.fetch_add(1, Ordering::Relaxed);

@@ -16,6 +16,8 @@ pub use crate::entry::{Entry, Variants};
 /// whatever it likes, whenever it likes, and should let nothing live on for longer than
 /// [`StoredHead::keep_for`](crate::rfc9111::StoredHead::keep_for) says.
 ///
+/// None of the methods may block or panic: they are called where a request is polled, and where it is dropped.
+///
 /// Stores elsewhere answer with [`Answer::Later`]. One that fails is a store that has nothing: the
 /// request goes upstream.
 pub trait Store: fmt::Debug + Send + Sync + 'static {

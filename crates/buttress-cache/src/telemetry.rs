@@ -10,6 +10,7 @@
 //! | `http.cache.stored_bytes` | counter | |
 //! | `http.cache.hit_for_miss` | counter | of what was sent on, what went straight there, since answers were not stored of late |
 //! | `http.cache.invalidated` | counter | targets that were outdated by an unsafe method, or by hand |
+//! | `http.cache.suspected` | counter | targets that an unsafe request may have outdated, of which nobody heard how it ended |
 //! | `http.cache.store_failures` | counter | |
 //!
 //! OpenTelemetry has no names for HTTP caches. Targets are no label: there are as many as clients can think

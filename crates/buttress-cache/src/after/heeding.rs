@@ -3,7 +3,7 @@ use std::sync::Arc;
 use buttress_http::LocalRefusal;
 use http::{HeaderValue, Method, Request, Response, Uri, header::HOST};
 
-use super::After;
+use super::{After, unheard::Unheard};
 use crate::{
     CacheBody, Event,
     asked::original,
@@ -24,6 +24,7 @@ pub(crate) struct Heeding {
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
+    pub(super) unheard: Option<Unheard>,
 }
 
 impl After {
@@ -41,6 +42,7 @@ impl After {
             method: request.method().clone(),
             uri: original(request.uri(), request.extensions()).clone(),
             host: request.headers().get(HOST).cloned(),
+            unheard: Unheard::of(shared, keys, request.method()),
         }))
     }
 }

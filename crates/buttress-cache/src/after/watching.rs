@@ -4,7 +4,7 @@ use buttress_http::LocalRefusal;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
-use super::After;
+use super::{After, unheard::Unheard};
 use crate::{
     CacheBody, Event,
     asked::Asked,
@@ -36,6 +36,7 @@ pub(crate) struct Watching {
     may_store: bool,
     sent: SystemTime,
     epoch: Epoch,
+    pub(super) unheard: Option<Unheard>,
 }
 
 impl After {
@@ -86,6 +87,7 @@ impl Watching {
             may_store,
             sent: shared.wall.now(),
             epoch: shared.epochs.begin(keys.key),
+            unheard: Unheard::of(shared, keys, request.method()),
             shared: Arc::clone(shared),
         })
     }
@@ -165,7 +167,7 @@ impl Watching {
                 upkeep,
             } => {
                 shared.tell(&Event::Validated);
-                let entry = Arc::new(Entry::new(*fresh, stored.body().clone()));
+                let entry = Arc::new(stored.with_head(*fresh));
                 let key = self.keys.key;
                 shared.later(shared.keep_up(key, stored, &entry, upkeep, &self.epoch));
                 Some(shared.answer(&head, &entry, times.responded, &status))
@@ -212,7 +214,7 @@ impl Watching {
         );
         shared.later(match effect {
             HeadEffect::Update(head) => {
-                let new = Arc::new(Entry::new(*head, stored.body().clone()));
+                let new = Arc::new(stored.with_head(*head));
                 shared.update(key, stored, Some(new), &self.epoch)
             }
             HeadEffect::Stale => shared.make_stale(key, stored, &self.epoch),

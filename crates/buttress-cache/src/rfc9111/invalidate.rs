@@ -14,6 +14,15 @@ pub fn invalidate(method: &Method, status: StatusCode) -> bool {
     !is_safe(method) && (status.is_success() || status.is_redirection())
 }
 
+/// Whether a gateway says that it got no answer, or none that it could use, so that nobody knows what became of the
+/// request (RFC 9110 §15.6.3, §15.6.5).
+pub(crate) fn is_unknown(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
 /// Whether an answer names targets, its own or others. Few do, and who is not named need not be compared with anybody.
 pub(crate) fn names_targets(headers: &HeaderMap) -> bool {
     headers.contains_key(LOCATION) || headers.contains_key(CONTENT_LOCATION)

@@ -106,7 +106,7 @@ fn whole(
     if fresh {
         return Reuse::Serve(Served::Fresh);
     }
-    if stored.forbids_stale(options) {
+    if stored.forbids_stale(options) || stored.is_suspect() {
         return Reuse::Validate(Forward::Stale);
     }
     let staleness = stored.staleness(now);

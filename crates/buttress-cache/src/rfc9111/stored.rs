@@ -42,7 +42,15 @@ pub struct StoredHead {
     /// The Range that the part was the origin's answer to.
     answered: Option<Box<[u8]>>,
     content_length: Option<u64>,
-    marked_stale: bool,
+    mark: Mark,
+}
+
+/// What there is reason to believe of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Right,
+    Suspect,
+    Stale,
 }
 
 impl StoredHead {
@@ -93,7 +101,7 @@ impl StoredHead {
             part,
             content_length,
             headers: kept,
-            marked_stale: false,
+            mark: Mark::Right,
         }
     }
 
@@ -135,9 +143,9 @@ impl StoredHead {
     /// Up to which age it is fresh.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
-        match self.marked_stale {
-            true => Duration::ZERO,
-            false => self.lifetime,
+        match self.mark {
+            Mark::Right => self.lifetime,
+            Mark::Suspect | Mark::Stale => Duration::ZERO,
         }
     }
 
@@ -161,9 +169,14 @@ impl StoredHead {
         seconds(self.lifetime()).saturating_sub(seconds(self.age(now)))
     }
 
-    /// For how long it has been stale; zero while it is fresh.
+    /// For how long it has been stale; zero while it is fresh, and while one that is [suspect](Self::mark_suspect) would
+    /// be.
     pub(super) fn staleness(&self, now: SystemTime) -> Duration {
-        self.age(now).saturating_sub(self.lifetime())
+        let lifetime = match self.mark {
+            Mark::Suspect => self.lifetime,
+            Mark::Right | Mark::Stale => self.lifetime(),
+        };
+        self.age(now).saturating_sub(lifetime)
     }
 
     /// When it was made, by the origin's clock; by ours, where the origin did not say.
@@ -272,12 +285,24 @@ impl StoredHead {
 
     /// Whether it must not be used stale, not even when the origin is gone.
     pub(super) fn forbids_stale(&self, options: &Options) -> bool {
-        self.marked_stale || self.directives.forbids_stale(options.shared)
+        self.mark == Mark::Stale || self.directives.forbids_stale(options.shared)
     }
 
     /// Makes it stale, for there is reason to believe that it is outdated: it is not used again before it is validated.
     pub fn mark_stale(&mut self) {
-        self.marked_stale = true;
+        self.mark = Mark::Stale;
+    }
+
+    /// Makes it stale, for it may be outdated: the origin is asked before it is used again. Where that fails, it stands in
+    /// as if it had not been marked.
+    pub fn mark_suspect(&mut self) {
+        if self.mark == Mark::Right {
+            self.mark = Mark::Suspect;
+        }
+    }
+
+    pub(super) fn is_suspect(&self) -> bool {
+        self.mark == Mark::Suspect
     }
 
     /// Whether what came is what the head announced; to be asked at the body's end. `received` are the bytes that came,

@@ -28,6 +28,7 @@ pub struct Metrics {
     not_stored: Counter,
     hit_for_miss: Counter,
     invalidated: Counter,
+    suspected: Counter,
     store_failures: Counter,
 }
 
@@ -55,6 +56,7 @@ impl Default for Metrics {
             not_stored: counter!("http.cache.not_stored"),
             hit_for_miss: counter!("http.cache.hit_for_miss"),
             invalidated: counter!("http.cache.invalidated"),
+            suspected: counter!("http.cache.suspected"),
             store_failures: counter!("http.cache.store_failures"),
         }
     }
@@ -91,6 +93,7 @@ impl Observer<Event<'_>> for Metrics {
             }
             Event::NotStored { .. } => &self.not_stored,
             Event::Invalidated => &self.invalidated,
+            Event::Suspected => &self.suspected,
             Event::StoreFailed { .. } => &self.store_failures,
             Event::HitForMiss => &self.hit_for_miss,
             // It is counted when it is sent on.

@@ -8,7 +8,7 @@ use crate::Event;
 /// | event | level |
 /// |---|---|
 /// | a hit, a request that was sent on or collapsed, a response that was stored | `TRACE` |
-/// | a response that was not stored, and why; a validation; an invalidation | `DEBUG` |
+/// | a response that was not stored, and why; a validation; an invalidation, or a suspicion | `DEBUG` |
 /// | the origin failed and something stale was served; a store that could not be asked | `WARN` |
 ///
 /// Nothing of a request or a response is written.
@@ -27,6 +27,7 @@ impl Observer<Event<'_>> for Tracing {
             Event::NotStored { why } => debug!(?why, "not stored"),
             Event::Validated => debug!("validated"),
             Event::Invalidated => debug!("invalidated"),
+            Event::Suspected => debug!("an unsafe request ended without an answer"),
             Event::GatewayTimeout => debug!("nothing to serve, and the origin is not to be asked"),
             Event::StaleOnFailure { status } => {
                 let status = status.map(|status| status.as_u16());

@@ -2,7 +2,7 @@ use buttress_http::LocalRefusal;
 use http::Method;
 use http_body_util::Full;
 
-use crate::support::{Setup, answer, empty, get, method, read, status};
+use crate::support::{Setup, Unreachable, answer, empty, get, method, read, status};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
@@ -39,6 +39,117 @@ async fn unsafe_and_unknown_methods_invalidate_what_is_no_error() {
         setup.fill("/a", answer(&[FRESH], "body")).await;
         send(&mut setup, name, status(code, &[], "")).await;
         assert_eq!(is_stored(&mut setup, "/a").await, stays, "{name} {code}");
+    }
+}
+
+/// Whoever leaves does not hear whether the origin has acted, and who is told of an error of transport does not either.
+#[tokio::test(start_paused = true)]
+async fn what_an_unsafe_request_may_have_changed_is_validated() {
+    for (name, stays) in [
+        ("PUT", false),
+        ("POST", false),
+        ("DELETE", false),
+        ("FROBNICATE", false),
+        ("OPTIONS", true),
+        ("PROPFIND", true),
+    ] {
+        for leaves in [true, false] {
+            let mut setup = Setup::shared();
+            setup.fill("/a", answer(&[FRESH], "body")).await;
+            let name = Method::from_bytes(name.as_bytes()).unwrap();
+            let asked = setup.ask(empty(method(name.clone(), "/a")));
+            let call = setup.call().await;
+            assert_eq!(setup.heard("Suspected"), 0, "{name}");
+            if leaves {
+                asked.abort();
+                assert!(asked.await.is_err());
+                assert!(call.is_cancelled());
+            } else {
+                call.fail();
+                assert_eq!(asked.await.unwrap().unwrap_err(), Unreachable);
+            }
+            assert_eq!(setup.heard("Suspected"), usize::from(!stays), "{name}");
+            assert_eq!(is_stored(&mut setup, "/a").await, stays, "{name} {leaves}");
+        }
+    }
+}
+
+/// Nor does a gateway that had no answer; but who refuses on this side has asked nobody.
+#[tokio::test(start_paused = true)]
+async fn what_a_gateway_has_no_answer_of_may_have_changed_its_target() {
+    for (code, is_refused, stays) in [
+        (502, false, false),
+        (504, false, false),
+        (503, false, true),
+        (504, true, true),
+    ] {
+        let mut setup = Setup::shared();
+        setup.fill("/a", answer(&[FRESH], "body")).await;
+        let mut failure = status(code, &[], "");
+        if is_refused {
+            LocalRefusal::new(None).mark(&mut failure);
+        }
+        send(&mut setup, "POST", failure).await;
+        assert_eq!(is_stored(&mut setup, "/a").await, stays, "{code}");
+    }
+}
+
+/// An origin that nobody reaches is asked to change what it has all the same, and then stands in for it what is stored.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_changed_stands_in_where_the_origin_fails() {
+    let mut setup = Setup::shared();
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    for name in [Method::PUT, Method::DELETE] {
+        let asked = setup.ask(empty(method(name, "/a")));
+        setup.call().await.fail();
+        assert!(asked.await.unwrap().is_err());
+        let asked = setup.get("/a");
+        setup.call().await.fail();
+        assert_eq!(read(asked).await.body, "body");
+    }
+    let validated = setup.get("/a");
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    call.answer(status(304, &fields, ""));
+    assert_eq!(read(validated).await.body, "body");
+    assert_eq!(setup.hit("/a").await.body, "body");
+}
+
+/// What was asked for while it was under way may be from before it.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_when_the_client_of_a_change_leaves_is_not_stored() {
+    let mut setup = Setup::shared();
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    let put = setup.ask(empty(method(Method::PUT, "/a")));
+    let _changing = setup.call().await;
+    put.abort();
+    assert!(put.await.is_err());
+    call.answer(answer(&[FRESH], "from before"));
+    assert_eq!(read(asked).await.body, "from before");
+    assert_eq!(setup.heard("Outdated"), 1);
+    assert!(!is_stored(&mut setup, "/a").await);
+}
+
+/// Nor does a read that goes straight on tell of a change, whoever leaves it or however it fails.
+#[tokio::test(start_paused = true)]
+async fn who_leaves_a_request_that_changes_nothing_casts_no_doubt() {
+    for leaves in [true, false] {
+        let bypass = |request: &buttress_http::Head| request.headers().contains_key("x-now");
+        let mut setup = Setup::with(buttress_cache::CacheLayer::shared().bypass(bypass));
+        setup.fill("/a", answer(&[FRESH], "body")).await;
+        let head = method(Method::HEAD, "/a").header("cache-control", "no-cache");
+        for request in [get("/a").header("x-now", ""), head] {
+            let asked = setup.ask(empty(request));
+            let call = setup.call().await;
+            match leaves {
+                true => asked.abort(),
+                false => call.fail(),
+            }
+            let _ = asked.await;
+        }
+        assert!(is_stored(&mut setup, "/a").await);
     }
 }
 

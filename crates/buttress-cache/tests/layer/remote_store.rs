@@ -93,6 +93,23 @@ async fn is_waited_for() {
     assert_eq!(setup.calls().await.len(), 1);
 }
 
+/// It is told in the background, since nobody is left who could wait for it.
+#[tokio::test(start_paused = true)]
+async fn hears_of_a_change_whose_client_has_left() {
+    let mut setup = Setup::with(CacheLayer::shared().store(Remote::new()));
+    setup.fill("/a", answer(&[FRESH], "body")).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let put = crate::support::method(http::Method::PUT, "/a");
+    let asked = setup.ask(crate::support::empty(put));
+    let _changing = setup.call().await;
+    asked.abort();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(setup.heard("Suspected"), 1);
+    let _asked = setup.get("/a");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(setup.calls().await.len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_is_one_that_has_nothing() {
     let remote = Remote::new();

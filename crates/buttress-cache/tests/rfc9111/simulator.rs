@@ -94,6 +94,21 @@ impl Simulator {
     ) -> Outcome {
         let request = RequestHead::new(ask.method, ask.headers);
         let (answered, times) = ask_origin(ask, ask.headers, origin);
+        let is_unknown = answered.response.as_ref().is_none_or(|(status, ..)| {
+            matches!(
+                *status,
+                StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+            )
+        });
+        if let Some(target) = &target
+            && is_unknown
+            && invalidate(ask.method, StatusCode::OK)
+        {
+            let stored = self.entries.get_mut(&key(target));
+            for (head, _) in stored.into_iter().flatten() {
+                head.mark_suspect();
+            }
+        }
         let Some((status, fields, content)) = answered.response else {
             return Outcome {
                 how: format!("{how} unreachable"),

@@ -1,7 +1,7 @@
 //! Whatever the heads and times, each function of the engine keeps its word.
 
 use buttress_cache::rfc9111::{
-    Answer, RequestHead, Target, Times, admit, answer, answer_head, combine, completion, condition,
+    Answer, RequestHead, Reuse, Target, Times, admit, answer, answer_head, combine, completion, condition,
     head_response, invalidated_uris, may_collapse, reuse, unreachable, validated,
 };
 use http::{Method, StatusCode, Uri};
@@ -53,6 +53,10 @@ proptest! {
         prop_assert!(stored.matches(&RequestHead::new(&Method::GET, &asked)));
         let status = StatusCode::from_u16(status).unwrap();
         let times = Times { requested, responded };
+        let mut suspect = stored.clone();
+        suspect.mark_suspect();
+        let reused = reuse(&options, &head, &suspect, now);
+        prop_assert!(!matches!(reused, Reuse::Serve(_) | Reuse::ServeAndRevalidate));
         let _ = (reuse(&options, &head, &stored, now), unreachable(&options, &head, &stored, now));
         let _ = (stored.keep_for(&options, now), stored.weight());
         let answer = answer(&head, &stored, received, now);
