@@ -36,7 +36,6 @@ pub(crate) use self::{
 use crate::{
     BodyError,
     budget::Reservation,
-    store::Entry,
     sync::{Mutex, MutexGuard, lock},
 };
 
@@ -292,7 +291,7 @@ impl<N> Flight<N> {
     }
 
     /// Whoever has not read everything gets the rest as long as the store has it, and is cut off then.
-    pub(crate) fn leave_to(&self, stored: Weak<Entry>) {
+    pub(crate) fn leave_to(&self, stored: Weak<Bytes>) {
         // No news for anybody.
         self.lock().tape.leave_to(stored);
     }

@@ -41,10 +41,14 @@ enum Came {
 }
 
 /// What a body leaves behind that has come to its end.
-struct Left {
-    stored: Weak<Entry>,
-    length: u64,
-    room: Reservation,
+enum Left {
+    /// It is held for those who have not read it.
+    Held(Reservation),
+    /// There is no room for that: what the store has is, and all of it for a while.
+    Stored {
+        body: Weak<Bytes>,
+        room: Reservation,
+    },
 }
 
 impl Pump {
@@ -88,6 +92,7 @@ impl Pump {
         let storing = self.storing.take()?;
         let rest = match self.entry(*storing.head, true, Bytes::copy_from_slice(&whole)) {
             Some(entry) => {
+                let entry = Arc::new(entry);
                 let rest = self.keep(Arc::clone(&entry));
                 let flight = self.fetch.lead.flight();
                 flight.tell_whole(Arc::new(News::Stored(entry)));
@@ -182,8 +187,10 @@ impl Pump {
         self.not_stored(why);
         let fetch = &mut *self.fetch;
         // The next one may find room, but will not be shorter.
-        if why == NotStored::TooLarge {
-            fetch.learn(Some(Lesson::NotStored));
+        if why == NotStored::TooLarge
+            && let Some(storing) = &self.storing
+        {
+            fetch.learn(Lesson::of(why, storing.head.status()));
         }
         // What it was to replace is outdated all the same.
         if let Some(outdated) = fetch.plan.stored.take() {
@@ -227,15 +234,21 @@ impl Pump {
         let Some((storing, whole)) = self.storing.take().zip(whole) else {
             return (None, None);
         };
-        let length = whole.len() as u64;
+        let mut held = self.fetch.shared.readers.open();
+        let is_held = held.takes(whole.len() as u64);
         let (head, room) = storing.into_parts();
-        let entry = self.entry(*head, clean, whole);
-        let stored = entry.as_ref().map_or_else(Weak::new, Arc::downgrade);
-        let rest = entry.and_then(|entry| self.keep(entry));
-        let left = Left {
-            stored,
-            length,
-            room,
+        let (entry, body) = match self.entry(*head, clean, whole) {
+            Some(entry) if is_held => (Some(entry), Weak::new()),
+            Some(entry) => {
+                let (entry, body) = entry.traced();
+                (Some(entry), body)
+            }
+            None => (None, Weak::new()),
+        };
+        let rest = entry.and_then(|entry| self.keep(entry.into()));
+        let left = match is_held {
+            true => Left::Held(held),
+            false => Left::Stored { body, room },
         };
         (rest, Some(left))
     }
@@ -251,13 +264,13 @@ impl Pump {
         } = &mut *self.fetch;
         let flight = Arc::clone(lead.flight());
         let mut stored = Weak::new();
-        if let Some(left) = left {
-            let mut held = shared.readers.open();
-            if held.takes(left.length) {
-                return flight.hold(held);
+        match left {
+            Some(Left::Held(held)) => return flight.hold(held),
+            Some(Left::Stored { body, room }) => {
+                attendance.press(room, shared.settings.patience);
+                stored = body;
             }
-            attendance.press(left.room, shared.settings.patience);
-            stored = left.stored;
+            None => {}
         }
         if let Some(mut pressure) = attendance.take_pressure() {
             shared.executor.execute(Box::pin(async move {
@@ -272,9 +285,9 @@ impl Pump {
     }
 
     /// What came, if it is what was announced.
-    fn entry(&self, head: StoredHead, clean: bool, whole: Bytes) -> Option<Arc<Entry>> {
+    fn entry(&self, head: StoredHead, clean: bool, whole: Bytes) -> Option<Entry> {
         match head.complete(whole.len() as u64, clean) {
-            Ok(head) => Some(Arc::new(Entry::new(head, whole))),
+            Ok(head) => Some(Entry::new(head, whole)),
             Err(_) => {
                 self.not_stored(NotStored::Incomplete);
                 None

@@ -118,7 +118,7 @@ impl Fetch {
     ) -> Rest {
         let shared = &self.shared;
         shared.tell(&Event::Validated);
-        let entry = Arc::new(Entry::new(head, stored.body().clone()));
+        let entry = Arc::new(stored.with_head(head));
         let rest = shared.keep_up(self.key, stored, &entry, upkeep, &self.epoch);
         let status = self.status().status(StatusCode::NOT_MODIFIED.as_u16());
         asking.answer(shared.answer(&self.asked.head(), &entry, now, &status));

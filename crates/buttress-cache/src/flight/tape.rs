@@ -2,8 +2,6 @@ use std::{collections::VecDeque, sync::Weak};
 
 use bytes::Bytes;
 
-use crate::store::Entry;
-
 /// Laggards get what they missed in copies of this size at most.
 const COPY: usize = 64 * 1024;
 
@@ -30,7 +28,7 @@ enum Kept {
     /// All there is.
     Whole(Bytes),
     /// What the store still has.
-    Stored(Weak<Entry>),
+    Stored(Weak<Bytes>),
     /// Only what is in `recent`.
     Nothing,
 }
@@ -91,7 +89,7 @@ impl Tape {
         match &self.kept {
             Kept::Growing(kept) => copy(kept),
             Kept::Whole(whole) => copy(whole),
-            Kept::Stored(entry) => copy(entry.upgrade()?.body()),
+            Kept::Stored(body) => copy(&body.upgrade()?),
             Kept::Nothing => None,
         }
     }
@@ -138,7 +136,7 @@ impl Tape {
     }
 
     /// Has no more of what came than the store does.
-    pub(crate) fn leave_to(&mut self, stored: Weak<Entry>) {
+    pub(crate) fn leave_to(&mut self, stored: Weak<Bytes>) {
         self.recent.clear();
         if let Kept::Whole(_) = self.kept {
             self.kept = Kept::Stored(stored);

@@ -83,6 +83,31 @@ async fn it_streams_and_is_stored_at_its_end_although_who_asked_has_left() {
     assert_eq!(setup.hit("/a").await.body, "half and half");
 }
 
+/// A failure that is too large to be stored is a failure all the same: what comes after it may be stored.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_outgrows_the_largest_entry_teaches_no_more_than_any() {
+    for (code, passes) in [(503, 0), (200, 1)] {
+        let builder = CacheLayer::shared().largest_entry(8 << 10);
+        let mut setup = Setup::with(builder);
+        let asked = setup.get("/a");
+        let (mut origin, mut response) = streaming(&[FRESH]);
+        *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
+        setup.call().await.answer(response);
+        let asked = asked.await.unwrap().unwrap();
+        let sent = tokio::spawn(async move {
+            for _ in 0..3 {
+                origin.send_data(vec![b'x'; 4 << 10].into()).await.unwrap();
+            }
+        });
+        assert_eq!(crate::support::collect(asked).await.body.len(), 12 << 10);
+        sent.await.unwrap();
+        assert_eq!(setup.heard("TooLarge"), 1);
+        setup.fill("/a", answer(&[FRESH], "well again")).await;
+        assert_eq!(setup.heard("HitForMiss"), passes, "{code}");
+        assert_eq!(setup.hit("/a").await.body, "well again");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_lasts_for_so_long_since_the_last_such_answer() {
     for (span, seconds) in [(None, 120), (Some(7), 7)] {

@@ -6,7 +6,7 @@ use buttress_cache::{CacheBody, CacheLayer, CacheLayerBuilder};
 use buttress_core::{Clock as _, clock::TokioClock};
 use http_body_util::BodyExt as _;
 
-use crate::support::{OriginBody, Setup, settle, streaming};
+use crate::support::{OriginBody, Setup, settle, status, streaming};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,8 +21,17 @@ fn cache() -> CacheLayerBuilder {
 
 /// Asks for `path`, and does not read its body of so many pieces, of which the origin has sent all.
 async fn unread(setup: &mut Setup, path: &str, pieces: usize) -> CacheBody<OriginBody> {
+    unread_of(setup, path, pieces, &[FRESH]).await
+}
+
+async fn unread_of(
+    setup: &mut Setup,
+    path: &str,
+    pieces: usize,
+    fields: &[(&str, &str)],
+) -> CacheBody<OriginBody> {
     let asked = setup.get(path);
-    let (mut origin, response) = streaming(&[FRESH]);
+    let (mut origin, response) = streaming(fields);
     setup.call().await.answer(response);
     let body = asked.await.unwrap().unwrap().into_body();
     let sent = tokio::spawn(async move {
@@ -110,6 +119,28 @@ async fn what_there_is_no_room_for_stays_as_long_as_it_is_stored() {
             Ok(length) => assert!(!is_cleared && length > 0 && length < 8 * PIECE),
             Err(error) => assert!(is_cleared && error.is_too_slow(), "{error}"),
         }
+    }
+}
+
+/// A 304 changes the head of what is stored, whose body is the same.
+#[tokio::test(start_paused = true)]
+async fn what_was_validated_meanwhile_is_stored_all_the_same() {
+    let etag = ("etag", "\"1\"");
+    // Before and after the time that whoever is slow has in any case.
+    for waits in [false, true] {
+        let mut setup = Setup::with(cache().slow_readers(4 * PIECE));
+        let body = unread_of(&mut setup, "/a", 8, &[FRESH, etag]).await;
+        for _ in 0..2 {
+            if waits {
+                tokio::time::sleep(PATIENCE * 2).await;
+            }
+            setup.wall.pass(61);
+            let again = setup.fill("/a", status(304, &[FRESH, etag], "")).await;
+            assert_eq!((again.status, again.body.len()), (200, 8 * PIECE));
+        }
+        assert_eq!(setup.heard("Validated"), 2);
+        tokio::time::sleep(PATIENCE * 2).await;
+        assert_eq!(rest(body).await.unwrap(), 8 * PIECE);
     }
 }
 
