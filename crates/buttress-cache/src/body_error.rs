@@ -18,9 +18,13 @@ enum Kind {
 
 impl BodyError {
     pub(crate) fn inner(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            kind: Kind::Inner(error.into().into()),
-        }
+        let error = error.into();
+        // What is joined of a stored part and the rest passes here twice. Who was too slow in a cache further in is not the
+        // one who reads here.
+        let same = error.downcast_ref::<Self>().filter(|it| !it.is_too_slow());
+        same.cloned().unwrap_or_else(|| Self {
+            kind: Kind::Inner(error.into()),
+        })
     }
 
     pub(crate) const fn too_slow() -> Self {

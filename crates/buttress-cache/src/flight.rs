@@ -30,7 +30,7 @@ use http::HeaderMap;
 
 use self::tape::Tape;
 pub(crate) use self::{
-    desert::{Attendance, Deserted},
+    desert::Attendance,
     seat::{Heard, Seat},
 };
 use crate::{

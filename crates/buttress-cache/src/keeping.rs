@@ -242,7 +242,7 @@ impl Shared {
 }
 
 /// What is stored and what came, if together they are more of one representation.
-pub(crate) fn combined(old: &Entry, head: &StoredHead, body: &[u8]) -> Option<Entry> {
+fn combined(old: &Entry, head: &StoredHead, body: &[u8]) -> Option<Entry> {
     let all = rfc9111::combine(old.head(), old.body().len(), head, body.len())?;
     let mut whole = Vec::with_capacity(old.body().len().saturating_add(body.len()));
     for piece in all.pieces {

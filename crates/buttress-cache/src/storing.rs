@@ -1,7 +1,4 @@
-use std::{future::poll_fn, pin::pin, sync::Arc};
-
 use buttress_http::LocalRefusal;
-use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header::CONTENT_TYPE};
 use http_body::Body;
 
@@ -10,8 +7,6 @@ use crate::{
     budget::Reservation,
     epochs::Epoch,
     event::NotStored,
-    flight::{Attendance, Deserted},
-    news::News,
     rfc9111::{self, Refusal, StoredHead, Times},
     shared::Shared,
     store::Entry,
@@ -55,9 +50,7 @@ impl Storing {
             return Err(NotStored::Stream);
         }
         let length = response.body().size_hint().exact();
-        let empty = Entry::weight_of(&head, 0);
-        let most = shared.settings.largest.checked_sub(empty);
-        let most = most.ok_or(NotStored::TooLarge)?;
+        let most = most(shared, &head)?;
         let expected = length.or_else(|| head.part().map(|part| part.len()));
         let expected = usize::try_from(expected.unwrap_or(0)).unwrap_or(usize::MAX);
         if expected > most {
@@ -84,34 +77,28 @@ impl Storing {
         }
     }
 
-    /// All of a body, if it comes in full, and is no longer than it was to be.
-    pub(crate) async fn collect<B>(
+    /// This is stored instead, of which `length` bytes come, if there is room for that.
+    pub(crate) fn instead(
         mut self,
-        body: B,
-        attendance: &mut Attendance<Arc<News>>,
-    ) -> Result<Option<(StoredHead, Bytes)>, Deserted>
-    where
-        B: Body<Data = Bytes>,
-    {
-        let mut body = pin!(body);
-        let mut whole = Vec::with_capacity(self.expected());
-        loop {
-            let frame = poll_fn(|cx| body.as_mut().poll_frame(cx));
-            let data = match attendance.during(frame).await? {
-                None => break,
-                Some(Err(_)) => return Ok(None),
-                Some(Ok(frame)) => frame.into_data(),
-            };
-            if let Ok(data) = data {
-                let received = whole.len().saturating_add(data.len()) as u64;
-                if self.takes(received).is_err() {
-                    return Ok(None);
-                }
-                whole.extend_from_slice(&data);
-            }
+        shared: &Shared,
+        head: StoredHead,
+        length: u64,
+    ) -> Result<Self, NotStored> {
+        let most = most(shared, &head)?;
+        let expected = usize::try_from(length).unwrap_or(usize::MAX);
+        if expected > most {
+            return Err(NotStored::TooLarge);
         }
-        let head = self.head.complete(whole.len() as u64, true).ok();
-        Ok(head.map(|head| (head, whole.into_boxed_slice().into())))
+        if !self.room.grow_to(expected) {
+            return Err(NotStored::NoRoom);
+        }
+        Ok(Self {
+            head: Box::new(head),
+            length: Some(length),
+            expected,
+            most,
+            room: self.room,
+        })
     }
 
     pub(crate) fn into_room(self) -> Reservation {
@@ -141,6 +128,13 @@ impl Storing {
             Err(NotStored::NoRoom)
         }
     }
+}
+
+/// How many bytes may come after this head.
+fn most(shared: &Shared, head: &StoredHead) -> Result<usize, NotStored> {
+    let empty = Entry::weight_of(head, 0);
+    let most = shared.settings.largest.checked_sub(empty);
+    most.ok_or(NotStored::TooLarge)
 }
 
 /// Why an answer is not stored, as far as no more is needed to tell than who made it and the request's method.

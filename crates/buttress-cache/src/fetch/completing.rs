@@ -1,13 +1,18 @@
+use std::{future::poll_fn, pin::pin};
+
+use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::{Asking, Fetch, Next};
+use super::{Asking, Fetch, Next, Reply};
 use crate::{
     CacheBody, Event,
     asked::Asked,
     event::NotStored,
     hit_for_miss::Lesson,
-    keeping::{Rest, combined, finish},
-    rfc9111::{self, Times},
+    keeping::{Rest, finish},
+    pump::Pump,
+    rfc9111::{self, Answer, Piece, StoredHead, Times},
+    store::Entry,
     storing::Storing,
     upstream::Payload,
 };
@@ -24,10 +29,7 @@ impl Fetch {
         let storing = Storing::of(&self.shared, completion, &response, times);
         let is_the_rest = response.status() == StatusCode::PARTIAL_CONTENT;
         Next::Finish(match storing {
-            Ok(storing) if is_the_rest => {
-                let body = response.into_body();
-                Some(Box::pin(self.collect(storing, body, asking)))
-            }
+            Ok(storing) if is_the_rest => return self.complete(storing, response, asking),
             Ok(storing) => return self.store(storing, response, asking),
             Err(why) if is_the_rest => self.join(why, response, asking),
             // The client has asked for no range.
@@ -41,34 +43,47 @@ impl Fetch {
         })
     }
 
-    async fn collect<B: Payload, E>(
+    /// What is stored and the rest of it are the whole, which everybody reads, and which is stored, as the rest comes.
+    fn complete<B: Payload, E>(
         mut self: Box<Self>,
         storing: Storing,
-        body: B,
+        response: Response<B>,
         asking: Asking<B, E>,
-    ) {
-        let rest = match storing.collect(body, &mut self.attendance).await {
-            Ok(Some(rest)) => rest,
-            Ok(None) => {
-                self.not_stored(NotStored::Incomplete);
-                return self.bad_gateway("the rest broke off", asking);
-            }
-            Err(_) => return self.not_stored(NotStored::Deserted),
-        };
+    ) -> Next<B, E> {
         let part = self.plan.stored.as_ref();
-        let whole = part.and_then(|part| combined(part, &rest.0, &rest.1));
-        let Some(entry) = whole else {
-            let rest = self.refetch(asking);
-            return finish(rest).await;
+        let Some(whole) = part.and_then(|part| Whole::of(part, &storing)) else {
+            return Next::Finish(self.refetch(asking));
         };
-        let now = self.shared.wall.now();
+        let length = whole.length();
+        let storing = match storing.instead(&self.shared, whole.head, length) {
+            Ok(storing) => storing,
+            Err(why) => return Next::Finish(self.join(why, response, asking)),
+        };
+        storing.teach(&self.shared, &self.epoch, &self.asked);
+        // Whatever becomes of the rest, the part is none the worse for it.
+        self.plan.stored = None;
+        let (now, asked) = (self.shared.wall.now(), self.asked.head());
+        let answer = rfc9111::answer(&asked, &storing.head, length, now);
+        let (code, headers) = rfc9111::answer_head(&answer, &storing.head, now);
+        let mut head = Response::new(());
+        *head.status_mut() = code;
+        *head.headers_mut() = headers;
         let status = self.status().status(StatusCode::PARTIAL_CONTENT.as_u16());
-        let answer = self.shared.answer(&self.asked.head(), &entry, now, &status);
-        let rest = self
-            .shared
-            .keep(self.asked, self.key, entry.into(), &self.epoch);
-        asking.answer(answer);
-        finish(rest).await;
+        self.shared.mark(&status.stored(true), &mut head);
+
+        let body = CacheBody::joined(whole.before, response.into_body(), whole.rest, whole.after);
+        let mut pump = Pump::of(self, storing);
+        let length = pump.begin();
+        match answer {
+            Answer::Stored => asking.reply(Reply::Reading(head, length)),
+            // For this the head is enough.
+            _ => asking.answer(head.map(|()| CacheBody::empty())),
+        }
+        Next::Finish(Some(Box::pin(async move {
+            let mut body = pin!(body);
+            let rest = poll_fn(|cx| pump.poll(body.as_mut(), cx)).await;
+            finish(rest).await;
+        })))
     }
 
     /// The rest may not be stored, or there is no room for it: it is the client's all the same, after what is
@@ -112,19 +127,57 @@ impl Fetch {
     /// there is nothing to give.
     fn refetch<B: Payload, E>(&self, asking: Asking<B, E>) -> Rest {
         let rest = self.shared.invalidate(self.key);
-        self.bad_gateway("an answer to something else", asking);
-        rest
-    }
-
-    fn bad_gateway<B: Payload, E>(&self, detail: &str, asking: Asking<B, E>) {
         let mut response = Response::new(CacheBody::empty());
         *response.status_mut() = StatusCode::BAD_GATEWAY;
-        let status = self.status().detail(detail);
+        let status = self.status().detail("an answer to something else");
         self.shared.mark(&status, &mut response);
         asking.answer(response);
+        rest
     }
 
     fn not_stored(&self, why: NotStored) {
         self.shared.tell(&Event::NotStored { why });
+    }
+}
+
+/// All of what a part is stored of.
+struct Whole {
+    head: StoredHead,
+    before: Bytes,
+    /// How many bytes are to come after these, and before those that are last.
+    rest: u64,
+    after: Bytes,
+}
+
+impl Whole {
+    /// `None` where the part and what comes are not all of one representation.
+    fn of(part: &Entry, rest: &Storing) -> Option<Self> {
+        let stored = part.body();
+        let comes = usize::try_from(rest.head.part()?.len()).ok()?;
+        if rest.length.is_some_and(|length| length != comes as u64) {
+            return None;
+        }
+        let all = rfc9111::combine(part.head(), stored.len(), &rest.head, comes)?;
+        if all.head.part().is_some() {
+            return None;
+        }
+        let (mut before, mut after) = (Bytes::new(), Bytes::new());
+        let mut next = &mut before;
+        for piece in all.pieces {
+            match piece {
+                Piece::Old(range) => *next = stored.slice_ref(stored.get(range)?),
+                Piece::New(_) => next = &mut after,
+            }
+        }
+        Some(Self {
+            head: all.head,
+            before,
+            rest: comes as u64,
+            after,
+        })
+    }
+
+    fn length(&self) -> u64 {
+        self.before.len() as u64 + self.rest + self.after.len() as u64
     }
 }

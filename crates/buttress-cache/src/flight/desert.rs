@@ -1,6 +1,6 @@
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -77,19 +77,6 @@ impl<N> Attendance<N> {
             until: self.timer.sleep(span),
             _room: room,
         });
-    }
-
-    /// Does `work` for as long as somebody waits for it, and the time of grace after that.
-    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Deserted> {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            // What is done is of use even if nobody has waited for it.
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.poll_deserted(cx).map(Err)
-        })
-        .await
     }
 
     /// Whether nobody has waited for it for longer than it may go on; to be asked when the work waits.

@@ -8,7 +8,7 @@ use std::{
 use buttress_core::clock::{AnyClock, TokioClock};
 use tokio::time;
 
-use super::*;
+use super::{desert::Deserted, *};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -244,8 +244,8 @@ async fn work_goes_on_for_the_time_of_grace_and_no_longer() {
             time::sleep(Duration::from_secs(60)).await;
             drop(seat);
         };
-        let (done, ()) = tokio::join!(attendance.during(std::future::pending::<()>()), leave);
-        assert_eq!(done, Err(Deserted));
+        let deserted = poll_fn(|cx| attendance.poll_deserted(cx));
+        assert_eq!(tokio::join!(deserted, leave), (Deserted, ()));
         assert!(flight.join().is_none(), "a seat that leads nowhere");
         assert_eq!(
             buttress_core::Clock::now(&began).as_nanos() / 1_000_000_000,

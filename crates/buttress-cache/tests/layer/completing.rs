@@ -41,6 +41,61 @@ async fn the_rest_makes_it_whole() {
     assert_eq!(setup.hit("/a").await.body, "0123456789");
 }
 
+/// What is there is not held back until all of it is, whoever waits for it.
+#[tokio::test(start_paused = true)]
+async fn it_streams_to_all_who_ask() {
+    let mut setup = Setup::shared();
+    let (asked, call) = part(&mut setup).await;
+    let other = setup.get("/a");
+    setup.origin_is_left_alone().await;
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    let (mut origin, mut response) = streaming(&fields);
+    *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
+    call.answer(response);
+    let mut answers = Vec::new();
+    for asked in [asked, other] {
+        crate::support::settle().await;
+        assert!(asked.is_finished(), "it waits for the rest");
+        let mut answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-length"], "10");
+        assert!(!answer.headers().contains_key("content-range"));
+        assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(10));
+        assert_eq!(crate::support::piece(answer.body_mut()).await, "01234");
+        answers.push(answer);
+    }
+    let told = answers[0].headers()["cache-status"].to_str().unwrap();
+    assert_eq!(told, "Buttress;fwd=partial;fwd-status=206;stored");
+    origin.send_data("567".into()).await.unwrap();
+    for answer in &mut answers {
+        assert_eq!(crate::support::piece(answer.body_mut()).await, "567");
+    }
+    origin.send_data("89".into()).await.unwrap();
+    drop(origin);
+    for answer in answers {
+        assert_eq!(collect(answer).await.body, "89");
+    }
+    assert_eq!(setup.hit("/a").await.body, "0123456789");
+    assert_eq!(setup.cache.stats().collapsed, 1);
+}
+
+/// Who has all of it wants none of the rest, which is stored all the same.
+#[tokio::test(start_paused = true)]
+async fn who_has_the_whole_is_told_so() {
+    let mut setup = Setup::shared();
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+    let fields = [FRESH, TAG, ("content-range", "bytes 0-4/10")];
+    setup.call().await.answer(status(206, &fields, "01234"));
+    read(asked).await;
+    let asked = setup.ask(empty(get("/a").header("if-none-match", "\"1\"")));
+    let call = setup.call().await;
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    call.answer(status(206, &fields, "56789"));
+    let told = read(asked).await;
+    assert_eq!((told.status, told.body.as_str()), (304, ""));
+    assert_eq!(setup.hit("/a").await.body, "0123456789");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rest_that_may_not_be_stored_is_the_clients_all_the_same() {
     for (said, why) in [("no-store", "NoStore"), ("private, max-age=60", "Private")] {
@@ -143,15 +198,17 @@ async fn what_does_not_fit_is_an_error_once() {
         ),
         (206, FRESH, TAG, "bytes 7-9/10"),
         (206, ("cache-control", "no-store"), TAG, "bytes 7-9/10"),
+        // Less than the rest, after which there would be a gap before the end.
+        (206, FRESH, TAG, "bytes 5-8/10"),
         (416, FRESH, TAG, "bytes */5"),
     ] {
         let mut setup = Setup::shared();
         let (asked, call) = part(&mut setup).await;
         let fields = [cache_control, tag, ("content-range", range)];
-        let body = if range.starts_with("bytes 7") {
-            "789"
-        } else {
-            "56789"
+        let body = match range {
+            "bytes 7-9/10" => "789",
+            "bytes 5-8/10" => "5678",
+            _ => "56789",
         };
         call.answer(status(code, &fields, body));
         assert_eq!(read(asked).await.status, 502, "{code} {fields:?}");
@@ -174,7 +231,12 @@ async fn a_rest_that_breaks_off_leaves_the_part() {
     call.answer(response);
     origin.send_data("56".into()).await.unwrap();
     origin.abort("connection reset".into());
-    assert_eq!(read(asked).await.status, 502);
+    let answer = asked.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    let error = answer.into_body().collect().await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "connection reset");
+    assert_eq!(setup.heard("Incomplete"), 1);
     let again = setup.get("/a");
     let call = setup.call().await;
     assert_eq!(call.header("range"), Some("bytes=5-"));
@@ -191,8 +253,7 @@ async fn a_rest_that_nobody_waits_for_leaves_the_part() {
     let (_origin, mut response) = streaming(&fields);
     *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
     call.answer(response);
-    crate::support::settle().await;
-    asked.abort();
+    drop(asked.await.unwrap().unwrap());
     crate::support::settle().await;
     assert_eq!(setup.heard("Deserted"), 1);
     let uri = "http://example.com/a".parse().unwrap();

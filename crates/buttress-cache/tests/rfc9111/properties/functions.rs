@@ -1,8 +1,8 @@
 //! Whatever the heads and times, each function of the engine keeps its word.
 
 use buttress_cache::rfc9111::{
-    Answer, RequestHead, Reuse, Target, Times, admit, answer, answer_head, combine, completion, condition,
-    head_response, invalidated_uris, may_collapse, reuse, unreachable, validated,
+    Answer, RequestHead, Reuse, Target, Times, admit, answer, answer_head, combine, completion,
+    condition, head_response, invalidated_uris, may_collapse, reuse, unreachable, validated,
 };
 use http::{Method, StatusCode, Uri};
 use proptest::{array::uniform3, prelude::*, sample::select};
