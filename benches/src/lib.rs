@@ -1,4 +1,5 @@
-//! What the measurements share: the keys, and what a case is compared with.
+//! What the measurements share: the keys, what a case is compared with, and how much memory a process has.
 
 pub mod keys;
+pub mod memory;
 pub mod report;

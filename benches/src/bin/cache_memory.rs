@@ -1,9 +1,10 @@
 //! By how much a process grows while many times a cache's capacity passes through it, in distinct objects
 //! from a kilobyte to a quarter of a megabyte. The target is the capacity and 15 percent.
 
-use std::{convert::Infallible, error::Error, fs};
+use std::{convert::Infallible, error::Error};
 
 use axum::body::{Body, Bytes};
+use buttress_benches::memory::resident;
 use buttress_cache::CacheLayer;
 use clap::Parser;
 use http::{Request, Response, header::CACHE_CONTROL};
@@ -86,15 +87,4 @@ where
         read += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
     Ok(read)
-}
-
-/// The second field counts resident pages, of 4 KiB on the machines that this is run on.
-fn resident() -> Result<u64, Box<dyn Error>> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm
-        .split(' ')
-        .nth(1)
-        .ok_or("statm has no second field")?
-        .parse()?;
-    Ok(pages * 4_096)
 }

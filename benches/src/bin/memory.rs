@@ -4,12 +4,11 @@
 use std::{
     env,
     error::Error,
-    fs,
     num::NonZeroU32,
     process::{Command, Stdio},
 };
 
-use buttress_benches::keys;
+use buttress_benches::{keys, memory::resident};
 use buttress_core::Key;
 use buttress_rate_limit::{Quota, RateLimiter};
 use clap::{Parser, ValueEnum};
@@ -157,15 +156,4 @@ fn grown(
         },
     };
     Ok(after.saturating_sub(before))
-}
-
-/// The second field counts resident pages, of 4 KiB on the machines that this is run on.
-fn resident() -> Result<u64, Box<dyn Error>> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm
-        .split(' ')
-        .nth(1)
-        .ok_or("statm has no second field")?
-        .parse()?;
-    Ok(pages * 4_096)
 }
