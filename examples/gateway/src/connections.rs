@@ -8,25 +8,24 @@
 //!    without a word; so one client alone cannot take all the places.
 //! 3. A place is given back with the socket, so a tunnel keeps the one that it came by.
 
+mod held;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fmt, io,
+    fmt,
     net::{IpAddr, Ipv6Addr},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
 };
 
 use buttress_rate_limit::{DirectRateLimiter, Quota};
 use metrics::{Counter, Gauge, counter, gauge};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{Notify, futures::Notified},
-};
+use tokio::sync::Notify;
 
+pub(crate) use self::held::Held;
 use crate::config::Config;
 
 /// The connections that there are. Clones share them.
@@ -79,7 +78,7 @@ impl Connections {
     pub(crate) async fn room(&self, most: impl Fn() -> usize) {
         let mut is_full = false;
         loop {
-            let mut changed: Pin<&mut Notified<'_>> = pin!(self.0.changed.notified());
+            let mut changed = pin!(self.0.changed.notified());
             // Before the look, so that nothing which ends after it is missed.
             changed.as_mut().enable();
             let most = most();
@@ -216,69 +215,13 @@ impl Drop for Place {
     }
 }
 
-/// A socket with the place that it holds.
-#[derive(Debug)]
-pub(crate) struct Held<S> {
-    socket: S,
-    _place: Place,
-}
-
-impl<S> Held<S> {
-    pub(crate) const fn of(socket: S, place: Place) -> Self {
-        Self {
-            socket,
-            _place: place,
-        }
-    }
-
-    pub(crate) const fn socket(&self) -> &S {
-        &self.socket
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, buffers)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, future::Future as _, task::Waker};
+    use std::{
+        cell::Cell,
+        future::Future as _,
+        task::{Context, Waker},
+    };
 
     use super::*;
 
