@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `cli.rs`, `config.rs`, `config/` | what the operator wants: flags over file over defaults |
 //! | `gateway.rs` | the whole, put together |
-//! | `serve.rs`, `connections.rs`, `connections/`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
+//! | `serve.rs`, `connections.rs`, `connections/`, `descriptors.rs`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
 //! | `patience.rs`, `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
 //! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
@@ -29,6 +29,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod limits;
 
 mod admin;

@@ -9,7 +9,7 @@ use std::{
 use clap::Parser;
 use gateway::{
     Config, Gateway, Metrics, Shutdown, StartError, cli::Cli, close_on_signal,
-    config::LimitsConfig, reload_on_signal,
+    config::LimitsConfig, descriptors, reload_on_signal,
 };
 use tokio::runtime::Runtime;
 
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let config = cli.to_config()?;
+    descriptors::check(descriptors::raise(), &config);
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::default();
     close_on_signal(shutdown.clone())?;

@@ -113,3 +113,45 @@ async fn a_shutdown_does_not_wait_for_who_waits() {
     one.expect_end().await;
     two.expect_end().await;
 }
+
+#[cfg(unix)]
+mod descriptors {
+    use std::process::Stdio;
+
+    use tokio::{
+        io::{AsyncBufReadExt, BufReader},
+        process::Command,
+    };
+
+    use crate::{raw::within, running::config_file};
+
+    /// Those that a shell grants are raised as far as they may be; where that is too few, the operator hears of it.
+    #[tokio::test]
+    async fn are_for_as_many_connections() {
+        for (connections, is_told) in [(200, true), (150, false)] {
+            let file = config_file(
+                &format!("descriptors-{connections}.toml"),
+                &format!("listen = '127.0.0.1:0'\nconnections = {connections}\n"),
+            );
+            let mut child = Command::new("sh")
+                .args([
+                    "-c",
+                    "ulimit -Sn 100 && ulimit -Hn 300 && exec \"$0\" --config \"$1\"",
+                ])
+                .args([env!("CARGO_BIN_EXE_gateway").as_ref(), file.as_os_str()])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+            let line = within(said.next_line()).await.unwrap().unwrap();
+            assert!(line.starts_with("listening on "), "{line}");
+            within(child.kill()).await.unwrap();
+            let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+            let line = within(log.next_line()).await.unwrap().unwrap_or_default();
+            let expected = "may have 300 files open, and 200 connections take up to 400";
+            assert_eq!(line.contains(expected), is_told, "{line}");
+        }
+    }
+}
