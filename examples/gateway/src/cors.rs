@@ -46,15 +46,16 @@ impl Pages {
 
     /// The page that asks, if it may read what is answered.
     pub(crate) fn of_request(&self, fields: &HeaderMap) -> Option<Page> {
-        if self.any {
-            return fields
-                .contains_key(ORIGIN)
-                .then_some(Page(HeaderValue::from_static("*")));
+        // None are configured, mostly, and then nobody need be looked up.
+        if !self.any && self.origins.is_empty() {
+            return None;
         }
-        // None are configured, mostly.
+        let origin = fields.get(ORIGIN)?;
+        if self.any {
+            return Some(Page(HeaderValue::from_static("*")));
+        }
         let mut origins = self.origins.iter();
-        let first = origins.as_slice().first().and(fields.get(ORIGIN))?;
-        origins.find(|origin| *origin == first).cloned().map(Page)
+        origins.find(|named| *named == origin).cloned().map(Page)
     }
 }
 

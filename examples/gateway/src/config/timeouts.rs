@@ -143,7 +143,7 @@ impl<T> de::Visitor<'_> for Text<T> {
 }
 
 /// Longer is mistyped, and more than some clocks can add to the present.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+const LONGEST: Duration = Duration::from_secs(100 * 31_557_600);
 
 fn parsed(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {

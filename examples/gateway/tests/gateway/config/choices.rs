@@ -69,13 +69,13 @@ fn every_choice_can_be_made() {
 #[test]
 fn what_may_stand_still_may_do_so_for_ever() {
     let config = parsed(
-        "timeouts = { client_idle = 'off', upstream_idle = '1h' }\n\
+        "timeouts = { client_idle = 'off', upstream_idle = '100y' }\n\
          [[upstreams]]\nurl = 'http://a'\n[[upstreams]]\nurl = 'http://b'\nidle = 'off'",
     )
     .unwrap();
     assert_eq!(config.timeouts.client_idle.bound(), None);
-    let hour = Idle::After(Duration::from_secs(3_600));
-    assert_eq!(config.timeouts.upstream_idle, hour);
+    let longest = Idle::After(Duration::from_secs(100 * 31_557_600));
+    assert_eq!(config.timeouts.upstream_idle, longest);
     assert_eq!(config.upstreams[0].idle, None);
     assert_eq!(config.upstreams[1].idle, Some(Idle::Off));
 }
