@@ -9,6 +9,7 @@ mod crowd;
 mod deadlines;
 mod grpc;
 mod http;
+mod looking;
 mod parks;
 mod readiness;
 mod replay_cap;
