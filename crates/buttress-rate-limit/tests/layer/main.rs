@@ -16,6 +16,7 @@ mod looked_up;
 mod metering;
 mod observing;
 mod own_algorithm;
+mod permits;
 mod policies;
 mod quotas;
 mod readiness;

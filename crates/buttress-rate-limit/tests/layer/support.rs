@@ -123,3 +123,36 @@ where
 pub(crate) fn http(policy: Policy) -> RateLimitLayerBuilder<Head, buttress_rate_limit::AsResponse> {
     RateLimitLayer::http(policy)
 }
+
+/// What handlers return that settle.
+pub(crate) type Handled = Result<Response<String>, Infallible>;
+
+/// What the next request is told of how it stands.
+pub(crate) async fn told(layer: &RateLimitLayer) -> String {
+    let probe = service_fn(|_: Request<()>| async { Handled::Ok(Response::default()) });
+    let request = from_peer(Ipv4Addr::LOCALHOST);
+    let answer = layer.layer(probe).oneshot(request).await.unwrap();
+    answer.headers()["ratelimit"].to_str().unwrap().to_owned()
+}
+
+/// How many are left under the first policy, once `handler` has handled a request.
+pub(crate) async fn remaining<S>(layer: &RateLimitLayer, handler: S) -> u64
+where
+    S: Service<Request<()>, Response = Response<String>, Error = Infallible> + Clone,
+{
+    layer
+        .layer(handler)
+        .oneshot(from_peer(Ipv4Addr::LOCALHOST))
+        .await
+        .unwrap();
+    told(layer)
+        .await
+        .split(";r=")
+        .nth(1)
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
