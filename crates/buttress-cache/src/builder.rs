@@ -87,7 +87,8 @@ impl CacheLayerBuilder {
     }
 
     /// How many bytes the store in memory may take: bodies, header fields and overhead. 64 MiB unless
-    /// told otherwise. Bodies that are on their way into it may take an eighth of that beside it.
+    /// told otherwise. Bodies that are on their way into it may take an eighth of that beside it, or as much as
+    /// [`largest_entry`](Self::largest_entry) where that is more.
     pub const fn capacity(mut self, bytes: usize) -> Self {
         self.capacity = bytes;
         self
@@ -143,14 +144,16 @@ impl CacheLayerBuilder {
     }
 
     /// For how long a stale response is served when the origin does not answer at all: the inner service
-    /// fails. Without a bound unless told otherwise, as RFC 9111 §4.2.4 allows.
+    /// fails. Where the response has `stale-if-error`, that holds. Without a bound unless told otherwise, as RFC 9111
+    /// §4.2.4 allows.
     pub const fn stale_if_unreachable(mut self, span: Duration) -> Self {
         self.options.stale_if_unreachable = span;
         self
     }
 
-    /// Which fields of a response are never stored. Those that tell of rate limits unless told otherwise,
-    /// or one tenant's remaining quota would be shown to the next.
+    /// Which fields of a response are never stored, beside those that are of a connection. Those that tell of rate
+    /// limits unless told otherwise, or one tenant's remaining quota would be shown to the next: what is told takes
+    /// their place, and [`FieldPattern::rate_limits`] are those.
     pub fn never_stored(mut self, fields: impl IntoIterator<Item = FieldPattern>) -> Self {
         self.options.never_stored = fields.into_iter().collect();
         self

@@ -15,8 +15,8 @@ pub struct CacheLayer {
 impl CacheLayer {
     /// A cache for many users: in front of a service, or in a reverse proxy.
     ///
-    /// It stores nothing that is `private`, nor what was asked for with `Authorization` or sets a cookie,
-    /// unless the response, or you, say so.
+    /// It stores nothing that is `private`, nothing that was asked for with `Authorization` unless the response allows it,
+    /// and nothing that sets a cookie unless [you](CacheLayerBuilder::set_cookie) do.
     pub fn shared() -> CacheLayerBuilder {
         CacheLayerBuilder::with(Options::shared())
     }

@@ -57,6 +57,12 @@ pub fn head_response(
     if !(tag && modified && length) {
         return HeadEffect::Stale;
     }
+    // What there is a doubt about needs more than that nothing speaks against it.
+    let has_validator =
+        headers.contains_key(ETAG) || freshness::last_modified(headers, now).is_some();
+    if stored.is_doubted() && !has_validator {
+        return HeadEffect::Nothing;
+    }
     let Freshened { head, upkeep } = freshen(options, request, stored, headers, times);
     match upkeep {
         Upkeep::Update => HeadEffect::Update(Box::new(head)),

@@ -301,6 +301,11 @@ impl StoredHead {
         }
     }
 
+    /// Whether there is reason to believe that it is outdated, or may be.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.mark != Mark::Right
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         self.mark == Mark::Suspect
     }
