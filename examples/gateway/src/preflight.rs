@@ -5,18 +5,21 @@
 //! the operator wants; but not past the limit by address, nor past that of all together.
 //!
 //! It is nothing that a client could not write by itself. What gets by with it is an `OPTIONS` without a body, which asks for
-//! nothing to be done (RFC 9110 §9.2.1); and nothing that an upstream might take for another method.
+//! nothing to be done (RFC 9110 §9.2.1); and nothing that an upstream might take for another method, or make a tunnel of
+//! (`Upgrade: h2c`), in which any request could follow.
 
 use axum::extract::Request;
 use buttress_http::Head;
 use http::{
     HeaderMap, HeaderName, Method,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, UPGRADE},
 };
 use http_body::Body as _;
 
-/// Fields by which some frameworks read another method than the one that was sent.
-const OVERRIDES: [HeaderName; 3] = [
+/// Fields by which some frameworks read another method than the one that was sent, and that by which any server may be
+/// asked for a tunnel.
+const OTHERS: [HeaderName; 4] = [
+    UPGRADE,
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-method-override"),
@@ -46,7 +49,7 @@ fn is_one(fields: &HeaderMap) -> bool {
     let has_one = |name| fields.get_all(name).into_iter().count() == 1;
     has_one(ORIGIN)
         && has_one(ACCESS_CONTROL_REQUEST_METHOD)
-        && !OVERRIDES.iter().any(|name| fields.contains_key(name))
+        && !OTHERS.iter().any(|name| fields.contains_key(name))
 }
 
 #[cfg(test)]
@@ -85,6 +88,7 @@ mod tests {
             &[ORIGIN, ORIGIN, METHOD],
             &[ORIGIN, METHOD, METHOD],
             &[ORIGIN, METHOD, ("x-http-method-override", "POST")],
+            &[ORIGIN, METHOD, ("upgrade", "h2c")],
         ] {
             assert!(
                 !is_marked_with(Method::OPTIONS, fields, Body::empty()),

@@ -78,6 +78,8 @@ async fn an_options_that_is_no_preflight_needs_a_key() {
         PREFLIGHT.replace("Access-Control-Request-Method", "X"),
         PREFLIGHT.replace("Host: a", "Host: a\nX-HTTP-Method-Override: POST"),
         PREFLIGHT.replace("\n\n", "\nContent-Length: 1\n\nx"),
+        // Whatever was said in the tunnel would have needed none.
+        PREFLIGHT.replace("Connection: close", "Connection: Upgrade\nUpgrade: h2c"),
     ] {
         let head = asked(&gateway, &upstream, &request).await;
         assert_eq!(head.first_line(), NO_KEY, "{request}");
