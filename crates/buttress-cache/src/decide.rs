@@ -87,6 +87,7 @@ impl Shared {
                     head.read(),
                     keys,
                     Forward::Method,
+                    self.wall.now(),
                 ));
             }
             Admission::Pass(why) => why.forward(),

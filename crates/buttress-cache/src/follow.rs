@@ -62,13 +62,11 @@ impl<S> CacheService<S> {
         poll_fn(|cx| self.inner().poll_ready(cx)).await?;
         let head = RequestHead::new(request.method(), request.headers());
         let flight_key = self.shared.flight_key(keys.key, &head);
-        let learnt = self
-            .shared
-            .hit_for_miss
-            .of(flight_key, self.shared.wall.now());
+        let now = self.shared.wall.now();
+        let learnt = self.shared.hit_for_miss.of(flight_key, now);
         if self.shared.passes(&head, &plan, learnt) {
             let read = head.read();
-            return self.pass(request, keys, read, plan.why).await;
+            return self.pass(request, keys, read, plan.why, now).await;
         }
         // With nobody: those who waited with this one go on beside it, not behind it.
         let lead = self.shared.flights.alone();

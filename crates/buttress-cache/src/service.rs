@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use buttress_core::readiness;
@@ -170,7 +171,7 @@ impl<S> CacheService<S> {
                 let flight_key = self.shared.flight_key(keys.key, &head);
                 let learnt = self.shared.hit_for_miss.of(flight_key, now);
                 if self.shared.passes(&head, &plan, learnt) {
-                    return self.pass(request, keys, read, plan.why);
+                    return self.pass(request, keys, read, plan.why, now);
                 }
                 if !rfc9111::may_collapse(&head) {
                     let lead = self.shared.flights.alone();
@@ -228,13 +229,14 @@ impl<S> CacheService<S> {
         keys: Keys,
         read: Read,
         why: rfc9111::Forward,
+        now: SystemTime,
     ) -> ResponseFuture<S::Future, B, S::Error>
     where
         S: Upstream<A, B>,
         A: Send + 'static,
         B: Payload,
     {
-        let after = After::storing(&self.shared, &request, read, keys, why);
+        let after = After::storing(&self.shared, &request, read, keys, why, now);
         ResponseFuture::passing(self.inner.call(request), Some(after))
     }
 

@@ -47,8 +47,9 @@ impl After {
         read: Read,
         keys: Keys,
         why: Forward,
+        now: SystemTime,
     ) -> Self {
-        Self::Watch(Watching::of(shared, request, read, keys, why, true))
+        Self::Watch(Watching::of(shared, request, read, keys, why, now))
     }
 
     /// The answer is compared with what is stored for GET.
@@ -61,7 +62,8 @@ impl After {
         stored: Variants,
         validated: Option<Arc<Entry>>,
     ) -> Self {
-        let mut watching = Watching::of(shared, request, read, keys, why, false);
+        let mut watching = Watching::of(shared, request, read, keys, why, shared.wall.now());
+        watching.may_store = false;
         watching.stored = stored;
         watching.validated = validated;
         Self::Watch(watching)
@@ -75,7 +77,7 @@ impl Watching {
         read: Read,
         keys: Keys,
         why: Forward,
-        may_store: bool,
+        now: SystemTime,
     ) -> Box<Self> {
         shared.tell_forwarded(why);
         Box::new(Self {
@@ -84,8 +86,8 @@ impl Watching {
             why,
             stored: Variants::none(),
             validated: None,
-            may_store,
-            sent: shared.wall.now(),
+            may_store: true,
+            sent: now,
             epoch: shared.epochs.begin(keys.key),
             unheard: Unheard::of(shared, keys, request.method()),
             shared: Arc::clone(shared),
