@@ -1,3 +1,5 @@
+use std::iter;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 
@@ -21,19 +23,14 @@ pub(super) fn insert_before(
 }
 
 /// `None` where there are no others.
-fn joined<'a>(own: &[u8], others: impl Iterator<Item = &'a [u8]>) -> Option<HeaderValue> {
-    let mut line = Vec::new();
-    for other in others {
-        if line.is_empty() {
-            // One line is the rule.
-            line.reserve_exact(own.len() + 2 + other.len());
-            line.extend_from_slice(own);
-        }
+fn joined<'a>(own: &[u8], mut others: impl Iterator<Item = &'a [u8]>) -> Option<HeaderValue> {
+    let first = others.next()?;
+    // One line is the rule.
+    let mut line = Vec::with_capacity(own.len() + 2 + first.len());
+    line.extend_from_slice(own);
+    for other in iter::once(first).chain(others) {
         line.extend_from_slice(b", ");
         line.extend_from_slice(other);
-    }
-    if line.is_empty() {
-        return None;
     }
     // Of values, and so one.
     HeaderValue::from_maybe_shared(Bytes::from(line)).ok()

@@ -11,7 +11,7 @@ use super::{
     Refusal,
     prepared::{Prepared, Term},
 };
-use crate::{Decision, Limit, Quota, Standing, decision::Verdict};
+use crate::{Decision, Limit, Quota, Standing, decision::Verdict, limits::MAX_POLICIES};
 
 /// What is the same for all responses of a layer, made once.
 #[derive(Debug)]
@@ -123,15 +123,17 @@ impl Wire {
         match kept {
             Kept::One(only) => self.write(headers, &self.fields, &[only.item()]),
             Kept::Many(told) => {
-                let items: Vec<_> = told.iter().map(Told::item).collect();
-                self.write(headers, &self.fields, &items);
+                with_items(told.iter(), |items| {
+                    self.write(headers, &self.fields, items);
+                });
             }
             Kept::Found(found) => {
-                let items: Vec<_> = found.iter().map(|(.., told)| told.item()).collect();
                 let terms = found.iter().map(|(place, quota, _)| (*place, *quota));
                 let build = || self.build_found(terms.clone());
-                let write = |fields: &RateLimitFields| self.write(headers, fields, &items);
-                self.prepared.lend(terms.clone(), build, write);
+                with_items(found.iter().map(|(.., told)| told), |items| {
+                    let write = |fields: &RateLimitFields| self.write(headers, fields, items);
+                    self.prepared.lend(terms.clone(), build, write);
+                });
             }
         }
     }
@@ -192,6 +194,17 @@ impl Wire {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// Hands all items to `then`. There are few, and they are put together on the stack.
+fn with_items<'a>(told: impl Iterator<Item = &'a Told>, then: impl FnOnce(&[LimitItem])) {
+    let mut items = [LimitItem::new(0, Duration::ZERO, Duration::ZERO); MAX_POLICIES];
+    let mut places = items.iter_mut();
+    for (place, told) in (&mut places).zip(told) {
+        *place = told.item();
+    }
+    let count = MAX_POLICIES - places.len();
+    then(items.get(..count).unwrap_or_default());
 }
 
 pub(super) fn grpc(refusal: &Refusal<'_>, request: &HeaderMap) -> Response<Bytes> {
