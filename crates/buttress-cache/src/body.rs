@@ -63,6 +63,21 @@ impl<B: Body> CacheBody<B> {
         }
     }
 
+    /// The inner service's own, by value.
+    ///
+    /// Who boxes bodies need not box around one that is boxed already.
+    ///
+    /// # Errors
+    ///
+    /// With this body, where it is stored, or is about to be.
+    #[inline]
+    pub fn into_inner(self) -> Result<B, Self> {
+        match self.kind {
+            Kind::Inner { body, .. } => Ok(body),
+            kind => Err(Self { kind }),
+        }
+    }
+
     /// From the store.
     #[inline]
     pub(crate) const fn stored(bytes: Bytes) -> Self {

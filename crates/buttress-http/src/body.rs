@@ -60,6 +60,21 @@ impl<B> ResponseBody<B> {
         }
     }
 
+    /// The inner service's body, by value.
+    ///
+    /// Who boxes bodies need not box around one that is boxed already.
+    ///
+    /// # Errors
+    ///
+    /// With this body, where it was made here.
+    #[inline]
+    pub fn into_inner(self) -> Result<B, Self> {
+        match self.kind {
+            Kind::Inner { body } => Ok(body),
+            kind @ Kind::Full { .. } => Err(Self { kind }),
+        }
+    }
+
     /// A body made here, in one piece.
     #[inline]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
@@ -201,6 +216,15 @@ mod tests {
             assert_eq!(body.size_hint().exact(), Some(0));
             assert!(body.frame().await.is_none());
         }
+    }
+
+    #[test]
+    fn the_inner_body_comes_out_again() {
+        let body = ResponseBody::inner("a".to_owned());
+        assert_eq!(body.into_inner().unwrap(), "a");
+        let body = ResponseBody::<String>::full("refused");
+        let body = body.into_inner().unwrap_err();
+        assert_eq!(body.size_hint().exact(), Some(7));
     }
 
     #[test]

@@ -28,6 +28,21 @@ impl<B> MeteredBody<B> {
         Self { inner, gauge: None }
     }
 
+    /// The inner service's own, by value.
+    ///
+    /// Who boxes bodies need not box around one that is boxed already.
+    ///
+    /// # Errors
+    ///
+    /// With this body, where it is watched.
+    #[inline]
+    pub fn into_inner(self) -> Result<B, Self> {
+        match self.gauge {
+            None => Ok(self.inner),
+            Some(_) => Err(self),
+        }
+    }
+
     /// From now on it is watched.
     pub(crate) fn watch(&mut self, gauge: Gauge) {
         self.gauge = Some(Box::new(gauge));

@@ -50,6 +50,21 @@ impl<B: Body> RetryBody<B> {
         }
     }
 
+    /// The inner service's own, by value.
+    ///
+    /// Who boxes bodies need not box around one that is boxed already.
+    ///
+    /// # Errors
+    ///
+    /// With this body, where its beginning was looked at, or it was made here.
+    #[inline]
+    pub fn into_inner(self) -> Result<B, Self> {
+        match self.kind {
+            Kind::Inner { body } => Ok(body),
+            kind => Err(Self { kind }),
+        }
+    }
+
     pub(crate) fn seen(seen: Seen<B>) -> Self {
         Self {
             kind: Kind::Seen { seen },

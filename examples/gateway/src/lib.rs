@@ -34,6 +34,7 @@ pub mod limits;
 
 mod admin;
 mod answer;
+mod body;
 mod cache;
 mod call;
 mod call_log;

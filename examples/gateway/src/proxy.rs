@@ -10,12 +10,10 @@ use std::{
 };
 
 use axum::{
-    body::Body,
     extract::{ConnectInfo, Request},
     response::Response,
 };
 use buttress_retry::Retry;
-use bytes::Bytes;
 use http::{Extensions, request::Parts};
 use intermediary::{hop_by_hop, interim::Exchange};
 use pin_project_lite::pin_project;
@@ -23,6 +21,7 @@ use tower_layer::Layer as _;
 use tower_service::Service;
 
 use crate::{
+    body::IntoBody,
     call::{Call, Decision},
     config::ClientIpConfig,
     cookie,
@@ -153,13 +152,9 @@ impl Future for Answering {
     }
 }
 
-fn said<B>(answer: Result<Response<B>, Failure>) -> Response
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
+fn said<B: IntoBody>(answer: Result<Response<B>, Failure>) -> Response {
     match answer {
-        Ok(answer) => answer.map(Body::new),
+        Ok(answer) => answer.map(IntoBody::into_body),
         Err(failure) => failure.into_response(),
     }
 }

@@ -7,11 +7,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{extract::Request, response::Response};
 use buttress_core::BoxFuture;
-use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tower_service::Service;
+
+use crate::body::IntoBody;
 
 /// A service whose type is forgotten, and whose clones share it.
 ///
@@ -41,8 +42,7 @@ impl Shared {
             + Sync
             + 'static,
         S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
+        B: IntoBody,
     {
         Self::of(Layered(service))
     }
@@ -80,8 +80,7 @@ impl<S, B> Serve for Layered<S>
 where
     S: Service<Request, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
+    B: IntoBody,
 {
     fn serve(&self, request: Request) -> Answer {
         // Not asked whether it is ready: what is within is at any time, and the layers reserve nothing of their own.
@@ -101,13 +100,12 @@ pin_project! {
 impl<F, B> Future for Forgetting<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
+    B: IntoBody,
 {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.project().answer.poll(cx));
-        Poll::Ready(answer.map(|response| response.map(Body::new)))
+        Poll::Ready(answer.map(|response| response.map(IntoBody::into_body)))
     }
 }

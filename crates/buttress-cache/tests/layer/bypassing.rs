@@ -4,7 +4,7 @@ use buttress_cache::{CacheLayer, rfc9111::SetCookie};
 use buttress_core::{KeyWriter, MissingKey};
 use buttress_http::{Head, LocalRefusal};
 use http::Method;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 
 use crate::support::{Setup, answer, empty, get, method, read, settle, status};
 
@@ -78,6 +78,21 @@ async fn tunnels_pass_untouched() {
         assert!(!answered.headers().contains_key("cache-status"), "{target}");
     }
     assert_eq!(setup.hit("/socket").await.body, "body");
+}
+
+/// Who boxes bodies takes out what is boxed already.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_passes_comes_out_again() {
+    let mut setup = Setup::shared();
+    let mut body = async |fields: &[(&'static str, &'static str)]| {
+        let asked = setup.ask(empty(get("/a")));
+        setup.call().await.answer(answer(fields, "body"));
+        asked.await.unwrap().unwrap().into_body().into_inner()
+    };
+    let passes = body(&[("cache-control", "no-store")]).await.unwrap();
+    assert_eq!(passes.collect().await.unwrap().to_bytes(), "body");
+    let stored = body(&[FRESH]).await.unwrap_err();
+    assert_eq!(stored.collect().await.unwrap().to_bytes(), "body");
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,6 +53,26 @@ async fn stream(layer: &RateLimitLayer, stop: usize) -> (Vec<String>, bool) {
     (seen, false)
 }
 
+/// Who boxes bodies takes out what is boxed already.
+#[tokio::test]
+async fn what_is_metered_does_not_come_out() {
+    let handler =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new("a".to_owned())) });
+    let body = async |layer: &RateLimitLayer| {
+        let request = from_peer(Ipv4Addr::LOCALHOST);
+        let response = layer.layer(handler).oneshot(request).await.unwrap();
+        response.into_body().into_inner().unwrap()
+    };
+    let plain = http(Policy::new("bytes", "9/h")).build().unwrap();
+    assert_eq!(body(&plain).await.into_inner().unwrap(), "a");
+    let metered = http(Policy::new("bytes", "9/h"))
+        .settle_by_body("bytes", |_| Some(CountBytes::default()))
+        .build()
+        .unwrap();
+    let body = body(&metered).await.into_inner().unwrap_err();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "a");
+}
+
 async fn left(layer: &RateLimitLayer) -> String {
     let probe =
         service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });

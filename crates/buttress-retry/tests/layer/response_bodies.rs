@@ -21,6 +21,24 @@ async fn the_response_passes_untouched() {
     assert_eq!(body.to_bytes(), "ab");
 }
 
+/// Who boxes bodies takes out what is boxed already.
+#[tokio::test(start_paused = true)]
+async fn what_was_looked_at_does_not_come_out() {
+    let layer = http().max_attempts(1).build().unwrap();
+    let body = async |answer| {
+        let out = send(&layer, &Upstream::new().answers(answer), get()).await;
+        out.unwrap().into_body().into_inner()
+    };
+    let untouched = answer(200).map(|_| Frames::default().data("a"));
+    let untouched = body(untouched).await.unwrap();
+    assert_eq!(untouched.collect().await.unwrap().to_bytes(), "a");
+
+    let refusal = with(answer(429), "content-type", "application/json");
+    let seen = body(refusal.map(|_| Frames::default().data("{}"))).await;
+    let seen = seen.unwrap_err().collect().await.unwrap();
+    assert_eq!(seen.to_bytes(), "{}");
+}
+
 /// A server that hands it on says as the length what it is told, and what came would look like the whole.
 #[tokio::test(start_paused = true)]
 async fn what_broke_off_while_it_was_looked_at_has_no_length() {
