@@ -1,19 +1,14 @@
 //! The client against a server that refuses, over sockets.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use buttress::retry::{Ended, Report};
+use buttress_by_hand::within;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use rude_server::{RudeServer, Script};
 use tower::ServiceExt as _;
-
-/// Long enough for any machine.
-async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    let deadline = Duration::from_secs(60);
-    tokio::time::timeout(deadline, work).await.expect("in time")
-}
 
 async fn server() -> RudeServer {
     let anywhere = "127.0.0.1:0".parse().unwrap();
@@ -35,11 +30,11 @@ async fn ask(
         .uri(server.uri(manner))
         .body(body)
         .unwrap();
-    let response = in_time(client.oneshot(request)).await.unwrap();
+    let response = within(client.oneshot(request)).await.unwrap();
     let report = response.extensions().get::<Report>();
     let ended = report.map(|report| (report.ended(), report.attempts()));
     let status = response.status().as_u16();
-    let body = in_time(response.into_body().collect()).await.unwrap();
+    let body = within(response.into_body().collect()).await.unwrap();
     (status, body.to_bytes(), ended)
 }
 
@@ -87,7 +82,7 @@ async fn a_cut_connection_is_no_proof() {
     let request = Request::post(server.uri("/cut?id=post"))
         .body(Full::from("once"))
         .unwrap();
-    assert!(in_time(client.oneshot(request)).await.is_err());
+    assert!(within(client.oneshot(request)).await.is_err());
     assert_eq!(server.visits("post").len(), 1);
 }
 
@@ -99,10 +94,10 @@ async fn nothing_is_repeated_behind_the_layers() {
     let client = hyper_client::client(|_| ()).unwrap();
     let ask = async |manner: &str| {
         let request = Request::get(server.uri(manner)).body(Full::default());
-        let response = in_time(client.clone().oneshot(request.unwrap())).await;
+        let response = within(client.clone().oneshot(request.unwrap())).await;
         let response = response.unwrap();
         let attempts = response.extensions().get::<Report>().map(Report::attempts);
-        in_time(response.into_body().collect()).await.unwrap();
+        within(response.into_body().collect()).await.unwrap();
         attempts
     };
     for round in 0..5 {

@@ -1,16 +1,11 @@
 //! The client against a server that refuses, over sockets.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use buttress::retry::{Ended, Report};
+use buttress_by_hand::within;
 use reqwest_client::Client;
 use rude_server::{RudeServer, Script};
-
-/// Long enough for any machine.
-async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    let deadline = Duration::from_secs(60);
-    tokio::time::timeout(deadline, work).await.expect("in time")
-}
 
 async fn server() -> RudeServer {
     let anywhere = "127.0.0.1:0".parse().unwrap();
@@ -31,11 +26,11 @@ async fn it_waits_what_it_was_told_and_succeeds() {
     for dialect in ["milliseconds", "openai", "azure", "discord", "google"] {
         let uri = server.uri(&format!("/{dialect}?refuse=2&wait=300ms&id={dialect}"));
         let request = client.reqwest().put(uri).body("a thing").build().unwrap();
-        let response = in_time(client.execute(request)).await.unwrap();
+        let response = within(client.execute(request)).await.unwrap();
         assert_eq!(response.status(), 200, "{dialect}");
         assert_eq!(ended(&response), Some((Ended::Success, 3)), "{dialect}");
         assert_eq!(
-            in_time(response.text()).await.unwrap(),
+            within(response.text()).await.unwrap(),
             "a thing",
             "the body was sent again"
         );
@@ -59,14 +54,14 @@ async fn a_cut_connection_is_no_proof() {
         .put(server.uri("/cut?id=put"))
         .body("again")
         .build();
-    let response = in_time(client.execute(put.unwrap())).await.unwrap();
+    let response = within(client.execute(put.unwrap())).await.unwrap();
     assert_eq!(ended(&response), Some((Ended::Success, 2)));
     let post = client
         .reqwest()
         .post(server.uri("/cut?id=post"))
         .body("once")
         .build();
-    assert!(in_time(client.execute(post.unwrap())).await.is_err());
+    assert!(within(client.execute(post.unwrap())).await.is_err());
     assert_eq!(server.visits("post").len(), 1);
 }
 
@@ -79,7 +74,7 @@ async fn what_was_not_processed_is_repeated_by_the_layer() {
     for refusal in ["refused-stream", "goaway"] {
         let uri = server.uri(&format!("/{refusal}?id={refusal}"));
         let post = client.reqwest().post(uri).body("once").build().unwrap();
-        let response = in_time(client.execute(post)).await.unwrap();
+        let response = within(client.execute(post)).await.unwrap();
         assert_eq!(ended(&response), Some((Ended::Success, 2)), "{refusal}");
         assert_eq!(server.visits(refusal).len(), 2, "{refusal}");
     }
@@ -94,9 +89,9 @@ async fn what_was_never_sent_comes_once() {
     let get = async |id: &str| {
         let uri = server.uri(&format!("/ok?id={id}"));
         let request = client.reqwest().get(uri).build().unwrap();
-        ended(&in_time(client.execute(request)).await.unwrap())
+        ended(&within(client.execute(request)).await.unwrap())
     };
-    in_time(async {
+    within(async {
         for round in 0.. {
             get(&format!("first-{round}")).await;
             // Its turn in the pace: who waits for that notices in good time.
@@ -124,7 +119,7 @@ async fn a_redirect_of_a_body_is_handed_on() {
     let client = Client::new().unwrap();
     let status = async |request: reqwest::RequestBuilder| {
         let answer = client.execute(request.build().unwrap());
-        in_time(answer).await.unwrap().status()
+        within(answer).await.unwrap().status()
     };
     let uri = server.uri("/moved?refuse=always");
     assert_eq!(status(client.reqwest().get(&uri)).await, 200);

@@ -1,16 +1,11 @@
 //! The client against a server that refuses, over sockets.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
+use buttress_by_hand::within;
 use rude_server::{RudeServer, Script, Visit};
 use tonic::{Code, Request, Status, transport::Endpoint};
 use tonic_client::{Said, client};
-
-/// Long enough for any machine.
-async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    let deadline = Duration::from_secs(60);
-    tokio::time::timeout(deadline, work).await.expect("in time")
-}
 
 async fn server() -> RudeServer {
     let anywhere = "127.0.0.1:0".parse().unwrap();
@@ -27,7 +22,7 @@ async fn say(server: &RudeServer, manner: &str) -> Result<String, Status> {
     request
         .metadata_mut()
         .insert("rude", manner.parse().unwrap());
-    let response = in_time(client.say(request)).await?;
+    let response = within(client.say(request)).await?;
     Ok(response.into_inner().words)
 }
 

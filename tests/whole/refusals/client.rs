@@ -1,5 +1,4 @@
 use std::{
-    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,6 +8,7 @@ use buttress::retry::{
     Buffered, Event, Happening, Http, HyperErrors, LayerFor, ReplayBody, Report, Retry,
     RetryBuilder, RetryLayer,
 };
+use buttress_by_hand::within;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -151,7 +151,7 @@ pub(crate) async fn send(
     client: Retrying,
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, legacy::Error> {
-    in_time(async {
+    within(async {
         let response = client.oneshot(request).await?;
         let (parts, body) = response.into_parts();
         let collected = body.collect().await;
@@ -167,12 +167,4 @@ pub(crate) async fn send(
         })
     })
     .await
-}
-
-/// What never comes fails, and does not hang.
-pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
-    let deadline = Duration::from_secs(30);
-    tokio::time::timeout(deadline, future)
-        .await
-        .expect("in time")
 }

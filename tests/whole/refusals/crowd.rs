@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use buttress::retry::Budget;
+use buttress_by_hand::within;
 use http_body_util::Full;
 use tokio::task::JoinSet;
 
-use super::client::{Rehearsal, Version, in_time, send};
+use super::client::{Rehearsal, Version, send};
 
 /// Each is refused once, and told the same.
 #[tokio::test]
@@ -72,7 +73,7 @@ async fn one_refusal_holds_everybody_back() {
         tokio::spawn(send(client.clone(), request))
     };
     let first = get("/milliseconds?wait=400ms&id=first");
-    in_time(async {
+    within(async {
         while rehearsal.waits().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

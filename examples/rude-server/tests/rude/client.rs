@@ -1,5 +1,4 @@
-use std::{future::Future, time::Duration};
-
+use buttress_by_hand::within;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -35,7 +34,7 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        in_time(self.0.request(request)).await
+        within(self.0.request(request)).await
     }
 
     pub(crate) async fn get(&self, uri: String) -> Result<Response<Incoming>, legacy::Error> {
@@ -53,7 +52,7 @@ impl Client {
 pub(crate) async fn read(
     response: Response<Incoming>,
 ) -> Result<(Bytes, Option<HeaderMap>), hyper::Error> {
-    let body = in_time(response.into_body().collect()).await?;
+    let body = within(response.into_body().collect()).await?;
     let trailers = body.trailers().cloned();
     Ok((body.to_bytes(), trailers))
 }
@@ -66,13 +65,6 @@ pub(crate) async fn scripted(script: Script) -> RudeServer {
     RudeServer::start(([127, 0, 0, 1], 0).into(), script)
         .await
         .unwrap()
-}
-
-/// What never comes fails, and does not hang.
-pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(20), future)
-        .await
-        .expect("in time")
 }
 
 /// The error at the bottom.

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use buttress_by_hand::within;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use rude_server::Answered;
 
-use crate::client::{BOTH, Client, Version, in_time, read, root, server};
+use crate::client::{BOTH, Client, Version, read, root, server};
 
 #[tokio::test]
 async fn cut_is_no_answer_at_all() {
@@ -135,18 +136,18 @@ async fn hanging_up_closes_what_is_open_and_nothing_that_comes() {
         assert_eq!(client.status(server.uri("/ok?id=a")).await, 200);
         let hanging = client.get(server.uri("/slow?wait=1h&id=b"));
         let hung_up = async {
-            in_time(async {
+            within(async {
                 while server.visits("b").is_empty() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             })
             .await;
-            in_time(server.hang_up()).await;
+            within(server.hang_up()).await;
         };
         let (answer, ()) = tokio::join!(hanging, hung_up);
         assert!(answer.is_err(), "{version:?}");
         // Nobody is left.
-        in_time(server.hang_up()).await;
+        within(server.hang_up()).await;
         let anew = Client::new(version);
         assert_eq!(anew.status(server.uri("/ok?id=c")).await, 200);
     }
