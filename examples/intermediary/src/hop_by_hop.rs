@@ -55,17 +55,22 @@ pub fn strip(headers: &mut HeaderMap) {
 
 /// The protocols that the message wants to switch to, if it does.
 ///
-/// `h2c` is left out, and with it a tunnel full of HTTP/2 requests that none of our limits would see
-/// ("h2c smuggling"). RFC 9113 has dropped that upgrade; such a request goes on as the HTTP/1.1 that it is.
+/// HTTP itself is left out, be it `h2c`, by its name and a version, or in TLS (RFC 2817), and with it a tunnel full of requests
+/// that none of our limits would see ("h2c smuggling"). RFC 9113 has dropped that upgrade; such a request goes on as the
+/// HTTP/1.1 that it is.
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     members(headers, &CONNECTION)
         .any(|name| name.eq_ignore_ascii_case("upgrade"))
-        .then(|| {
-            members(headers, &UPGRADE).filter(|protocol| !protocol.eq_ignore_ascii_case("h2c"))
-        })?
+        .then(|| members(headers, &UPGRADE).filter(|protocol| !is_http(protocol)))?
         .map(str::to_owned)
         .reduce(|all, next| all + ", " + &next)
         .and_then(|protocols| protocols.try_into().ok())
+}
+
+fn is_http(protocol: &str) -> bool {
+    let name = protocol.split('/').next().unwrap_or_default().trim();
+    let names = ["h2c", "h2", "http", "tls"];
+    names.iter().any(|http| name.eq_ignore_ascii_case(http))
 }
 
 /// Puts back what [`strip`] took, where the message switches protocols after all.
@@ -169,5 +174,11 @@ mod tests {
         assert_eq!(wanted(&[hop, ("upgrade", "h2c")]), None);
         let rest = wanted(&[hop, ("upgrade", "H2C, websocket")]);
         assert_eq!(rest.unwrap(), "websocket");
+        // Nor is HTTP by its other names, or in TLS (RFC 2817).
+        for protocols in ["h2", "HTTP/2.0", "http/1.1, HTTP/3", "TLS/1.0, HTTP/1.1"] {
+            assert_eq!(wanted(&[hop, ("upgrade", protocols)]), None, "{protocols}");
+        }
+        let other = wanted(&[hop, ("upgrade", "tls-like/1, IRC/6.9")]);
+        assert_eq!(other.unwrap(), "tls-like/1, IRC/6.9");
     }
 }
