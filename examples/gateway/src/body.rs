@@ -30,12 +30,18 @@ impl IntoBody for ResponseBody<MeteredBody<Body>> {
 
 impl IntoBody for CacheBody<Body> {
     fn into_body(self) -> Body {
-        self.into_inner().unwrap_or_else(Body::new)
+        match self.into_inner() {
+            Ok(body) => body,
+            Err(other) => Body::new(other),
+        }
     }
 }
 
 impl IntoBody for RetryBody<Body> {
     fn into_body(self) -> Body {
-        self.into_inner().unwrap_or_else(Body::new)
+        match self.into_inner() {
+            Ok(body) => body,
+            Err(other) => Body::new(other),
+        }
     }
 }
