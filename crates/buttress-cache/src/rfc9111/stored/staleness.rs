@@ -1,0 +1,131 @@
+//! How old it is, how long it is of use, and what there is reason to believe of it.
+
+use std::time::{Duration, SystemTime};
+
+use super::StoredHead;
+use crate::rfc9111::{Options, Source};
+
+/// What there is reason to believe of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Right,
+    Suspect,
+    Stale,
+}
+
+impl StoredHead {
+    /// Its age (RFC 9111 §4.2.3). A clock that is set back makes it no younger than it was on arrival, but older by as
+    /// much: what came while the clock was years ahead would else be fresh until it is there again.
+    #[must_use]
+    pub fn age(&self, now: SystemTime) -> Duration {
+        let resident = now.duration_since(self.responded);
+        let resident = resident.unwrap_or_else(|set_back| set_back.duration());
+        self.age_on_arrival.saturating_add(resident)
+    }
+
+    /// Up to which age it is fresh.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        match self.mark {
+            Mark::Right => self.lifetime,
+            Mark::Suspect | Mark::Stale => Duration::ZERO,
+        }
+    }
+
+    /// What the lifetime rests on.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Whether it is fresh: its age has not reached its lifetime (RFC 9111 §4.2).
+    #[must_use]
+    pub fn is_fresh(&self, now: SystemTime) -> bool {
+        self.lifetime() > self.age(now)
+    }
+
+    /// For how many seconds it is still fresh, reckoned from the age in whole seconds, as Age tells it; negative for how
+    /// many it has been stale (RFC 9211 §2.4).
+    #[must_use]
+    pub fn ttl(&self, now: SystemTime) -> i64 {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        seconds(self.lifetime()).saturating_sub(seconds(self.age(now)))
+    }
+
+    /// For how long it has been stale; zero while it is fresh, and while one that is [suspect](Self::mark_suspect) would
+    /// be.
+    pub(in crate::rfc9111) fn staleness(&self, now: SystemTime) -> Duration {
+        let lifetime = match self.mark {
+            Mark::Suspect => self.lifetime,
+            Mark::Right | Mark::Stale => self.lifetime(),
+        };
+        self.age(now).saturating_sub(lifetime)
+    }
+
+    /// For how long it can still be of use: while it is fresh, in the stale windows that it and the options allow, and,
+    /// where it can be validated, as long again as it was fresh, but a day at least. A hint for stores that forget by
+    /// time.
+    #[must_use]
+    pub fn keep_for(&self, options: &Options, now: SystemTime) -> Duration {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let fresh = self.lifetime().saturating_sub(self.age(now));
+        let stale = match self.forbids_stale(options) {
+            true => Duration::ZERO,
+            false => self
+                .stale_while_revalidate(options)
+                .max(self.stale_if_error(options)),
+        };
+        let validated = match self.has_validator(now) {
+            true => self.lifetime().max(DAY),
+            false => Duration::ZERO,
+        };
+        fresh.saturating_add(stale.max(validated))
+    }
+
+    pub(in crate::rfc9111) fn stale_while_revalidate(&self, options: &Options) -> Duration {
+        window(
+            self.directives.stale_while_revalidate,
+            options.stale_while_revalidate,
+        )
+    }
+
+    pub(in crate::rfc9111) fn stale_if_error(&self, options: &Options) -> Duration {
+        window(self.directives.stale_if_error, options.stale_if_error)
+    }
+
+    pub(in crate::rfc9111) fn stale_if_unreachable(&self, options: &Options) -> Duration {
+        window(self.directives.stale_if_error, options.stale_if_unreachable)
+    }
+
+    /// Whether it must not be used stale, not even when the origin is gone.
+    pub(in crate::rfc9111) fn forbids_stale(&self, options: &Options) -> bool {
+        self.mark == Mark::Stale || self.directives.forbids_stale(options.shared)
+    }
+
+    /// Makes it stale, for there is reason to believe that it is outdated: it is not used again before it is validated.
+    pub fn mark_stale(&mut self) {
+        self.mark = Mark::Stale;
+    }
+
+    /// Makes it stale, for it may be outdated: the origin is asked before it is used again. Where that fails, it stands in
+    /// as if it had not been marked.
+    pub fn mark_suspect(&mut self) {
+        if self.mark == Mark::Right {
+            self.mark = Mark::Suspect;
+        }
+    }
+
+    /// Whether there is reason to believe that it is outdated, or may be.
+    pub(in crate::rfc9111) fn is_doubted(&self) -> bool {
+        self.mark != Mark::Right
+    }
+
+    pub(in crate::rfc9111) fn is_suspect(&self) -> bool {
+        self.mark == Mark::Suspect
+    }
+}
+
+/// What the response said, or else what the options say.
+fn window(said: Option<u32>, default: Duration) -> Duration {
+    said.map_or(default, |seconds| Duration::from_secs(seconds.into()))
+}
