@@ -307,19 +307,19 @@ impl<A: Algorithm + ?Sized> OneWord for Word<'_, A> {
 /// a refusal changes nothing, a key would otherwise be locked out until the clock is there again.
 pub(crate) const SKEW: u64 = 60_000_000_000;
 
-/// Whether a state that can be forgotten only `since` then was written before the clock stepped back, and is as good as one
-/// never seen: it lies further ahead than all that is used and as much debt, or two windows, and the `whole` burst would pass
-/// at once.
+/// How far ahead all that is used and as much debt lead, or two windows. Of the states of this time only those of a long
+/// [queue](Pacing) are forgotten later.
+#[inline]
+pub(crate) fn furthest(quota: &Quota, now: Tick) -> u64 {
+    // Below 2⁶⁴: a tick, two refill times of 2⁶¹ each, and a minute.
+    now.as_nanos() + 2 * quota.refill_nanos() + SKEW
+}
+
+/// Whether a state that can be forgotten only [later](furthest) than one of this time was written before the clock stepped back,
+/// and is as good as one never seen: the `whole` burst would pass at once.
 ///
 /// Only of the built-in ones: what another remembers beyond that is its own affair.
-pub(crate) fn is_of_another_time(
-    kind: &Kind,
-    quota: &Quota,
-    (since, now): (Tick, Tick),
-    whole: impl FnOnce() -> Decision,
-) -> bool {
-    // First, since all slots of a full table are asked.
-    since.as_nanos().saturating_sub(now.as_nanos()) > 2 * quota.refill_nanos() + SKEW
-        && kind.is_built_in()
-        && whole().is_admitted_at_once()
+#[cold]
+pub(crate) fn is_of_another_time(kind: &Kind, whole: impl FnOnce() -> Decision) -> bool {
+    kind.is_built_in() && whole().is_admitted_at_once()
 }

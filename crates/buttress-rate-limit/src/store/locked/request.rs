@@ -2,7 +2,7 @@ use buttress_core::Tick;
 
 use crate::{
     Algorithm, Decision, Quota,
-    algorithm::{Kind, is_of_another_time, moved, told_quota},
+    algorithm::{Kind, furthest, is_of_another_time, moved, told_quota},
     limit::{InForce, Tag},
 };
 
@@ -88,15 +88,40 @@ impl<A: Algorithm + ?Sized> Request<'_, A> {
         if earlier { Ok(()) } else { Err(Later) }
     }
 
-    pub(super) fn can_forget(&self, state: &mut [u64], written: Tag) -> Option<Tick> {
+    /// Later than this hardly a state is forgotten that was written by this clock.
+    pub(super) fn furthest(&self) -> u64 {
+        if self.by_request {
+            // Each by its own quota.
+            self.now.as_nanos()
+        } else {
+            furthest(self.quota, self.now)
+        }
+    }
+
+    /// Since when a state can be forgotten, if it can.
+    pub(super) fn can_forget(
+        &self,
+        state: &mut [u64],
+        written: Tag,
+        furthest: u64,
+    ) -> Option<Tick> {
         self.carry_over(state, written).ok()?;
         let since = self.algorithm.forget_at(self.quota, state);
         if since <= self.now {
-            return Some(since);
+            Some(since)
+        } else if since.as_nanos() <= furthest {
+            None
+        } else {
+            self.is_of_another_time(state, since).then_some(Tick::ZERO)
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_of_another_time(&self, state: &[u64], since: Tick) -> bool {
         let told = self.by_request.then(|| told_quota(state)).flatten();
         let quota = told.as_ref().unwrap_or(self.quota);
         let whole = || self.algorithm.check(quota, state, self.now, quota.burst());
-        is_of_another_time(self.kind, quota, (since, self.now), whole).then_some(Tick::ZERO)
+        since.as_nanos() > furthest(quota, self.now) && is_of_another_time(self.kind, whole)
     }
 }

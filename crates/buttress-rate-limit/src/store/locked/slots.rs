@@ -111,7 +111,7 @@ impl Slots {
         key: Fingerprint,
         request: &Request<'_, A>,
     ) -> Option<usize> {
-        let mut best = None;
+        let (mut best, furthest) = (None, request.furthest());
         for choice in 0..CHOICES {
             for slot in self.bucket(key, choice) {
                 let owner = self.lines.owner(slot)?;
@@ -120,10 +120,10 @@ impl Slots {
                 }
                 // As it would be carried over, which is left to its owner's next request.
                 let since = if tag(owner) == request.tag() {
-                    request.can_forget(self.state(slot)?, tag(owner))
+                    request.can_forget(self.state(slot)?, tag(owner), furthest)
                 } else {
                     let mut state = self.state(slot)?.to_vec();
-                    request.can_forget(&mut state, tag(owner))
+                    request.can_forget(&mut state, tag(owner), furthest)
                 };
                 if let Some(since) = since
                     && best.is_none_or(|(earliest, _)| since < earliest)

@@ -2,7 +2,7 @@ use buttress_core::Tick;
 
 use crate::{
     Limit, Quota,
-    algorithm::{OneWord, is_of_another_time},
+    algorithm::{OneWord, furthest, is_of_another_time},
     limit::Tag,
     store::table::Era,
 };
@@ -45,14 +45,19 @@ impl<A: OneWord> Era for Course<'_, A> {
     }
 
     #[inline]
-    fn forget_at(&self, state: u64, now: Tick) -> Tick {
-        let since = self.algorithm.forget_at(self.quota, state);
-        let quota = self.quota;
-        let whole = || self.algorithm.check(quota, state, now, quota.burst());
-        match is_of_another_time(self.limit.kind(), quota, (since, now), whole) {
-            true => Tick::ZERO,
-            false => since,
-        }
+    fn forget_at(&self, state: u64) -> Tick {
+        self.algorithm.forget_at(self.quota, state)
+    }
+
+    fn furthest(&self, now: Tick) -> u64 {
+        furthest(self.quota, now)
+    }
+
+    #[cold]
+    fn is_of_another_time(&self, state: u64, now: Tick) -> bool {
+        let burst = self.quota.burst();
+        let whole = || self.algorithm.check(self.quota, state, now, burst);
+        is_of_another_time(self.limit.kind(), whole)
     }
 
     #[cold]

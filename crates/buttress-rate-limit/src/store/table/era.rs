@@ -10,8 +10,14 @@ pub(crate) trait Era {
     /// What states are tagged with that are written now.
     fn tag(&self) -> Tag;
 
-    /// From when on a state of this tag can be forgotten without loss, as it looks at `now`.
-    fn forget_at(&self, state: u64, now: Tick) -> Tick;
+    /// From when on a state of this tag can be forgotten without loss.
+    fn forget_at(&self, state: u64) -> Tick;
+
+    /// Later than this hardly one is forgotten that was written by this clock.
+    fn furthest(&self, now: Tick) -> u64;
+
+    /// Whether one that is forgotten later than that was written before the clock stepped back, and can be forgotten now.
+    fn is_of_another_time(&self, state: u64, now: Tick) -> bool;
 
     /// A state of another tag as one of this; `None` where the other is the later one.
     fn carried_over(&self, state: u64, tag: Tag) -> Option<u64>;
@@ -27,8 +33,16 @@ impl Era for Always {
     }
 
     #[inline]
-    fn forget_at(&self, state: u64, _: Tick) -> Tick {
+    fn forget_at(&self, state: u64) -> Tick {
         Tick::from_nanos(state)
+    }
+
+    fn furthest(&self, _: Tick) -> u64 {
+        u64::MAX
+    }
+
+    fn is_of_another_time(&self, _: u64, _: Tick) -> bool {
+        false
     }
 
     fn carried_over(&self, state: u64, _: Tag) -> Option<u64> {

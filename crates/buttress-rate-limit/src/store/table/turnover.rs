@@ -95,6 +95,7 @@ impl Table {
     ) -> Option<(&AtomicU64, Slot<'_>)> {
         let mut best = None;
         let mut earliest = now;
+        let furthest = era.furthest(now);
         for choice in 0..CHOICES {
             let bucket = self.bucket(key, choice)?;
             for (owner, state) in bucket.owners.iter().zip(&bucket.states) {
@@ -111,11 +112,15 @@ impl Table {
                     tag => era.carried_over(seen, tag),
                 };
                 // One of a later era was charged just now.
-                let Some(since) = current.map(|state| era.forget_at(state, now)) else {
+                let Some(current) = current else {
                     continue;
                 };
+                let since = era.forget_at(current);
                 if since < earliest {
                     earliest = since;
+                    best = Some((owner, slot));
+                } else if since.as_nanos() > furthest && era.is_of_another_time(current, now) {
+                    earliest = Tick::ZERO;
                     best = Some((owner, slot));
                 }
             }

@@ -39,8 +39,16 @@ impl Era for Nth {
         self.0
     }
 
-    fn forget_at(&self, state: u64, _: Tick) -> Tick {
+    fn forget_at(&self, state: u64) -> Tick {
         forget_at(state)
+    }
+
+    fn furthest(&self, now: Tick) -> u64 {
+        Always.furthest(now)
+    }
+
+    fn is_of_another_time(&self, state: u64, now: Tick) -> bool {
+        Always.is_of_another_time(state, now)
     }
 
     fn carried_over(&self, state: u64, tag: Tag) -> Option<u64> {

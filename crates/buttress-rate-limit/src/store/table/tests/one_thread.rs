@@ -135,9 +135,17 @@ impl Era for Looking<'_> {
         Always.tag()
     }
 
-    fn forget_at(&self, state: u64, now: Tick) -> Tick {
+    fn forget_at(&self, state: u64) -> Tick {
         self.0.set(self.0.get() + 1);
-        Always.forget_at(state, now)
+        Always.forget_at(state)
+    }
+
+    fn furthest(&self, now: Tick) -> u64 {
+        Always.furthest(now)
+    }
+
+    fn is_of_another_time(&self, state: u64, now: Tick) -> bool {
+        Always.is_of_another_time(state, now)
     }
 
     fn carried_over(&self, state: u64, tag: Tag) -> Option<u64> {
