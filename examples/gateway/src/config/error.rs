@@ -85,7 +85,13 @@ impl ConfigFileError {
             file: file.to_owned(),
             line: span.as_ref().map(|span| locate::line(text, span.start)),
             field: span.and_then(|span| locate::field_at(text, &span)),
-            reason: error.message().to_owned(),
+            reason: match error.message() {
+                // Of a choice, which an operator knows by its words.
+                "wanted string or table" => {
+                    "expected one of its words, in quotation marks".to_owned()
+                }
+                message => message.to_owned(),
+            },
         }
     }
 

@@ -59,6 +59,14 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:2: limits.per_ip.max_keys: invalid type: string",
     ),
     (
+        "limits.preflight = true",
+        "gateway.toml:1: limits.preflight: expected one of its words, in quotation marks",
+    ),
+    (
+        "[[limits.routes]]\npath = '/a'\nquota = '1/s'\nby = 5",
+        "gateway.toml:4: limits.routes[0].by: expected one of its words, in quotation marks",
+    ),
+    (
         "connections = 1.5",
         "gateway.toml:1: connections: invalid type: floating point `1.5`, expected a whole number, 1 to",
     ),
