@@ -45,8 +45,8 @@ use crate::{Decision, Quota, store::signed};
 /// | [`SlidingWindow`] of `k` sub-windows | `count` | `k + 3` | never more than the count, in little memory |
 /// | [`SlidingLog`] | `count`, exactly | `count + 2` | never more than the count, and never less |
 ///
-/// A state of one word is swapped without a lock; longer ones stand behind the lock of a shard, see
-/// [`MemoryStore`](crate::store::MemoryStore).
+/// A state of one word is swapped without a lock; longer ones stand behind the lock of a shard, which the built-in ones
+/// mostly do without, see [`MemoryStore`](crate::store::MemoryStore).
 ///
 /// # Chosen when the program runs
 ///

@@ -4,7 +4,7 @@ use buttress_core::Tick;
 
 use super::{
     Algorithm, FixedWindow, Gcra, LeakyBucket, OneWord as _, Pacing, SlidingLog, SlidingWindow,
-    TokenBucket, Word, by_pointer,
+    Summaries, Summarize as _, TokenBucket, Word, by_pointer,
     by_request::{ByRequest, moved},
     sliding_log::Entries,
     sliding_window::Addition,
@@ -148,6 +148,35 @@ impl Kind {
                 (decision, Planned::Log(entries))
             }
             kind => (kind.check_words(quota, state, now, cost), Planned::Other),
+        }
+    }
+
+    /// [Takes](Algorithm::take) from the summary of such a state, if that is enough.
+    #[inline]
+    pub(crate) fn take_from_summary(
+        &self,
+        summaries: Summaries,
+        quota: &Quota,
+        summary: u64,
+        now: Tick,
+        cost: u64,
+    ) -> Option<(Decision, u64)> {
+        match self {
+            Self::SlidingWindow(window) => {
+                window.take_from_summary(summaries, quota, summary, now, cost)
+            }
+            Self::SlidingLog(log) => log.take_from_summary(summaries, quota, summary, now, cost),
+            _ => None,
+        }
+    }
+
+    /// The summary of such a state; 0 where it has none.
+    #[inline]
+    pub(crate) fn summary(&self, summaries: Summaries, quota: &Quota, state: &[u64]) -> u64 {
+        match self {
+            Self::SlidingWindow(window) => window.summary(summaries, quota, state),
+            Self::SlidingLog(log) => log.summary(summaries, quota, state),
+            _ => 0,
         }
     }
 

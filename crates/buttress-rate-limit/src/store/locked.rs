@@ -1,18 +1,24 @@
 mod lines;
 mod request;
+mod shard;
 mod slots;
 
 use std::fmt;
 
-pub(super) use self::request::{Found, Request};
-pub(super) use self::slots::Slots;
-use self::slots::{WAYS, scale, zeros};
+pub(super) use self::{
+    request::{Found, Request},
+    shard::{Held, Known},
+};
+use self::{
+    shard::Shard,
+    slots::{Slots, WAYS, scale, zeros},
+};
 use super::{memory::signed, table::Fingerprint};
 use crate::{
     Algorithm, Decision,
     algorithm::Summaries,
     limit::Tag,
-    sync::{Mutex, MutexGuard, unpoisoned},
+    sync::{Mutex, unpoisoned},
 };
 
 /// Slots per key that the table promises room for.
@@ -29,7 +35,7 @@ const LEAST_BUCKETS: usize = 64;
 /// A slot is found, and given to another key, by the rules of the [table of one
 /// word](super::table::Table): a new key looks at the same number of slots, and of those that can be
 /// forgotten it takes the one that could have been for the longest time. A lock is held for one decision or, with
-/// [those of other tables](LockedTable::hold), for all that are made of one request. Who holds one waits for no lock but
+/// [those of other tables](Known::hold), for all that are made of one request. Who holds one waits for no lock but
 /// that of a table of a later limit, and that of the limit's past quotas, who holds which waits for none.
 ///
 /// A state whose algorithm [summarizes](Summaries) it has a word beside its owner, on which most requests are decided: a
@@ -49,23 +55,6 @@ struct Shared {
     state: Box<[u64]>,
 }
 
-/// Two cache lines, of which processors fetch the one with the other.
-#[repr(align(128))]
-struct Shard(Mutex<Slots>);
-
-/// A state that nobody else reads or changes meanwhile.
-pub(super) struct Held<'a> {
-    slots: MutexGuard<'a, Slots>,
-    slot: usize,
-}
-
-impl Held<'_> {
-    #[inline]
-    pub(super) fn words(&mut self) -> &mut [u64] {
-        self.slots.state(self.slot).unwrap_or_default()
-    }
-}
-
 impl LockedTable {
     /// A table with room for `keys` keys of `words` words each and, if need be, a summary; `None` where there is not so
     /// much memory.
@@ -78,9 +67,9 @@ impl LockedTable {
         let shards = (buckets / LEAST_BUCKETS).clamp(1, MOST_SHARDS);
         let buckets = buckets.div_ceil(shards);
         // Asked for as a whole and given back: a vector of zeros that the system refuses ends the process.
-        let all = Slots::bytes(buckets, words, summaries)?.checked_mul(shards)?;
+        let all = Shard::bytes(buckets, words, summaries)?.checked_mul(shards)?;
         Vec::<u8>::new().try_reserve_exact(all).ok()?;
-        let shard = || Shard(Mutex::new(Slots::new(buckets, words, summaries)));
+        let shard = || Shard::new(buckets, words, summaries);
         Some(Self {
             shards: (0..shards).map(|_| shard()).collect(),
             buckets_per_shard: buckets,
@@ -96,17 +85,14 @@ impl LockedTable {
     /// The bytes that the table occupies, from its first day to its last.
     pub(super) fn bytes(&self) -> usize {
         // No overflow: `with_room_for` saw to that.
-        let slots = Slots::bytes(self.buckets_per_shard, self.unseen.len(), self.summaries);
-        self.shards.len() * (size_of::<Shard>() + slots.unwrap_or(0))
-            + 2 * size_of_val(&*self.unseen)
+        let shard = Shard::bytes(self.buckets_per_shard, self.unseen.len(), self.summaries);
+        self.shards.len() * shard.unwrap_or(0) + 2 * size_of_val(&*self.unseen)
     }
 
-    /// The state of a key that is known, if it is one of this tag, and the lock of its shard.
+    /// The state of a key that is known, if it is one of this tag.
     #[inline]
-    pub(super) fn hold(&self, key: Fingerprint, tag: Tag) -> Option<Held<'_>> {
-        let slots = self.shard(key)?;
-        let (slot, written) = slots.find(key, tag)?;
-        (written == tag).then_some(Held { slots, slot })
+    pub(super) fn look(&self, key: Fingerprint, tag: Tag) -> Option<Known<'_>> {
+        self.shard_of(key)?.look(key, tag)
     }
 
     /// Whether `key` is known, under whichever tag.
@@ -173,7 +159,7 @@ impl LockedTable {
         &self,
         key: Fingerprint,
         request: &Request<'_, A>,
-        then: impl FnOnce(&mut Slots, Option<usize>) -> Option<O>,
+        then: impl FnOnce(&mut Slots<'_>, Option<usize>) -> Option<O>,
     ) -> Found<O> {
         let Some(mut slots) = self.shard(key) else {
             return Found::Full;
@@ -235,11 +221,17 @@ impl LockedTable {
         request.check(&self.unseen)
     }
 
+    /// The slots among which a key may stand, locked.
     #[inline]
-    pub(super) fn shard(&self, key: Fingerprint) -> Option<MutexGuard<'_, Slots>> {
+    fn shard(&self, key: Fingerprint) -> Option<Slots<'_>> {
+        self.shard_of(key).map(Shard::lock)
+    }
+
+    #[inline]
+    fn shard_of(&self, key: Fingerprint) -> Option<&Shard> {
         // Other bits than those that choose a bucket, as long as a shard has no more than 2¹⁴ of them.
         let nth = scale(key.bits().rotate_left(14), self.shards.len());
-        self.shards.get(nth).map(|shard| unpoisoned(shard.0.lock()))
+        self.shards.get(nth)
     }
 }
 

@@ -28,8 +28,9 @@ use crate::{
 /// so forgetting loses nothing; when all the slots that a new key could have are taken by keys that still have
 /// something to remember, the limit's [`Overflow`](crate::Overflow) decides.
 ///
-/// States of one word are swapped without a lock. Longer ones, and those that tell their quota, stand in up to
-/// 128 shards, each behind a lock that is held while one request is decided, with those of its other limits.
+/// States of one word are swapped without a lock, and so is the word in which those of a sliding window or log mostly
+/// are decided on. Longer ones, and those that tell their quota, stand in up to 128 shards, each behind a lock that is
+/// held while one request is decided, with those of its other limits.
 #[derive(Debug)]
 pub struct MemoryStore {
     tables: Box<[Table]>,

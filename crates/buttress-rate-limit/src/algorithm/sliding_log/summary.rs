@@ -1,7 +1,7 @@
-//! The latest time of a log in one word: enough where all of the log is over, as it is for who comes less often than once in
-//! a period.
+//! The time of the only request of a log, in one word: enough where that is over, as it is for who comes less often than
+//! once in a period.
 //!
-//! Twice that time, and one more where the log is that one request alone and the state does not tell.
+//! The log of who comes more often is not summarized: its oldest request would have to be looked at.
 
 use buttress_core::Tick;
 
@@ -14,14 +14,10 @@ use crate::{
     algorithm::{Summaries, Summarize},
 };
 
-const IS_ALL: u64 = 1;
-
 pub(in crate::algorithm) fn write_back(summary: u64, state: &mut [u64]) {
-    if summary & IS_ALL != 0
-        && let [head_word, latest, first, ..] = state
-    {
-        *latest = summary >> 1;
-        *first = *latest;
+    if let [head_word, latest, first, ..] = state {
+        *first = summary;
+        *latest = summary;
         *head_word = head(0, 1);
     }
 }
@@ -37,17 +33,19 @@ impl Summarize for SlidingLog {
         cost: u64,
     ) -> Option<(Decision, u64)> {
         let period = quota.period_nanos().get();
-        let over = summary >> 1 <= now.as_nanos().checked_sub(period)?;
-        let next = now.as_nanos().checked_mul(2)? | IS_ALL;
+        let over = summary <= now.as_nanos().checked_sub(period)?;
         if summary == 0 || !over || cost != 1 {
             return None;
         }
         let decision = Log::empty(&[]).decide(self.limit(quota), 0, (now, period), cost);
-        Some((decision, next))
+        Some((decision, now.as_nanos()))
     }
 
     fn summary(&self, _: Summaries, _: &Quota, state: &[u64]) -> u64 {
-        let latest = Log::of(state).last();
-        latest.and_then(|latest| latest.checked_mul(2)).unwrap_or(0)
+        let log = Log::of(state);
+        match (log.first, log.len) {
+            (0, 1) => log.latest,
+            _ => 0,
+        }
     }
 }

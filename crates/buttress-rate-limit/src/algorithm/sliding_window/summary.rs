@@ -3,7 +3,7 @@
 
 use buttress_core::Tick;
 
-use super::{SlidingWindow, newest};
+use super::SlidingWindow;
 use crate::{
     Decision, Quota,
     algorithm::{Summaries, Summarize},
@@ -30,10 +30,10 @@ impl Packing {
         }
     }
 
-    /// `None` where it does not fit in.
+    /// `None` where it does not fit in. Never all ones.
     #[inline]
     fn pack(self, number: u64, used: u64) -> Option<u64> {
-        let fits = used >> self.used == 0 && number >> (u64::BITS - self.used) == 0;
+        let fits = used >> self.used == 0 && number < u64::MAX >> self.used;
         fits.then_some((number << self.used) | used)
     }
 
@@ -89,15 +89,25 @@ impl Summarize for SlidingWindow {
     }
 
     fn summary(&self, summaries: Summaries, quota: &Quota, state: &[u64]) -> u64 {
-        let (Summaries::Window(packing), [first, total, ..]) = (summaries, state) else {
-            return 0;
+        let summary = || {
+            let (Summaries::Window(packing), [first, total, ..]) = (summaries, state) else {
+                return None;
+            };
+            let price = quota.interval_nanos().get();
+            let full = price.checked_mul(quota.count())?;
+            // As much as the next request asks of it; and only so many are divided by.
+            if price.checked_mul(2)?.checked_add(*total)? > full {
+                return None;
+            }
+            let start = first.checked_sub(1)?;
+            let length = self.length(quota);
+            let number = start / length;
+            // One that was written under another quota is not where one of this begins.
+            if number * length != start {
+                return None;
+            }
+            packing.pack(number + 1, *total)
         };
-        let length = self.length(quota);
-        let start = newest(*first, length);
-        if start.checked_add(1) != Some(*first) {
-            return 0;
-        }
-        let number = (start / length).saturating_add(1);
-        packing.pack(number, *total).unwrap_or(0)
+        summary().unwrap_or(0)
     }
 }

@@ -1,15 +1,14 @@
-use buttress_core::Tick;
-
 use super::{
     Request,
-    lines::{Lines, NOBODY},
+    lines::{Lines, NOBODY, NONE},
     request::Later,
 };
 use crate::{
-    Algorithm, Decision, Quota,
-    algorithm::{Summaries, Summarize},
+    Algorithm,
+    algorithm::Summaries,
     limit::Tag,
     store::table::{Fingerprint, tag},
+    sync::MutexGuard,
 };
 
 /// Slots in a bucket: their fingerprints lie beside each other.
@@ -18,47 +17,44 @@ pub(super) const WAYS: usize = 4;
 /// Buckets in which a key may stand.
 pub(super) const CHOICES: usize = 3;
 
-/// The slots of a shard: whose they are, and the states.
-pub(in crate::store) struct Slots {
-    lines: Lines,
-    buckets: usize,
-    states: Box<[u64]>,
-    /// Of one state.
+/// The states of a shard.
+pub(super) struct States {
+    all: Box<[u64]>,
+    /// Of one.
     words: usize,
 }
 
-impl Slots {
-    /// So many buckets of slots, for states of so many words.
-    pub(super) fn new(buckets: usize, words: usize, summaries: Option<Summaries>) -> Self {
+impl States {
+    /// Of so many words each, for so many buckets of slots.
+    pub(super) fn new(buckets: usize, words: usize) -> Self {
         Self {
-            lines: Lines::new(buckets, summaries),
-            buckets,
-            // No overflow: a part of what `bytes` told.
-            states: zeros(buckets * WAYS * words),
+            // No overflow: what `bytes` told.
+            all: zeros(buckets * WAYS * words),
             words,
         }
     }
 
     /// The bytes that these occupy; `None` where nobody has so many.
-    pub(super) fn bytes(
-        buckets: usize,
-        words: usize,
-        summaries: Option<Summaries>,
-    ) -> Option<usize> {
+    pub(super) fn bytes(buckets: usize, words: usize) -> Option<usize> {
         let state = words.checked_mul(size_of::<u64>())?;
-        let states = buckets.checked_mul(WAYS)?.checked_mul(state)?;
-        Lines::bytes(buckets, summaries)?.checked_add(states)
+        buckets.checked_mul(WAYS)?.checked_mul(state)
     }
+}
 
+/// The slots of a shard for who holds its lock: whose they are, and the states.
+pub(super) struct Slots<'a> {
+    pub(super) lines: &'a Lines,
+    pub(super) states: MutexGuard<'a, States>,
+}
+
+impl Slots<'_> {
     /// The slot of a key, and the tag of its state, which is most likely this one.
     #[inline]
     pub(super) fn find(&self, key: Fingerprint, tag: Tag) -> Option<(usize, Tag)> {
-        let bucket = self.choice(key, 0);
-        let way = way(self.lines.owners(bucket)?, key.tagged(tag));
-        if way < WAYS {
-            return Some((bucket * WAYS + way, tag));
+        match self.lines.find(choice(self.lines, key, 0), key.tagged(tag)) {
+            Some(slot) => Some((slot, tag)),
+            None => self.find_anywhere(key),
         }
-        self.find_anywhere(key)
     }
 
     /// As [`find`](Self::find) does, one slot after the other, in all buckets.
@@ -135,81 +131,64 @@ impl Slots {
         best.map(|(_, slot)| slot)
     }
 
-    /// The bucket that is `key`'s n-th choice.
-    #[inline]
-    fn choice(&self, key: Fingerprint, choice: usize) -> usize {
-        scale(key.bits().rotate_left(choice as u32 * 21), self.buckets)
-    }
-
-    /// The slots of that bucket.
-    pub(super) fn bucket(&self, key: Fingerprint, choice: usize) -> std::ops::Range<usize> {
-        let first = self.choice(key, choice) * WAYS;
+    /// The slots of the bucket that is `key`'s n-th choice.
+    pub(super) fn bucket(&self, key: Fingerprint, nth: usize) -> std::ops::Range<usize> {
+        let first = choice(self.lines, key, nth) * WAYS;
         first..first + WAYS
     }
 
-    /// A state. From then on it alone tells how it stands.
+    /// A state. It has no summary then, and nobody else who comes near it.
     pub(super) fn state(&mut self, slot: usize) -> Option<&mut [u64]> {
-        let first = slot * self.words;
-        let state = self.states.get_mut(first..first + self.words)?;
-        if let Some((summaries, summary)) = self.lines.summary(slot)
-            && *summary != 0
-        {
-            summaries.write_back(std::mem::take(summary), state);
+        let States { all, words } = &mut *self.states;
+        let state = all.get_mut(slot * *words..(slot + 1) * *words)?;
+        if let Some((summaries, summary)) = self.lines.put_aside(slot) {
+            summaries.write_back(summary, state);
         }
         Some(state)
     }
 
-    /// Decides on the summary of a key's state and charges that, if it is enough: where the key stands in its first bucket, by
-    /// this tag.
+    /// Charges a state, and gives it a summary then, as its algorithm reckons it, unless `charge` says that nothing came
+    /// of it.
     #[inline(always)]
-    pub(in crate::store) fn take_from_summary<A: Summarize + ?Sized>(
+    pub(super) fn summarizing(
         &mut self,
-        algorithm: &A,
-        (key, tag): (Fingerprint, Tag),
-        quota: &Quota,
-        now: Tick,
-        cost: u64,
-    ) -> Option<Decision> {
-        let kind = self.lines.summaries()?;
-        let (owners, summaries) = self.lines.summarized(self.choice(key, 0))?;
-        let summary = summaries.get_mut(way(owners, key.tagged(tag)))?;
-        let (decision, next) = algorithm.take_from_summary(kind, quota, *summary, now, cost)?;
-        *summary = next;
-        Some(decision)
-    }
-
-    /// Decides on the state of a key that is known by this tag, charges it, and summarizes it then.
-    #[inline]
-    pub(in crate::store) fn take<A: Summarize + ?Sized>(
-        &mut self,
-        key: Fingerprint,
-        request: &Request<'_, A>,
-    ) -> Option<Decision> {
-        let (slot, written) = self.find(key, request.tag())?;
-        if written != request.tag() {
-            return None;
-        }
-        let summaries = self.lines.summaries();
+        slot: usize,
+        charge: impl FnOnce(&mut [u64]) -> bool,
+        summary: impl FnOnce(Summaries, &[u64]) -> u64,
+    ) -> Option<()> {
+        let lines = self.lines;
         let state = self.state(slot)?;
-        let decision = request.take(state);
-        let next = summaries.map(|by| request.algorithm.summary(by, request.quota, state));
-        if let (Some(next), Some((_, summary))) = (next, self.lines.summary(slot)) {
-            *summary = next;
+        if charge(state)
+            && let Some(summaries) = lines.summaries()
+        {
+            match summary(summaries, state) {
+                NONE => {}
+                summary => lines.summarize(slot, summary),
+            }
         }
-        Some(decision)
+        Some(())
     }
 }
 
-/// Which of these owners is wanted; or none, which is one beyond.
-///
-/// All are compared before anything depends on which of them it is, as in the table of one word.
+/// The slot of a key whose state is of this tag, for who holds no lock: it may change hands meanwhile.
 #[inline]
-fn way(owners: &[u64; WAYS], wanted: u64) -> usize {
-    let mut way = WAYS;
-    for (n, owner) in owners.iter().enumerate().rev() {
-        way = if *owner == wanted { n } else { way };
-    }
-    way
+pub(super) fn look(lines: &Lines, key: Fingerprint, tag: Tag) -> Option<usize> {
+    let wanted = key.tagged(tag);
+    lines
+        .find(choice(lines, key, 0), wanted)
+        .or_else(|| look_further(lines, key, wanted))
+}
+
+#[cold]
+#[inline(never)]
+fn look_further(lines: &Lines, key: Fingerprint, wanted: u64) -> Option<usize> {
+    (1..CHOICES).find_map(|nth| lines.find(choice(lines, key, nth), wanted))
+}
+
+/// The bucket that is `key`'s n-th choice.
+#[inline]
+fn choice(lines: &Lines, key: Fingerprint, nth: usize) -> usize {
+    scale(key.bits().rotate_left(nth as u32 * 21), lines.buckets())
 }
 
 /// Scales the bits of a hash onto `0..len`.

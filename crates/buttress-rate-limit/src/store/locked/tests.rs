@@ -8,7 +8,12 @@ use buttress_core::{Digest, DigestKey, Tick};
 use proptest::prelude::*;
 
 use super::{slots::CHOICES, *};
-use crate::{Quota, SlidingLog, algorithm::Kind, limit::InForce};
+use crate::{
+    Quota, SlidingLog,
+    algorithm::{Kind, Summarize as _},
+    limit::InForce,
+    limiter::UNDECIDED,
+};
 
 const LOG: SlidingLog = SlidingLog::for_counts_up_to(3);
 
@@ -69,11 +74,20 @@ fn acquire(
     let Request {
         quota, now, cost, ..
     } = *request;
-    let summarized = table.shard(key).and_then(|mut slots| {
-        let decision = slots.take_from_summary(&LOG, (key, 0), quota, now, cost);
-        decision.or_else(|| slots.take(key, request))
-    });
-    summarized.or_else(|| table.acquire(key, request).known())
+    let known = table.look(key, 0);
+    if let Some((summaries, slot)) = known.and_then(Known::summary)
+        && let Some((decision, next)) =
+            LOG.take_from_summary(summaries, quota, slot.seen, now, cost)
+    {
+        assert!(slot.swap(next), "there is but one thread");
+        return Some(decision);
+    }
+    let mut decision = UNDECIDED;
+    let held = known.and_then(Known::hold);
+    match held.and_then(|mut held| held.take(request, &mut decision)) {
+        Some(()) => Some(decision),
+        None => table.acquire(key, request).known(),
+    }
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -340,7 +354,7 @@ fn shards_are_chosen_by_other_bits_than_buckets() {
         let key = Fingerprint::from(digest);
         let shard = scale(key.bits().rotate_left(14), table.shards.len());
         if shard == 3 {
-            let slots = unpoisoned(table.shards[3].0.lock());
+            let slots = table.shards[3].lock();
             buckets[slots.bucket(key, 0).start / WAYS] += 1;
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     limiter::UNDECIDED,
     store::{
         Acquire, Charge,
-        locked::{Found, LockedTable, Slots},
+        locked::{Found, Known, LockedTable},
         table::{Fingerprint, Updated},
     },
 };
@@ -155,17 +155,23 @@ impl MemoryStore {
             return Ok(Place::Own);
         };
         // The usual case by itself.
-        if let (Some(revision), Some(mut slots)) = (ask.revision, table.shard(ask.key)) {
+        if let Some(revision) = ask.revision {
             let Ask {
                 quota, now, cost, ..
             } = ask;
-            let key = (ask.key, revision as Tag);
-            let decision = slots.take_from_summary(algorithm, key, quota, now, cost);
-            if let Some(decision) = decision {
-                *out = decision;
-                return Ok(Place::Own);
+            let known = table.look(ask.key, revision as Tag);
+            while let Some((summaries, slot)) = known.and_then(Known::summary)
+                && let Some((decision, next)) =
+                    algorithm.take_from_summary(summaries, quota, slot.seen, now, cost)
+            {
+                if slot.swap(next) {
+                    *out = decision;
+                    return Ok(Place::Own);
+                }
             }
-            if take_known(&mut slots, algorithm, &ask, out).is_some() {
+            if let Some(known) = known
+                && take_known(known, algorithm, &ask, out).is_some()
+            {
                 return Ok(Place::Own);
             }
         }
@@ -273,11 +279,10 @@ impl MemoryStore {
 
 #[inline(never)]
 fn take_known<A: Summarize + ?Sized>(
-    slots: &mut Slots,
+    known: Known<'_>,
     algorithm: &A,
     ask: &Ask<'_>,
     out: &mut Decision,
 ) -> Option<()> {
-    *out = slots.take(ask.key, &ask.request(algorithm))?;
-    Some(())
+    known.hold()?.take(&ask.request(algorithm), out)
 }

@@ -175,11 +175,23 @@ fn limit(quota: &str, kind: Kind) -> Arc<Limit> {
     Arc::new(Limit::build("".into(), 0, quota, kind, Overflow::Refuse, clock).unwrap())
 }
 
-fn kinds() -> [fn() -> Kind; 2] {
+fn kinds() -> [fn() -> Kind; 3] {
     [
         || Kind::Gcra,
         || Kind::of(crate::SlidingLog::for_counts_up_to(16)),
+        || Kind::of(crate::SlidingWindow::of_sub_windows(2)),
     ]
+}
+
+/// Charges a key that is new, and asks for it once more, so that its state is summarized if its algorithm does that.
+fn charge_and_summarize(store: &MemoryStore, limit: &Arc<Limit>, quota: &(Quota, u64), cost: u64) {
+    for cost in [cost, 0] {
+        let _ = store.acquire(
+            NOW,
+            &[charge_in_force(limit, quota, cost)],
+            &mut [UNDECIDED],
+        );
+    }
 }
 
 /// Half is used, a quarter is charged meanwhile, and the quota doubles: under which of the two it was charged is the
@@ -191,9 +203,8 @@ fn loom_a_charge_beside_a_live_change() {
             let limits = [limit("8/h", kind())];
             let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
             let [limit] = limits;
-            let mut out = [UNDECIDED];
             let first = limit.in_force();
-            let _ = store.acquire(NOW, &[charge_in_force(&limit, &first, 4)], &mut out);
+            charge_and_summarize(&store, &limit, &first, 4);
             let other = {
                 let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
                 thread::spawn(move || {
@@ -223,7 +234,7 @@ fn loom_a_refund_beside_a_live_change() {
             let [limit] = limits;
             let mut out = [UNDECIDED];
             let first = limit.in_force();
-            let _ = store.acquire(NOW, &[charge_in_force(&limit, &first, 4)], &mut out);
+            charge_and_summarize(&store, &limit, &first, 4);
             let other = {
                 let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
                 thread::spawn(move || store.settle(NOW, &charge_in_force(&limit, &first, 4), -2))
@@ -234,6 +245,78 @@ fn loom_a_refund_beside_a_live_change() {
             other.join().unwrap();
             // 4 of 8, less 2 of 8, and 2 of 16.
             assert_eq!(left(&store, &limit), 16 - 8 + 4 - 2);
+        });
+    }
+}
+
+/// By a summary, by a state behind a lock, and back: no charge is lost on the way, and none is made twice.
+#[test]
+fn loom_a_charge_to_a_summary_beside_one_to_the_state() {
+    for kind in kinds() {
+        model(move || {
+            let limits = [limit("8/h", kind())];
+            let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+            let [limit] = limits;
+            let quota = limit.in_force();
+            charge_and_summarize(&store, &limit, &quota, 3);
+            let other = {
+                let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
+                thread::spawn(move || {
+                    let charge = charge_in_force(&limit, &quota, 1);
+                    let _ = store.acquire(NOW, &[charge], &mut [UNDECIDED]);
+                    let _ = store.acquire(NOW, &[charge], &mut [UNDECIDED]);
+                })
+            };
+            store.settle(NOW, &charge_in_force(&limit, &quota, 1), -1);
+            let _ = store.acquire(NOW, &[charge_in_force(&limit, &quota, 1)], &mut [UNDECIDED]);
+            other.join().unwrap();
+            assert_eq!(left(&store, &limit), 8 - 3 - 2 + 1 - 1);
+        });
+    }
+}
+
+/// A key is charged whose slot another one is given meanwhile, for whom it is full again: what was charged to one is
+/// not charged to the other.
+#[test]
+fn loom_a_charge_beside_a_slot_that_changes_hands() {
+    for kind in kinds() {
+        model(move || {
+            let limits = [limit("8/s", kind())];
+            let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+            let [limit] = limits;
+            let quota = limit.in_force();
+            let charged = |n: u64, now, cost| {
+                let key = DigestKey::from_words(1, 2).digest(&n);
+                let charge = Charge {
+                    key,
+                    ..charge_in_force(&limit, &quota, cost)
+                };
+                let mut out = [UNDECIDED];
+                let _ = store.acquire(now, &[charge], &mut out);
+                out[0].remaining()
+            };
+            // One that is the first to be forgotten, and three others: the table is full.
+            for n in 0..4 {
+                let now = Tick::from_nanos(NOW.as_nanos() + n);
+                charged(n, now, 1);
+                charged(n, now, 0);
+            }
+            let later = Tick::from_nanos(3 * NOW.as_nanos());
+            let other = {
+                let (store, limit) = (Arc::clone(&store), Arc::clone(&limit));
+                thread::spawn(move || {
+                    let key = DigestKey::from_words(1, 2).digest(&0_u64);
+                    let charge = Charge {
+                        key,
+                        ..charge_in_force(&limit, &quota, 2)
+                    };
+                    let _ = store.acquire(later, &[charge], &mut [UNDECIDED]);
+                })
+            };
+            assert_eq!(charged(7, later, 3), 5);
+            assert_eq!(charged(7, later, 0), 5);
+            other.join().unwrap();
+            assert_eq!(charged(7, later, 0), 5);
         });
     }
 }

@@ -65,6 +65,20 @@ impl MemoryStore {
         }
     }
 
+    /// How a key stands whose state is of several words; `None` where it is not known any more.
+    #[cold]
+    fn peek_known(&self, now: Tick, wanted: &Wanted<'_>) -> Option<Decision> {
+        let Wanted {
+            limit,
+            key,
+            quota,
+            tag,
+            cost,
+        } = *wanted;
+        let mut held = self.locked(limit)?.look(key, tag)?.hold()?;
+        Some(limit.kind().check_words(quota, held.words(), now, cost))
+    }
+
     #[inline(always)]
     fn acquire_known_by<'a, S: State<'a>, const N: usize>(
         &'a self,
@@ -88,9 +102,24 @@ impl MemoryStore {
         if refused {
             let out = out.get_mut(..count)?;
             let by = binding(out)?;
-            for ((wanted, decision), state) in wanted.zip(out).zip(states.iter_mut().flatten()) {
+            let mut unknown = 0;
+            let stood = wanted
+                .clone()
+                .zip(&mut *out)
+                .zip(states.iter_mut().flatten());
+            for (index, ((wanted, decision), state)) in stood.enumerate() {
                 if let (true, Some(wanted)) = (decision.is_admitted(), wanted) {
-                    *decision = state.check(now, &Wanted { cost: 0, ..wanted });
+                    match state.check(now, &Wanted { cost: 0, ..wanted }) {
+                        Some(stands) => *decision = stands,
+                        None => unknown |= bit(index),
+                    }
+                }
+            }
+            // Whoever holds a lock waits for none of an earlier limit.
+            drop(states);
+            for (index, (wanted, decision)) in wanted.zip(out).enumerate() {
+                if unknown & bit(index) != 0 {
+                    *decision = self.peek_known(now, &Wanted { cost: 0, ..wanted? })?;
                 }
             }
             return Some(Ok(Acquire::Refused { by }));

@@ -45,7 +45,7 @@ impl Bucket {
 
 /// A slot that belonged to a key when it was found.
 pub(in crate::store) struct Slot<'a> {
-    pub(super) state: &'a AtomicU64,
+    pub(in crate::store) state: &'a AtomicU64,
     pub(in crate::store) seen: u64,
 }
 

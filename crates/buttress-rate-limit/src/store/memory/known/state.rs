@@ -18,8 +18,8 @@ pub(super) trait State<'a>: Sized {
         out: &mut Decision,
     ) -> Option<Self>;
 
-    /// How it stands.
-    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision;
+    /// How it stands; `None` where only its summary is known.
+    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Option<Decision>;
 
     /// Charges it, if it is one that is swapped; `false` where somebody else has changed it.
     fn swap(&self) -> bool;
@@ -37,9 +37,11 @@ pub(super) struct Swapped<'a> {
     next: u64,
 }
 
-/// One of these; or several words behind a lock, and what is to be charged to them.
+/// One of these, or the summary of several words, which is swapped, too; or these themselves behind a lock, and what is to
+/// be charged to them.
 pub(super) enum Any<'a> {
     Swapped(Swapped<'a>),
+    Summary(Swapped<'a>),
     Held(Held<'a>, Wanted<'a>, Planned),
 }
 
@@ -58,11 +60,11 @@ impl<'a> State<'a> for Swapped<'a> {
         Some(Self { slot, next })
     }
 
-    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision {
+    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Option<Decision> {
         let kind = wanted.limit.kind();
         let (seen, mut decision) = (self.slot.seen, UNDECIDED);
         kind.step(wanted.quota, seen, now, wanted.cost, &mut decision);
-        decision
+        Some(decision)
     }
 
     #[inline(always)]
@@ -90,18 +92,27 @@ impl<'a> State<'a> for Any<'a> {
         if !kind.is_long() {
             return Swapped::decide(store, now, wanted, out).map(Self::Swapped);
         }
-        let mut held = store.locked(wanted.limit)?.hold(wanted.key, wanted.tag)?;
+        let known = store.locked(wanted.limit)?.look(wanted.key, wanted.tag)?;
+        if let Some((summaries, slot)) = known.summary()
+            && let Some((decision, next)) =
+                kind.take_from_summary(summaries, wanted.quota, slot.seen, now, wanted.cost)
+        {
+            *out = decision;
+            return Some(Self::Summary(Swapped { slot, next }));
+        }
+        let mut held = known.hold()?;
         let planned;
         (*out, planned) = kind.plan_words(wanted.quota, held.words(), now, wanted.cost);
         Some(Self::Held(held, wanted, planned))
     }
 
-    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Decision {
+    fn check(&mut self, now: Tick, wanted: &Wanted<'_>) -> Option<Decision> {
         match self {
             Self::Swapped(swapped) => swapped.check(now, wanted),
+            Self::Summary(_) => None,
             Self::Held(held, ..) => {
                 let kind = wanted.limit.kind();
-                kind.check_words(wanted.quota, held.words(), now, wanted.cost)
+                Some(kind.check_words(wanted.quota, held.words(), now, wanted.cost))
             }
         }
     }
@@ -109,13 +120,13 @@ impl<'a> State<'a> for Any<'a> {
     #[inline]
     fn swap(&self) -> bool {
         match self {
-            Self::Swapped(swapped) => swapped.swap(),
+            Self::Swapped(swapped) | Self::Summary(swapped) => swapped.swap(),
             Self::Held(..) => true,
         }
     }
 
     fn is_swapped(&self) -> bool {
-        matches!(self, Self::Swapped(_))
+        matches!(self, Self::Swapped(_) | Self::Summary(_))
     }
 
     #[inline]
@@ -124,7 +135,10 @@ impl<'a> State<'a> for Any<'a> {
             let Wanted {
                 limit, quota, cost, ..
             } = *wanted;
-            planned.charge(limit.kind(), quota, held.words(), now, cost);
+            let kind = limit.kind();
+            held.charge(kind, quota, |words| {
+                planned.charge(kind, quota, words, now, cost);
+            });
         }
     }
 }
