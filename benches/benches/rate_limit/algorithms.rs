@@ -93,3 +93,13 @@ pub(crate) fn policies(
         (measured.name, policy)
     })
 }
+
+/// The same of the widest quota, which comes by request.
+pub(crate) fn policies_by_request() -> impl Iterator<Item = (&'static str, Policy)> {
+    ALL.into_iter().map(|measured| {
+        let wide = measured.wide;
+        let policy = Policy::new("per-ip", wide()).key(ClientIp::peer());
+        let policy = policy.algorithm((measured.algorithm)());
+        (measured.name, policy.quota_by(move |_| wide().build().ok()))
+    })
+}

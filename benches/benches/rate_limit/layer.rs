@@ -54,6 +54,10 @@ pub(crate) fn layer(c: &mut Criterion) {
     let layer = build(RateLimitLayer::http(by_request), FieldStyle::None);
     let case = "quota_by_request";
     measure(&mut group, case, "buttress", layer.layer(service()));
+    for (name, policy) in algorithms::policies_by_request() {
+        let layer = build(RateLimitLayer::http(policy), FieldStyle::None);
+        measure(&mut group, case, name, layer.layer(service()));
+    }
     let governor = GovernorConfigBuilder::default()
         .per_nanosecond(1)
         .burst_size(1_000_000_000)
