@@ -167,3 +167,52 @@ impl fmt::Display for MissingKey {
 }
 
 impl Error for MissingKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Digest, DigestKey};
+
+    type Parts = [Option<&'static str>; 4];
+
+    fn part(n: usize) -> impl ExtractKey<Parts> {
+        key_from(move |parts: &Parts| parts[n])
+    }
+
+    /// By the first two parts, by three, and by all.
+    fn digests(parts: Parts) -> [Result<Digest, MissingKey>; 3] {
+        let secret = DigestKey::from_words(1, 2);
+        [
+            secret.digest_from(&(part(0), part(1)), &parts),
+            secret.digest_from(&(part(0), part(1), part(2)), &parts),
+            secret.digest_from(&(part(0), part(1), part(2), part(3)), &parts),
+        ]
+    }
+
+    /// Whoever differs in one part is somebody else, wherever one part ends and the next begins; and who lacks one has no key.
+    #[test]
+    fn a_tuple_is_all_of_its_parts() {
+        let whole = [Some("a"), Some("b"), Some("c"), Some("d")];
+        assert_eq!(digests(whole), digests(whole));
+        for n in 0..4 {
+            let (mut other, mut lacks) = (whole, whole);
+            other[n] = Some("x");
+            lacks[n] = None;
+            for (length, ((one, other), lacking)) in (2..).zip(
+                digests(whole)
+                    .iter()
+                    .zip(digests(other))
+                    .zip(digests(lacks)),
+            ) {
+                assert_eq!(*one != other, n < length, "{n} of {length}");
+                assert_eq!(lacking.is_err(), n < length, "{n} of {length}");
+            }
+        }
+        let shifted = [Some("ab"), Some(""), Some("c"), Some("d")];
+        let swapped = [Some("b"), Some("a"), Some("c"), Some("d")];
+        for others in [shifted, swapped] {
+            let pairs = digests(whole).into_iter().zip(digests(others));
+            assert!(pairs.into_iter().all(|(one, other)| one != other));
+        }
+    }
+}

@@ -144,6 +144,21 @@ mod tests {
 
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
+    /// R7 of the traps: so many in a second, and not one in so many seconds.
+    #[test]
+    fn names_mean_what_they_say() {
+        for (quota, seconds) in [
+            (Quota::per_second(20), 1),
+            (Quota::per_minute(20), 60),
+            (Quota::per_hour(20), 3_600),
+            (Quota::per_day(20), 86_400),
+        ] {
+            let (quota, period) = (quota.build().unwrap(), Duration::from_secs(seconds));
+            assert_eq!((quota.count(), quota.period()), (20, period));
+            assert_eq!(quota.interval(), period / 20);
+        }
+    }
+
     #[test]
     fn from_one_a_year_to_a_billion_a_second() {
         assert_eq!(Quota::per(1, YEAR).build().unwrap().interval(), YEAR);

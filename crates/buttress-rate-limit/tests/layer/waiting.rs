@@ -283,6 +283,29 @@ impl Sleep for Timers {
     }
 }
 
+/// A layer's too: one for each that waits, and none for who is refused.
+#[tokio::test(start_paused = true)]
+async fn who_waits_has_one_timer() {
+    let timers = Arc::new(Timers(TokioClock::starting_now(), AtomicUsize::new(0)));
+    let pace = Pacing::up_to(Duration::from_millis(250));
+    let layer = http(Policy::new("pace", "10/s burst 1").algorithm(pace))
+        .timer(Arc::clone(&timers))
+        .build()
+        .unwrap();
+    let handler = Handler::default();
+    let mut calls: Vec<_> = (0..5)
+        .map(|_| Box::pin(layer.layer(handler.service()).oneshot(request())))
+        .collect();
+    for call in &mut calls {
+        let _ = poll(call.as_mut());
+    }
+    // However often it is polled.
+    for call in &mut calls[1..3] {
+        assert!(poll(call.as_mut()).is_pending());
+    }
+    assert_eq!(timers.1.load(Ordering::SeqCst), 2);
+}
+
 /// R10 of the traps: no storm. Ten thousand wait, each on a timer of its own, and each is woken once, in its turn.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_waiters_are_woken_once_each() {
