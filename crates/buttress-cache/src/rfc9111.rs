@@ -68,5 +68,6 @@ pub use storable::{Refusal, Store, store};
 pub(crate) use storable::{forbids_by_method, to_keep};
 pub use stored::{Incomplete, StoredHead, Times};
 pub use update::Upkeep;
+pub(crate) use validate::is_of_the_moment;
 pub use validate::{Unreachable, Validated, completion, condition, detach, unreachable, validated};
 pub use vary::Vary;

@@ -37,8 +37,12 @@ impl Fetch {
                 self.refetch(asking)
             }
             Err(why) => {
+                let part = self.plan.stored.as_ref();
+                let rest = part
+                    .filter(|_| !rfc9111::is_of_the_moment(response.status()))
+                    .and_then(|part| self.outdated_by(why, part));
                 self.refuse(why, response, asking);
-                None
+                rest
             }
         })
     }

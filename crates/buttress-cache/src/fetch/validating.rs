@@ -59,17 +59,21 @@ impl Fetch {
                     }
                     Err(why) => why,
                 };
-                // What it replaces must not be served any more.
-                let rest = match refused {
-                    // The origin was not asked.
-                    NotStored::LocalRefusal => None,
-                    NotStored::Rules(why) if !why.outdates() => None,
-                    _ => self.shared.update(self.key, stored, None, &self.epoch),
-                };
+                let rest = self.outdated_by(refused, stored);
                 self.refuse(refused, response, asking);
                 rest
             }
         })
+    }
+
+    /// What an answer that is not stored would have replaced must not be served any more.
+    pub(super) fn outdated_by(&self, refused: NotStored, stored: &Arc<Entry>) -> Rest {
+        match refused {
+            // The origin was not asked.
+            NotStored::LocalRefusal => None,
+            NotStored::Rules(why) if !why.outdates() => None,
+            _ => self.shared.update(self.key, stored, None, &self.epoch),
+        }
     }
 
     /// The origin gave no answer.

@@ -201,7 +201,7 @@ pub fn validated(
     }
     // An error that is stored is no better than a new one.
     let has_better = stored.status().is_success() || stored.status().is_redirection();
-    if has_better && (status.is_server_error() || is_about_the_asker(status)) {
+    if has_better && is_of_the_moment(status) {
         return Validated::Forward;
     }
     match stored.holds(request) && request.selects() && *request.method() != Method::HEAD {
@@ -210,12 +210,13 @@ pub fn validated(
     }
 }
 
-/// A refusal of this request, or of its sender, which says nothing of what is stored.
-fn is_about_the_asker(status: StatusCode) -> bool {
-    matches!(
-        status.as_u16(),
-        401 | 407 | 408 | 421 | 425 | 428 | 429 | 431
-    )
+/// A failure, or a refusal of this request, or of its sender, which says nothing of what is stored.
+pub(crate) fn is_of_the_moment(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status.as_u16(),
+            401 | 407 | 408 | 421 | 425 | 428 | 429 | 431
+        )
 }
 
 /// What is done when the origin gives no answer.

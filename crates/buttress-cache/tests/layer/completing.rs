@@ -184,6 +184,26 @@ async fn another_representation_takes_its_place_or_is_handed_on() {
     }
 }
 
+/// Whatever comes instead of the rest, and may not be stored: if it is an answer, the part is of something that is no more.
+#[tokio::test(start_paused = true)]
+async fn another_answer_outdates_the_part_and_a_failure_does_not() {
+    for (code, said, stays) in [
+        (200, "no-store", false),
+        (404, "private", false),
+        (503, "no-store", true),
+        (401, "no-store", true),
+    ] {
+        let mut setup = Setup::shared();
+        let (asked, call) = part(&mut setup).await;
+        let fields = [("cache-control", said), ("etag", "\"2\"")];
+        call.answer(status(code, &fields, "another"));
+        let answer = read(asked).await;
+        assert_eq!((answer.status, answer.body.as_str()), (code, "another"));
+        let _asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+        assert_eq!(setup.calls().await.is_empty(), stays, "{code}");
+    }
+}
+
 /// There is nothing to give to somebody who asked for all of it; who asks next gets it.
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_an_error_once() {
