@@ -78,7 +78,9 @@ impl Fetch {
 
     /// The origin gave no answer.
     pub(super) fn unreachable<B: Body, E>(&self, error: E, asking: Asking<B, E>) {
-        let Some(stored) = &self.plan.stored else {
+        // A part stands in for nothing that it does not hold.
+        let stored = self.plan.stored.as_ref().filter(|_| !self.plan.completes);
+        let Some(stored) = stored else {
             return asking.reply(Reply::Failed(error));
         };
         let shared = &self.shared;

@@ -204,6 +204,18 @@ async fn another_answer_outdates_the_part_and_a_failure_does_not() {
     }
 }
 
+/// A part cannot stand in for the whole, so that it is as where nothing is stored.
+#[tokio::test(start_paused = true)]
+async fn where_the_origin_is_gone_the_error_is_handed_on_and_the_part_stays() {
+    let mut setup = Setup::shared();
+    let (asked, call) = part(&mut setup).await;
+    call.fail();
+    assert!(asked.await.unwrap().is_err());
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+    setup.origin_is_left_alone().await;
+    assert_eq!(read(asked).await.body, "01234");
+}
+
 /// There is nothing to give to somebody who asked for all of it; who asks next gets it.
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_an_error_once() {

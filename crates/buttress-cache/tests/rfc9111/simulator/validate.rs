@@ -114,7 +114,11 @@ impl Simulator {
         );
         let (answered, times) = ask_origin(ask, &headers, origin);
         let Some((status, fields, content)) = answered.response else {
-            return timeout("unreachable");
+            return Outcome {
+                how: "partial unreachable".to_owned(),
+                status: StatusCode::BAD_GATEWAY,
+                ..Outcome::default()
+            };
         };
         let asked = RequestHead::new(ask.method, &headers);
         if status == StatusCode::PARTIAL_CONTENT {
