@@ -195,13 +195,9 @@ impl<T: ?Sized + 'static> Limits<T> {
     }
 
     fn rule_by_all<const N: usize, O>(&self, from: &T, then: impl FnOnce(Ruling<'_>) -> O) -> O {
-        let limits = &self.books.limits;
-        if limits.is_empty() {
-            return then(Ruling::Admitted(Standing::of(&[], &[], &[], Tick::ZERO)));
-        }
         let mut asked = [Asked::NOTHING; N];
         let mut places = asked.iter_mut();
-        for (ordinal, (limit, whose)) in limits.iter().zip(&self.whose).enumerate() {
+        for (ordinal, (limit, whose)) in self.books.limits.iter().zip(&self.whose).enumerate() {
             match self.read(ordinal, limit, whose, from) {
                 Ok(Some(asked)) => {
                     if let Some(place) = places.next() {
@@ -219,6 +215,9 @@ impl<T: ?Sized + 'static> Limits<T> {
         }
         let count = N - places.len();
         let asked = asked.get_mut(..count).unwrap_or_default();
+        if asked.is_empty() {
+            return then(Ruling::Exempt);
+        }
         match self.look_up(from, asked, 0) {
             Some(lookup) => then(Ruling::LookUp(lookup)),
             None => self

@@ -10,9 +10,9 @@ use std::{
 };
 
 use buttress_core::{Clock as _, Tick, clock::ManualClock};
-use buttress_http::FieldStyle;
+use buttress_http::{ClientIp, FieldStyle};
 use buttress_rate_limit::{
-    ConfigError, Decision, Limit, Policy, RateLimitLayer, Store,
+    ConfigError, Decision, Limit, OnMissingKey, Policy, RateLimitLayer, Store,
     store::{Acquire, Answer, Charge, MemoryStore},
 };
 use http::Request;
@@ -102,6 +102,31 @@ async fn its_answer_decides() {
     }
     assert_eq!(handler.calls(), 1);
     assert!(remote.settled().is_empty(), "what was called is spent");
+}
+
+/// Of a request to which no policy applies there is nothing to ask, be it one policy or several.
+#[tokio::test]
+async fn nobody_waits_for_it_where_there_is_nothing_to_ask() {
+    for several in [false, true] {
+        let by = |name| {
+            let policy = Policy::new(name, "7/s").key(ClientIp::peer());
+            policy.missing_key(OnMissingKey::Exempt)
+        };
+        let (remote, mut layer) = (Arc::new(Remote::default()), http(by("one")));
+        if several {
+            layer = layer.policy(by("other"));
+        }
+        let layer = layer.store(Arc::clone(&remote) as Arc<dyn Store>);
+        let layer = layer.clock(clock()).build().unwrap();
+        let nobody = Request::new(());
+        let mut call = Box::pin(layer.layer(Handler::default().service()).oneshot(nobody));
+        let answered = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(answer)) = answered else {
+            panic!("it waits");
+        };
+        assert_eq!((answer.status().as_u16(), answer.headers().len()), (200, 0));
+        assert!(remote.asked.lock().unwrap().is_empty());
+    }
 }
 
 /// A call that waits for something.
