@@ -49,7 +49,8 @@ impl Draft07 {
         // Integers.
         let alike = |value: &[u8]| value.first().is_some_and(u8::is_ascii_digit);
         if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
-            insert_before(headers, POLICY, policy.clone(), alike);
+            let value = || Some(policy.clone());
+            insert_before(headers, POLICY, policy.as_bytes(), value, alike);
             // A dictionary, which has room for one policy.
             let stands = headers.get(LIMIT).map(HeaderValue::as_bytes);
             let stands = stands.and_then(<[u8]>::first);

@@ -3,21 +3,27 @@ use std::iter;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 
-/// Inserts `own`, and behind it, in the same line, those of the values that stand there which are `alike`.
+/// Inserts `own`, and behind it, in the same line, those of the values that stand there which are `alike`. By itself it is
+/// made a `value`.
 pub(super) fn insert_before(
     headers: &mut HeaderMap,
     name: HeaderName,
-    own: HeaderValue,
+    own: &[u8],
+    value: impl FnOnce() -> Option<HeaderValue>,
     alike: impl Fn(&[u8]) -> bool,
 ) {
     match headers.entry(name) {
         Entry::Vacant(field) => {
-            field.insert(own);
+            if let Some(value) = value() {
+                field.insert(value);
+            }
         }
         Entry::Occupied(mut field) => {
             let others = field.iter().map(HeaderValue::as_bytes);
-            let line = joined(own.as_bytes(), others.filter(|other| alike(other)));
-            field.insert(line.unwrap_or(own));
+            let line = joined(own, others.filter(|other| alike(other)));
+            if let Some(line) = line.or_else(value) {
+                field.insert(line);
+            }
         }
     }
 }

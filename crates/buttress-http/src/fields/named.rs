@@ -64,25 +64,34 @@ impl Named {
     pub(super) fn write_before(&self, headers: &mut HeaderMap, items: &[LimitItem]) {
         // Strings.
         let alike = |value: &[u8]| value.starts_with(b"\"");
-        if let (Some(policy), Some(limit)) = (&self.policy, self.limit(items)) {
-            insert_before(headers, POLICY, policy.clone(), alike);
-            insert_before(headers, LIMIT, limit, alike);
+        if let Some(policy) = &self.policy {
+            let value = || Some(policy.clone());
+            insert_before(headers, POLICY, policy.as_bytes(), value, alike);
+            self.spell(items, |limit| {
+                let value = || HeaderValue::from_bytes(limit).ok();
+                insert_before(headers, LIMIT, limit, value, alike);
+            });
         }
     }
 
     fn limit(&self, items: &[LimitItem]) -> Option<HeaderValue> {
-        // One policy or two fit, and only what is written is then allocated.
+        self.spell(items, |limit| HeaderValue::from_bytes(limit).ok())
+    }
+
+    /// Lends what the items read as.
+    fn spell<O>(&self, items: &[LimitItem], then: impl FnOnce(&[u8]) -> O) -> O {
+        // One policy or two fit, and nothing is then allocated for it.
         let mut short = Backwards::new();
         let told = self.openings.iter().zip(items);
         match write_short(&mut short, &self.reset, told.clone()) {
-            Some(()) => HeaderValue::from_bytes(short.as_bytes()).ok(),
+            Some(()) => then(short.as_bytes()),
             None => {
                 let parts = told.map(|(opening, item)| {
                     let (remaining, reset) = (Decimal::of(item.r()), Decimal::of(item.t()));
                     let remaining = remaining.as_bytes();
                     [opening.as_bytes(), remaining, &self.reset, reset.as_bytes()].concat()
                 });
-                value(parts.collect::<Vec<_>>().concat())
+                then(&parts.collect::<Vec<_>>().concat())
             }
         }
     }
