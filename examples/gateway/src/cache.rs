@@ -166,8 +166,10 @@ impl<F: Future> Future for OnBehalf<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.call.as_ref().and_then(Weak::upgrade) {
+        let call = this.call.as_ref().filter(|call| !Call::is_current(call));
+        match call.and_then(Weak::upgrade) {
             Some(call) => call.with(|| this.future.poll(cx)),
+            // Nobody's, or polled on the call's own way.
             None => this.future.poll(cx),
         }
     }

@@ -14,7 +14,8 @@ mod record;
 use std::{
     future::Future,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    ptr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::SystemTime,
 };
 
@@ -86,6 +87,11 @@ impl Call {
     /// The call that the present task works on.
     pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// Whether it is the call that the present task works on.
+    pub(crate) fn is_current(call: &Weak<Self>) -> bool {
+        CURRENT.try_with(|current| ptr::eq(Arc::as_ptr(current), call.as_ptr())) == Ok(true)
     }
 
     /// Notes a decision in the record of the current call. It is made only where records are written.

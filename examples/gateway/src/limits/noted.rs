@@ -19,26 +19,30 @@ impl Observer<Event<'_>> for Noted {
             }
             _ => {}
         }
-        let layer = match event.limit() {
-            PER_IP => "per_ip",
-            PER_KEY => "per_key",
-            PER_ROUTE | PER_ROUTE_SHADOW => "per_route",
-            GLOBAL => "global",
-            _ => "limit",
-        };
-        Call::note(|| match event {
-            Event::Admitted { decision, .. } => {
-                Decision::of(layer, "admitted").remaining(decision.remaining())
-            }
-            Event::Refused { decision, .. } => {
-                Decision::of(layer, "refused").retry_after(decision.retry_after())
-            }
-            Event::WouldRefuse { decision, .. } => {
-                Decision::of(layer, "would_refuse").retry_after(decision.retry_after())
-            }
-            Event::MissingKey { .. } => Decision::of(layer, "no_key"),
-            Event::NearLimit { .. } => Decision::of(layer, "near_limit"),
-            _ => Decision::of(layer, "other"),
-        });
+        Call::note(|| decision(event));
+    }
+}
+
+fn decision(event: &Event<'_>) -> Decision {
+    let layer = match event.limit() {
+        PER_IP => "per_ip",
+        PER_KEY => "per_key",
+        PER_ROUTE | PER_ROUTE_SHADOW => "per_route",
+        GLOBAL => "global",
+        _ => "limit",
+    };
+    match event {
+        Event::Admitted { decision, .. } => {
+            Decision::of(layer, "admitted").remaining(decision.remaining())
+        }
+        Event::Refused { decision, .. } => {
+            Decision::of(layer, "refused").retry_after(decision.retry_after())
+        }
+        Event::WouldRefuse { decision, .. } => {
+            Decision::of(layer, "would_refuse").retry_after(decision.retry_after())
+        }
+        Event::MissingKey { .. } => Decision::of(layer, "no_key"),
+        Event::NearLimit { .. } => Decision::of(layer, "near_limit"),
+        _ => Decision::of(layer, "other"),
     }
 }
