@@ -42,6 +42,8 @@ pin_project! {
             before: Bytes,
             #[pin] body: B,
             left: u64,
+            // Whether the inner service's own has come to its end.
+            ended: bool,
             after: Bytes,
             error: fn(B::Error) -> BodyError,
         },
@@ -100,6 +102,7 @@ impl<B: Body> CacheBody<B> {
                 before,
                 body,
                 left: length,
+                ended: false,
                 after,
                 error: |error| BodyError::inner(error),
             },
@@ -154,33 +157,40 @@ where
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(before)))))
             }
             KindProjection::Joined {
-                body,
+                mut body,
                 left,
+                ended,
                 after,
                 error,
                 ..
-            } if *left > 0 => {
-                let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(Some(match frame {
-                    Some(Ok(frame)) => match frame.data_ref().map(|data| data.len() as u64) {
-                        // More than was said would stand where other bytes belong.
-                        Some(came) if came > *left => Err(broken_off(left, after)),
-                        came => {
-                            *left -= came.unwrap_or(0);
-                            Ok(frame)
-                        }
-                    },
-                    Some(Err(reason)) => {
-                        broken_off(left, after);
-                        Err(error(reason))
+            } if !*ended => loop {
+                // To its end, though all that was said has come: more would stand where other bytes belong.
+                let reason = match ready!(body.as_mut().poll_frame(cx)) {
+                    None if *left == 0 => {
+                        *ended = true;
+                        let after = Some(std::mem::take(after)).filter(|after| !after.is_empty());
+                        return Poll::Ready(after.map(|after| Ok(Frame::data(after))));
                     }
-                    None => Err(broken_off(left, after)),
-                }))
-            }
-            KindProjection::Joined { after, .. } if after.is_empty() => Poll::Ready(None),
-            KindProjection::Joined { after, .. } => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(after)))))
-            }
+                    None => BodyError::unfinished(),
+                    Some(Err(reason)) => error(reason),
+                    Some(Ok(frame)) => {
+                        match frame.into_data().map(|data| (data.len() as u64, data)) {
+                            Ok((came, _)) if came > *left => BodyError::unfinished(),
+                            Ok((came, data)) if came > 0 => {
+                                *left -= came;
+                                return Poll::Ready(Some(Ok(Frame::data(data))));
+                            }
+                            // What trailers say of the rest they do not say of the whole.
+                            _ => continue,
+                        }
+                    }
+                };
+                // Nothing comes any more.
+                (*left, *ended) = (0, true);
+                after.clear();
+                return Poll::Ready(Some(Err(reason)));
+            },
+            KindProjection::Joined { .. } => Poll::Ready(None),
         }
     }
 
@@ -192,10 +202,15 @@ where
             Kind::Read { seat, .. } => seat.is_at_its_end(),
             Kind::Joined {
                 before,
+                body,
                 left,
+                ended,
                 after,
                 ..
-            } => before.is_empty() && *left == 0 && after.is_empty(),
+            } => {
+                let all_came = before.is_empty() && *left == 0 && after.is_empty();
+                all_came && (*ended || body.is_end_stream())
+            }
         }
     }
 
@@ -213,13 +228,6 @@ where
             } => SizeHint::with_exact(before.len() as u64 + left + after.len() as u64),
         }
     }
-}
-
-/// Nothing comes any more.
-fn broken_off(left: &mut u64, after: &mut Bytes) -> BodyError {
-    *left = 0;
-    after.clear();
-    BodyError::unfinished()
 }
 
 impl<B: Body> fmt::Debug for CacheBody<B> {

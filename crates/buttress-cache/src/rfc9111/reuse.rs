@@ -71,6 +71,19 @@ pub fn reuse(
     }
 }
 
+/// Whether what is [suspect](StoredHead::mark_suspect) would answer by itself, were it not.
+pub(super) fn but_for_doubt(
+    options: &Options,
+    request: &RequestHead<'_>,
+    stored: &StoredHead,
+    now: SystemTime,
+) -> bool {
+    stored.undoubted().is_some_and(|stored| {
+        let reuse = reuse(options, request, &stored, now);
+        matches!(reuse, Reuse::Serve(_) | Reuse::ServeAndRevalidate)
+    })
+}
+
 /// Decides what is done where [`select`](super::select) found nothing.
 #[must_use]
 pub fn miss(request: &RequestHead<'_>, selection: Selection) -> Miss {

@@ -14,6 +14,7 @@ use super::{
     Options, Part, RequestHead, StoredHead, Times,
     age::since,
     entity_tag, freshness,
+    reuse::but_for_doubt,
     update::{Upkeep, freshen},
 };
 
@@ -176,6 +177,9 @@ pub fn validated(
         };
     }
     if matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+        if but_for_doubt(options, request, stored, now) {
+            return Validated::Stale;
+        }
         let window = match (
             stored.directives().stale_if_error,
             request.directives().stale_if_error,
@@ -195,7 +199,8 @@ pub fn validated(
         status,
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
     );
-    let is_unasked = stored.is_fresh(now) && stored.part().is_none() && !stored.has_validator(now);
+    let is_unasked =
+        stored.would_be_fresh(now) && stored.part().is_none() && !stored.has_validator(now);
     if of_a_range && is_unasked {
         return Validated::Forward;
     }
@@ -239,7 +244,8 @@ pub fn unreachable(
     now: SystemTime,
 ) -> Unreachable {
     let window = stored.stale_if_unreachable(options);
-    match stored.holds(request) && may_be_stale(options, request, stored, window, now) {
+    let may_be_stale = stored.holds(request) && may_be_stale(options, request, stored, window, now);
+    match may_be_stale || but_for_doubt(options, request, stored, now) {
         true => Unreachable::Stale,
         false => Unreachable::GatewayTimeout,
     }

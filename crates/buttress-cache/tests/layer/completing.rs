@@ -129,6 +129,40 @@ async fn a_rest_that_may_not_be_stored_is_the_clients_all_the_same() {
     }
 }
 
+/// However it comes in pieces.
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_does_not_end_where_it_said_is_not_stored() {
+    for (cache_control, more) in [
+        (FRESH, Some("890")),
+        (("cache-control", "no-store"), Some("890")),
+        (FRESH, None),
+    ] {
+        let mut setup = Setup::shared();
+        let (asked, call) = part(&mut setup).await;
+        let fields = [cache_control, TAG, ("content-range", "bytes 5-9/10")];
+        let (mut origin, mut response) = streaming(&fields);
+        *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
+        call.answer(response);
+        let answer = asked.await.unwrap().unwrap();
+        let sent = tokio::spawn(async move {
+            origin.send_data("56789".into()).await.unwrap();
+            crate::support::settle().await;
+            match more {
+                // Nobody may listen any more.
+                Some(more) => drop(origin.send_data(more.into()).await),
+                None => origin.abort("connection reset".into()),
+            }
+        });
+        let read = answer.into_body().collect().await;
+        assert!(read.is_err(), "{cache_control:?} {more:?}");
+        sent.await.unwrap();
+        let again = setup.get("/a");
+        let call = setup.call().await;
+        call.answer(status(200, &[FRESH], "all"));
+        assert_eq!(crate::support::read(again).await.body, "all");
+    }
+}
+
 /// Nothing that looks complete and is not.
 #[tokio::test(start_paused = true)]
 async fn a_rest_that_is_shorter_or_longer_than_it_said_breaks_off() {

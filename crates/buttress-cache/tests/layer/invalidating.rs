@@ -116,6 +116,58 @@ async fn what_may_have_changed_stands_in_where_the_origin_fails() {
     assert_eq!(setup.hit("/a").await.body, "body");
 }
 
+/// However it fails, and whatever is said of what is stale: it is not. Else whoever leaves a request would take what is stored
+/// from all who ask while the origin is overloaded, and have all of them ask it.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_changed_stands_in_for_as_long_as_it_would_be_fresh() {
+    for said in ["max-age=60", "s-maxage=60", "max-age=60, must-revalidate"] {
+        for code in [None, Some(500), Some(502), Some(503), Some(504)] {
+            let mut setup = Setup::shared();
+            let fields = [("cache-control", said), ("etag", "\"1\"")];
+            setup.fill("/a", answer(&fields, "body")).await;
+            send(&mut setup, "POST", status(504, &[], "")).await;
+            let fail = |call: crate::support::Call| match code {
+                Some(code) => drop(call.answer(status(code, &[], "failed"))),
+                None => call.fail(),
+            };
+            for _ in 0..2 {
+                let asked = [setup.get("/a"), setup.get("/a")];
+                let mut calls = setup.calls().await;
+                assert_eq!(calls.len(), 1, "{said} {code:?}");
+                fail(calls.remove(0));
+                for asked in asked {
+                    assert_eq!(read(asked).await.body, "body", "{said} {code:?}");
+                }
+            }
+            let reloads = get("/a").header("cache-control", "no-cache");
+            let reloads = setup.ask(empty(reloads));
+            fail(setup.call().await);
+            assert!(read(reloads).await.status >= 500, "{said} {code:?}");
+            if said != "max-age=60" || code.is_some() {
+                setup.wall.pass(61);
+                let late = setup.get("/a");
+                fail(setup.call().await);
+                assert!(read(late).await.status >= 500, "{said} {code:?}");
+            }
+        }
+    }
+}
+
+/// Of what has no validator nothing is asked, and so a part that is asked for tells nothing of the whole.
+#[tokio::test(start_paused = true)]
+async fn a_part_does_not_take_the_place_of_what_may_have_changed() {
+    let mut setup = Setup::shared();
+    setup.fill("/a", answer(&[FRESH], "body")).await;
+    send(&mut setup, "POST", status(504, &[], "")).await;
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-0")));
+    let fields = [FRESH, ("content-range", "bytes 0-0/4")];
+    setup.call().await.answer(status(206, &fields, "b"));
+    assert_eq!(read(asked).await.body, "b");
+    let asked = setup.get("/a");
+    setup.call().await.fail();
+    assert_eq!(read(asked).await.body, "body");
+}
+
 /// What was asked for while it was under way may be from before it.
 #[tokio::test(start_paused = true)]
 async fn what_is_on_its_way_when_the_client_of_a_change_leaves_is_not_stored() {

@@ -200,7 +200,8 @@ impl Wire {
 fn with_items<'a>(told: impl Iterator<Item = &'a Told>, then: impl FnOnce(&[LimitItem])) {
     let mut items = [LimitItem::new(0, Duration::ZERO, Duration::ZERO); MAX_POLICIES];
     let mut places = items.iter_mut();
-    for (place, told) in (&mut places).zip(told) {
+    // Not the other way around: a place would be taken for the one that does not come.
+    for (told, place) in told.zip(&mut places) {
         *place = told.item();
     }
     let count = MAX_POLICIES - places.len();
@@ -247,4 +248,23 @@ fn quota_item<'a>(name: &'a str, quota: &Quota) -> QuotaItem<'a> {
 fn over_limit<'a>(policies: impl IntoIterator<Item = &'a str>) -> Problem {
     Problem::quota_exceeded(policies)
         .detail("The quota is used up. Try again after the time in Retry-After.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_items_are_told_as_there_are() {
+        for count in 0..=MAX_POLICIES {
+            let told: Vec<_> = (1..=count as u64)
+                .map(|remaining| Told {
+                    remaining,
+                    after: 7,
+                })
+                .collect();
+            let items: Vec<_> = told.iter().map(Told::item).collect();
+            with_items(told.iter(), |found| assert_eq!(found, items));
+        }
+    }
 }

@@ -55,20 +55,38 @@ impl StoredHead {
     /// For how long it has been stale; zero while it is fresh, and while one that is [suspect](Self::mark_suspect) would
     /// be.
     pub(in crate::rfc9111) fn staleness(&self, now: SystemTime) -> Duration {
-        let lifetime = match self.mark {
-            Mark::Suspect => self.lifetime,
-            Mark::Right | Mark::Stale => self.lifetime(),
-        };
-        self.age(now).saturating_sub(lifetime)
+        self.age(now).saturating_sub(self.undoubted_lifetime())
     }
 
-    /// For how long it can still be of use: while it is fresh, in the stale windows that it and the options allow, and,
-    /// where it can be validated, as long again as it was fresh, but a day at least. A hint for stores that forget by
-    /// time.
+    /// Up to which age it is fresh, or would be, were it not suspect.
+    fn undoubted_lifetime(&self) -> Duration {
+        match self.mark {
+            Mark::Right | Mark::Suspect => self.lifetime,
+            Mark::Stale => Duration::ZERO,
+        }
+    }
+
+    /// Whether it is fresh, or would be, were it not suspect.
+    pub(in crate::rfc9111) fn would_be_fresh(&self, now: SystemTime) -> bool {
+        self.undoubted_lifetime() > self.age(now)
+    }
+
+    /// What is suspect as it would be, were it not.
+    pub(in crate::rfc9111) fn undoubted(&self) -> Option<Self> {
+        (self.mark == Mark::Suspect).then(|| Self {
+            mark: Mark::Right,
+            ..self.clone()
+        })
+    }
+
+    /// For how long it can still be of use: while it is fresh, or would be, were it not suspect, in the stale windows that
+    /// it and the options allow, and, where it can be validated, as long again as it was fresh, but a day at least. A hint
+    /// for stores that forget by time.
     #[must_use]
     pub fn keep_for(&self, options: &Options, now: SystemTime) -> Duration {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let fresh = self.lifetime().saturating_sub(self.age(now));
+        let lifetime = self.undoubted_lifetime();
+        let fresh = lifetime.saturating_sub(self.age(now));
         let stale = match self.forbids_stale(options) {
             true => Duration::ZERO,
             false => self
@@ -76,7 +94,7 @@ impl StoredHead {
                 .max(self.stale_if_error(options)),
         };
         let validated = match self.has_validator(now) {
-            true => self.lifetime().max(DAY),
+            true => lifetime.max(DAY),
             false => Duration::ZERO,
         };
         fresh.saturating_add(stale.max(validated))

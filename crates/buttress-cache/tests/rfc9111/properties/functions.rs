@@ -1,8 +1,9 @@
 //! Whatever the heads and times, each function of the engine keeps its word.
 
 use buttress_cache::rfc9111::{
-    Answer, RequestHead, Reuse, Target, Times, admit, answer, answer_head, combine, completion,
-    condition, head_response, invalidated_uris, may_collapse, reuse, unreachable, validated,
+    Answer, RequestHead, Reuse, Target, Times, Unreachable, Validated, admit, answer, answer_head,
+    combine, completion, condition, head_response, invalidated_uris, may_collapse, reuse,
+    unreachable, validated,
 };
 use http::{Method, StatusCode, Uri};
 use proptest::{array::uniform3, prelude::*, sample::select};
@@ -57,7 +58,16 @@ proptest! {
         suspect.mark_suspect();
         let reused = reuse(&options, &head, &suspect, now);
         prop_assert!(!matches!(reused, Reuse::Serve(_) | Reuse::ServeAndRevalidate));
-        let _ = (reuse(&options, &head, &stored, now), unreachable(&options, &head, &stored, now));
+        let _ = unreachable(&options, &head, &stored, now);
+        // Where the origin fails, it stands in as if there were no doubt.
+        if let Reuse::Serve(_) | Reuse::ServeAndRevalidate = reuse(&options, &head, &stored, now) {
+            let failed = unreachable(&options, &head, &suspect, now);
+            prop_assert_eq!(failed, Unreachable::Stale);
+            let (times, code) = (Times { requested, responded: now }, StatusCode::BAD_GATEWAY);
+            let failed = validated(&options, &head, &suspect, code, &update, times);
+            prop_assert!(matches!(failed, Validated::Stale));
+        }
+        prop_assert_eq!(suspect.keep_for(&options, now), stored.keep_for(&options, now));
         let _ = (stored.keep_for(&options, now), stored.weight());
         let answer = answer(&head, &stored, received, now);
         if let Answer::Part(slice) = answer {
