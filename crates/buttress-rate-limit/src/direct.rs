@@ -20,7 +20,7 @@ use crate::{
 ///
 /// Clones share their state: one atomic word. A check costs one reading of the clock and one
 /// compare-and-swap. With an [algorithm](DirectRateLimiterBuilder::algorithm) whose states are of several words it
-/// takes a lock instead, which is held for one decision.
+/// takes a lock instead, which is held for one decision; a [`SlidingWindow`](crate::SlidingWindow) mostly does without.
 ///
 /// ```
 /// use buttress_rate_limit::{DirectRateLimiter, Quota};

@@ -92,6 +92,7 @@ enum Op {
     Check(u64),
     Refund(u64),
     SetQuota(usize),
+    Peek,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -100,6 +101,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         6 => (0..7_u64).prop_map(Op::Check),
         1 => (0..4_u64).prop_map(Op::Refund),
         1 => (0..QUOTAS.len()).prop_map(Op::SetQuota),
+        2 => Just(Op::Peek),
     ];
     prop::collection::vec(op, 1..60)
 }
@@ -117,8 +119,9 @@ proptest! {
             let clock = ManualClock::at(Tick::from_nanos(1_000 * SECOND));
             let direct = DirectRateLimiter::builder(QUOTAS[0]).algorithm(make()).clock(clock.clone()).build().unwrap();
             let keyed = RateLimiter::per_key(QUOTAS[0]).algorithm(make()).clock(clock.clone()).build().unwrap();
-            for op in &ops {
+            for op in ops.iter().chain([&Op::Peek]) {
                 match *op {
+                    Op::Peek => prop_assert_eq!(direct.peek(), keyed.peek("a"), "{:?}", make()),
                     Op::Wait(nanos) => clock.advance(Duration::from_nanos(nanos)),
                     Op::Check(cost) => {
                         let (one, other) = (direct.check_n(cost), keyed.check_n("a", cost));
@@ -133,7 +136,6 @@ proptest! {
                         keyed.set_quota(QUOTAS[nth]).unwrap();
                     }
                 }
-                prop_assert_eq!(direct.peek(), keyed.peek("a"), "{:?}", make());
             }
         }
     }

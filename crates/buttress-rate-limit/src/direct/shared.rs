@@ -7,7 +7,7 @@ use buttress_core::{
 
 use crate::{
     Decision, Limit, Quota, Refused,
-    algorithm::{Gcra, Kind, OneWord},
+    algorithm::{Gcra, Kind, OneWord, Summaries},
     limiter::{UNDECIDED, answer},
     store::signed,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, unpoisoned},
@@ -17,18 +17,20 @@ use crate::{
 /// What the clones of a limiter share.
 ///
 /// A state of one word is swapped, of several it stands behind the lock under which the quota is changed. Then the word
-/// says [`CHANGING`] for ever, so that whoever looks at it comes to the lock.
+/// is the state's [summary](Summaries), which is swapped as well as long as it is enough, or says [`CHANGING`], so that
+/// whoever looks at it comes to the lock; who holds that puts the summary aside.
 pub(super) struct Shared {
     limit: Limit,
     clock: AnyClock,
     word: AtomicU64,
     /// Held by who changes the quota. Empty where the state is the word.
     words: Mutex<Box<[u64]>>,
+    summaries: Option<Summaries>,
     timer: Arc<dyn Sleep>,
     watcher: Option<Watcher>,
 }
 
-/// The word while the quota is being changed, and where it is not the state.
+/// The word while the quota is being changed, and where it is neither the state nor its summary.
 const CHANGING: u64 = u64::MAX;
 
 /// There is but one.
@@ -76,6 +78,9 @@ impl Shared {
             false => (0, 0),
         };
         Self {
+            // What all share is hardly ever asked for but once in a period.
+            summaries: Summaries::of(limit.kind(), limit.quotas().first())
+                .filter(|summaries| !matches!(summaries, Summaries::Log)),
             limit,
             clock,
             word: AtomicU64::new(word),
@@ -123,6 +128,12 @@ impl Shared {
     #[inline(never)]
     fn decide_by_kind(&self, now: Tick, cost: u64, out: &mut Decision) -> u64 {
         let kind = self.limit.kind();
+        if kind.is_long() {
+            return match self.decide_by_summary(now, cost, out) {
+                Some(quota) => quota.burst(),
+                None => self.acquire(now, cost, out).0.burst(),
+            };
+        }
         let step = |quota: &Quota, state, now, cost, out: &mut Decision| {
             kind.step(quota, state, now, cost, out)
         };
@@ -160,14 +171,47 @@ impl Shared {
         None
     }
 
+    /// The same, where the summary of a state of several words is enough.
+    #[inline]
+    fn decide_by_summary(&self, now: Tick, cost: u64, out: &mut Decision) -> Option<&Quota> {
+        let summaries = self.summaries?;
+        let mut seen = self.word.load(Ordering::Acquire);
+        // After the summary, as above.
+        while let Some(quota) = self.limit.quotas().unchanged()
+            && seen != CHANGING
+        {
+            let kind = self.limit.kind();
+            let (decision, next) = kind.take_from_summary(summaries, quota, seen, now, cost)?;
+            if let Err(newer) = self.swap(seen, next) {
+                seen = newer;
+                continue;
+            }
+            *out = decision;
+            if let Some(watcher) = &self.watcher {
+                self.tell(watcher, now, (cost, quota), *out);
+            }
+            return Some(quota);
+        }
+        None
+    }
+
     /// Charges `cost`, and tells under which quota, of which revision.
     #[inline(never)]
     pub(super) fn acquire(&self, now: Tick, cost: u64, out: &mut Decision) -> (Quota, u64) {
         let kind = self.limit.kind();
         let decided = Cell::from_mut(out);
         let ((), quota, revision) = self.update(
-            |quota, words| decided.set(kind.take(quota, words, now, cost)),
-            |quota, state| {
+            |quota, revision, words| {
+                decided.set(kind.take(quota, words, now, cost));
+                // Who is refused is so again, and a summary is of the first quota.
+                if let Some(summaries) = self.summaries
+                    && revision == 0
+                    && decided.get().is_admitted()
+                {
+                    self.summarize(kind.summary(summaries, quota, words));
+                }
+            },
+            |quota, _, state| {
                 let mut decision = UNDECIDED;
                 let next = kind.step(quota, state, now, cost, &mut decision);
                 decided.set(decision);
@@ -184,8 +228,8 @@ impl Shared {
     pub(super) fn peek(&self, now: Tick, cost: u64) -> Decision {
         let algorithm = self.limit.algorithm();
         let (decision, ..) = self.update(
-            |quota, words| algorithm.check(quota, words, now, cost),
-            |quota, state| (algorithm.check(quota, &[state], now, cost), None),
+            |quota, _, words| algorithm.check(quota, words, now, cost),
+            |quota, _, state| (algorithm.check(quota, &[state], now, cost), None),
         );
         decision
     }
@@ -209,7 +253,7 @@ impl Shared {
             };
             algorithm.charge(quota, words, at, by);
         };
-        self.update_of_revision(
+        self.update(
             |quota, revision, words| charge(quota, revision, words),
             |quota, revision, state| {
                 let mut words = [state];
@@ -219,29 +263,18 @@ impl Shared {
         );
     }
 
-    fn update<O>(
-        &self,
-        locked: impl FnMut(&Quota, &mut [u64]) -> O,
-        step: impl FnMut(&Quota, u64) -> (O, Option<u64>),
-    ) -> (O, Quota, u64) {
-        let (mut locked, mut step) = (locked, step);
-        self.update_of_revision(
-            |quota, _, words| locked(quota, words),
-            |quota, _, state| step(quota, state),
-        )
-    }
-
     /// Does to the state, under the quota that it is of, what `locked` does to several words or `step` to one.
-    fn update_of_revision<O>(
+    fn update<O>(
         &self,
         mut locked: impl FnMut(&Quota, u64, &mut [u64]) -> O,
         mut step: impl FnMut(&Quota, u64, u64) -> (O, Option<u64>),
     ) -> (O, Quota, u64) {
         loop {
             let seen = self.word.load(Ordering::Acquire);
-            if seen == CHANGING {
+            if seen == CHANGING || self.summaries.is_some() {
                 let mut words = self.words();
                 if !words.is_empty() {
+                    self.write_back(&mut words);
                     let (quota, revision) = self.in_force();
                     return (locked(&quota, revision, &mut words), quota, revision);
                 }
@@ -274,12 +307,30 @@ impl Shared {
             word = Taken::from(&self.word);
             &mut word.state[..]
         } else {
+            self.write_back(&mut words);
             &mut words[..]
         };
         let from = self.limit.quota();
         self.limit.set_quota_at(to, now)?;
         self.limit.algorithm().carry_over(&from, &to, state, now);
         Ok(())
+    }
+
+    /// Puts the summary of several words aside, if there is one, and makes them what it says. Only who holds their lock.
+    fn write_back(&self, words: &mut [u64]) {
+        if let Some(summaries) = self.summaries
+            && self.word.load(Ordering::Relaxed) != CHANGING
+        {
+            let summary = self.word.swap(CHANGING, Ordering::AcqRel);
+            summaries.write_back(summary, words);
+        }
+    }
+
+    /// Gives several words a summary, which they have none of. Only who holds their lock.
+    fn summarize(&self, summary: u64) {
+        if summary != 0 {
+            self.word.store(summary, Ordering::Release);
+        }
     }
 
     #[cfg(all(test, loom))]
