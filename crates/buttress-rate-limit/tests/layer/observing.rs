@@ -26,38 +26,43 @@ fn observer(log: &Log) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
     }
 }
 
+/// Also of one whose requests carry permits, which does not go the usual way.
 #[tokio::test]
 async fn every_decision_of_a_layer_is_heard_of() {
-    let (log, handler) = (Log::default(), Handler::default());
-    let layer = http(Policy::new("all", "9/h"))
-        .policy(Policy::new("per-ip", "1/s").key(ClientIp::peer()))
-        .clock(clock())
-        .observer(observer(&log))
-        .near_limit([])
-        .build()
-        .unwrap();
-    for request in [
-        from_peer([127, 0, 0, 1]),
-        from_peer([127, 0, 0, 1]),
-        Request::new(()),
-    ] {
-        send(&layer, &handler, request).await;
+    for permits in [false, true] {
+        let (log, handler) = (Log::default(), Handler::default());
+        let mut layer = http(Policy::new("all", "9/h"))
+            .policy(Policy::new("per-ip", "1/s").key(ClientIp::peer()))
+            .clock(clock())
+            .observer(observer(&log))
+            .near_limit([]);
+        if permits {
+            layer = layer.permits();
+        }
+        let layer = layer.build().unwrap();
+        for request in [
+            from_peer([127, 0, 0, 1]),
+            from_peer([127, 0, 0, 1]),
+            Request::new(()),
+        ] {
+            send(&layer, &handler, request).await;
+        }
+        let log = log.lock().unwrap();
+        assert_eq!(
+            log[..3],
+            [
+                "all admitted, 8 left",
+                "per-ip admitted, 0 left",
+                "per-ip refused for Some(1s)"
+            ]
+        );
+        assert!(log[3].starts_with("per-ip needs a key: "), "{log:?}");
+        assert_eq!(
+            log.len(),
+            4,
+            "a policy that was not charged has nothing to tell: {log:?}"
+        );
     }
-    let log = log.lock().unwrap();
-    assert_eq!(
-        log[..3],
-        [
-            "all admitted, 8 left",
-            "per-ip admitted, 0 left",
-            "per-ip refused for Some(1s)"
-        ]
-    );
-    assert!(log[3].starts_with("per-ip needs a key: "), "{log:?}");
-    assert_eq!(
-        log.len(),
-        4,
-        "a policy that was not charged has nothing to tell: {log:?}"
-    );
 }
 
 #[tokio::test]

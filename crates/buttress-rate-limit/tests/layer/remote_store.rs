@@ -12,7 +12,7 @@ use std::{
 use buttress_core::{Clock as _, Tick, clock::ManualClock};
 use buttress_http::{ClientIp, FieldStyle};
 use buttress_rate_limit::{
-    ConfigError, Decision, Limit, OnMissingKey, Policy, RateLimitLayer, Store,
+    ConfigError, Decision, Limit, OnMissingKey, Permit, Policy, RateLimitLayer, Store,
     store::{Acquire, Answer, Charge, MemoryStore},
 };
 use http::Request;
@@ -102,6 +102,26 @@ async fn its_answer_decides() {
     }
     assert_eq!(handler.calls(), 1);
     assert!(remote.settled().is_empty(), "what was called is spent");
+}
+
+/// What it admitted can be settled as what memory admits.
+#[tokio::test]
+async fn who_is_admitted_by_it_has_a_permit() {
+    let remote = Arc::new(Remote::default());
+    let layer = http(Policy::new("all", "7/s"))
+        .store(Arc::clone(&remote) as Arc<dyn Store>)
+        .clock(clock())
+        .permits()
+        .build()
+        .unwrap();
+    let handler = tower::service_fn(|request: Request<()>| async move {
+        let settled = request.extensions().get::<Permit>().unwrap().settle(4);
+        Ok::<_, std::convert::Infallible>(::http::Response::new(settled.to_string()))
+    });
+    let call = begun(layer.layer(handler).oneshot(request()));
+    remote.answer(true);
+    assert_eq!(call.await.unwrap().status(), 200);
+    assert_eq!(remote.settled(), [(clock().now(), 3)]);
 }
 
 /// Of a request to which no policy applies there is nothing to ask, be it one policy or several.

@@ -24,6 +24,8 @@ use tower::{Layer as _, Service as _, ServiceExt as _, limit::ConcurrencyLimitLa
 
 use crate::support::{Handler, from_peer, http, status_of};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn paced(quota: &str, longest_wait: Duration) -> RateLimitLayer {
     http(Policy::new("pace", quota).algorithm(Pacing::up_to(longest_wait)))
         .build()
@@ -171,6 +173,44 @@ async fn who_waits_is_told_of_until_the_turn_comes_or_is_given_up() {
         );
         assert_eq!(second.await.unwrap().status(), 200);
         assert_eq!(heard.lock().unwrap().split_off(3), ["pace waits no more"]);
+    }
+}
+
+/// Of several policies it waits for the last one's turn, which is the one that is told of.
+#[tokio::test(start_paused = true)]
+async fn the_longest_of_several_turns_counts() {
+    let pace = |name, quota| Policy::new(name, quota).algorithm(Pacing::up_to(9 * SECOND));
+    for orders in [["fast", "slow"], ["slow", "fast"]] {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&heard);
+        let [first, second] = orders.map(|name| match name {
+            "fast" => pace(name, "2/s burst 1"),
+            _ => pace(name, "1/s burst 1"),
+        });
+        let layer = http(first)
+            .policy(second)
+            .observer(move |event: &Event<'_>| {
+                if let Event::Queued { limit, wait, .. } = event {
+                    log.lock().unwrap().push(format!("{limit} {wait:?}"));
+                }
+            })
+            .build()
+            .unwrap();
+        let (handler, start) = (Handler::default(), now());
+        for expected in [0, 1_000] {
+            assert_eq!(answered(&layer, &handler, start).await, (expected, 200));
+        }
+        assert_eq!(*heard.lock().unwrap(), ["slow 1s"]);
+    }
+}
+
+/// A turn that was waited for is used: it is not given back when it has come.
+#[tokio::test(start_paused = true)]
+async fn a_layer_keeps_its_pace() {
+    let (handler, layer) = (Handler::default(), paced("1/s burst 1", 9 * SECOND));
+    let start = now();
+    for expected in [0, 1_000, 2_000, 3_000] {
+        assert_eq!(answered(&layer, &handler, start).await, (expected, 200));
     }
 }
 
