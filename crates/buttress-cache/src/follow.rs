@@ -64,13 +64,13 @@ impl<S> CacheService<S> {
         let flight_key = self.shared.flight_key(keys.key, &head);
         let now = self.shared.wall.now();
         let learnt = self.shared.hit_for_miss.of(flight_key, now);
+        let read = head.read();
         if self.shared.passes(&head, &plan, learnt) {
-            let read = head.read();
             return self.pass(request, keys, read, plan.why, now).await;
         }
         // With nobody: those who waited with this one go on beside it, not behind it.
         let lead = self.shared.flights.alone();
-        self.lead(request, keys, plan, lead).await
+        self.lead(request, keys, read, plan, lead).await
     }
 }
 

@@ -143,7 +143,8 @@ impl<S> CacheService<S> {
                         let stored = entry.head();
                         rfc9111::detach(stored, &mut parts.method, &mut parts.headers);
                         let request = Request::from_parts(parts, body);
-                        self.send(request, keys, plan, lead, Asking::nobody());
+                        let asked = Asked::of(&request);
+                        self.send(request, asked, keys, plan, lead, Asking::nobody());
                     }
                     None => readiness::release(&mut self.inner),
                 }
@@ -175,14 +176,16 @@ impl<S> CacheService<S> {
                 }
                 if !rfc9111::may_collapse(&head) {
                     let lead = self.shared.flights.alone();
-                    return self.lead(request, keys, plan, lead);
+                    return self.lead(request, keys, read, plan, lead);
                 }
                 let boarding = match learnt {
                     Some(_) => Boarding::Lead(self.shared.flights.alone()),
                     None => self.shared.flights.board(flight_key),
                 };
                 match boarding {
-                    Boarding::Lead(lead) => self.look_again(request, keys, plan, lead, &variants),
+                    Boarding::Lead(lead) => {
+                        self.look_again(request, keys, read, plan, lead, &variants)
+                    }
                     Boarding::Follow(seat) => {
                         readiness::release(&mut self.inner);
                         let service = self.clone();
@@ -199,6 +202,7 @@ impl<S> CacheService<S> {
         &mut self,
         request: Request<A>,
         keys: Keys,
+        read: Read,
         plan: Plan,
         lead: Lead,
         seen: &Variants,
@@ -212,14 +216,14 @@ impl<S> CacheService<S> {
             && !variants.is(seen)
         {
             let now = self.shared.wall.now();
-            let head = RequestHead::new(request.method(), request.headers());
+            let head = RequestHead::known(request.method(), request.headers(), read);
             if let Step::Serve { entry, stale } = self.shared.decide(&head, &variants, now) {
                 let response = self.shared.serve(&head, &entry, stale, now);
                 readiness::release(&mut self.inner);
                 return ResponseFuture::ready(response);
             }
         }
-        self.lead(request, keys, plan, lead)
+        self.lead(request, keys, read, plan, lead)
     }
 
     /// Sends a request straight on, and looks at its answer all the same.
@@ -245,6 +249,7 @@ impl<S> CacheService<S> {
         &mut self,
         request: Request<A>,
         keys: Keys,
+        read: Read,
         plan: Plan,
         lead: Lead,
     ) -> ResponseFuture<S::Future, B, S::Error>
@@ -255,7 +260,8 @@ impl<S> CacheService<S> {
     {
         let seat = lead.seat();
         let (asking, asked) = oneshot::channel();
-        self.send(request, keys, plan, lead, Asking::of(asking));
+        let kept = Asked::known(&request, read);
+        self.send(request, kept, keys, plan, lead, Asking::of(asking));
         ResponseFuture::leading(Leader::waiting(asked, seat, Arc::clone(&self.shared)))
     }
 
@@ -263,6 +269,7 @@ impl<S> CacheService<S> {
     fn send<A, B>(
         &mut self,
         mut request: Request<A>,
+        asked: Asked,
         keys: Keys,
         plan: Plan,
         lead: Lead,
@@ -279,7 +286,7 @@ impl<S> CacheService<S> {
             false => Some(shared.settings.background),
         };
         let mut fetch = Box::new(Fetch {
-            asked: Asked::of(&request),
+            asked,
             completion: None,
             key: keys.key,
             sent: shared.wall.now(),
