@@ -72,14 +72,13 @@ impl Future for Marked {
 
 fn is_for_others(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(CACHE_CONTROL).into_iter();
-    let mut directives = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(|directive| directive.split('=').next().unwrap_or_default().trim());
+    let mut directives = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     directives.any(|directive| {
+        let name = directive.split(|byte| *byte == b'=').next();
+        let name = name.unwrap_or_default().trim_ascii();
         ["public", "must-revalidate", "s-maxage"]
             .iter()
-            .any(|word| directive.eq_ignore_ascii_case(word))
+            .any(|word| name.eq_ignore_ascii_case(word.as_bytes()))
     })
 }
 
