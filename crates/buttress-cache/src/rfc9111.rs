@@ -62,6 +62,7 @@ pub use options::{Heuristic, Options, SetCookie};
 pub use range::{Part, Slice};
 pub(crate) use request::Read;
 pub use request::{Admission, Pass, RequestHead, admit, may_collapse};
+pub(crate) use reuse::but_for_doubt;
 pub use reuse::{Miss, Reuse, Served, miss, reuse};
 pub use select::{Selection, select};
 pub use storable::{Refusal, Store, store};

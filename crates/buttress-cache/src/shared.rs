@@ -98,6 +98,16 @@ impl Shared {
         response
     }
 
+    /// Whether what is stored would be served by itself, were there no doubt about it.
+    pub(crate) fn would_serve(
+        &self,
+        head: &RequestHead<'_>,
+        entry: &Entry,
+        now: SystemTime,
+    ) -> bool {
+        rfc9111::but_for_doubt(&self.options, head, entry.head(), now)
+    }
+
     /// A hit.
     #[inline]
     pub(crate) fn serve<B: Body>(

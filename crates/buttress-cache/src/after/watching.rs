@@ -163,6 +163,11 @@ impl Watching {
         let (shared, head) = (&self.shared, self.asked.head());
         let (code, fields) = (response.status(), response.headers());
         let status = CacheStatus::forward(self.why).status(code.as_u16());
+        if LocalRefusal::of(response).is_some()
+            && shared.would_serve(&head, stored, times.responded)
+        {
+            return self.unreachable();
+        }
         match rfc9111::validated(&shared.options, &head, stored.head(), code, fields, times) {
             Validated::Freshened {
                 head: fresh,

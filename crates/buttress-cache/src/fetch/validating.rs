@@ -35,6 +35,13 @@ impl Fetch {
             times,
         );
         let now = times.responded;
+        // Who refuses on this side has asked nobody, and tells nothing of what there is a doubt about.
+        if LocalRefusal::of(&response).is_some()
+            && self.shared.would_serve(&self.asked.head(), stored, now)
+        {
+            self.stale(stored, None, now, asking);
+            return Next::Finish(None);
+        }
         Next::Finish(match validated {
             Validated::Freshened { head, upkeep } => {
                 self.freshened(stored, *head, upkeep, now, asking)

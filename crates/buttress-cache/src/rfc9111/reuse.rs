@@ -72,7 +72,7 @@ pub fn reuse(
 }
 
 /// Whether what is [suspect](StoredHead::mark_suspect) would answer by itself, were it not.
-pub(super) fn but_for_doubt(
+pub(crate) fn but_for_doubt(
     options: &Options,
     request: &RequestHead<'_>,
     stored: &StoredHead,

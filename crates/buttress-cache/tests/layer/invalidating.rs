@@ -153,6 +153,40 @@ async fn what_may_have_changed_stands_in_for_as_long_as_it_would_be_fresh() {
     }
 }
 
+/// Who refuses on this side has asked nobody, so that whoever asks gets what nobody would have been asked for.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_changed_stands_in_where_nobody_was_asked() {
+    for (is_ours, late, expected) in [(true, 0, 200), (true, 61, 429), (false, 0, 429)] {
+        for name in [Method::GET, Method::HEAD] {
+            let mut setup = Setup::shared();
+            setup.fill("/a", answer(&[FRESH], "body")).await;
+            send(&mut setup, "POST", status(504, &[], "")).await;
+            setup.wall.pass(late);
+            let asked = [(); 2].map(|()| setup.ask(empty(method(name.clone(), "/a"))));
+            for call in setup.calls().await {
+                let mut refused = status(429, &[], "");
+                if is_ours {
+                    LocalRefusal::new(None).mark(&mut refused);
+                }
+                call.answer(refused);
+            }
+            for asked in asked {
+                if expected == 429 {
+                    // Those who waited ask for themselves.
+                    for call in setup.calls().await {
+                        call.answer(status(429, &[], ""));
+                    }
+                }
+                assert_eq!(
+                    read(asked).await.status,
+                    expected,
+                    "{name} {is_ours} {late}"
+                );
+            }
+        }
+    }
+}
+
 /// Of what has no validator nothing is asked, and so a part that is asked for tells nothing of the whole.
 #[tokio::test(start_paused = true)]
 async fn a_part_does_not_take_the_place_of_what_may_have_changed() {
