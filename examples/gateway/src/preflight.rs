@@ -6,7 +6,8 @@
 //!
 //! It is nothing that a client could not write by itself. What gets by with it is an `OPTIONS` without a body, which asks for
 //! nothing to be done (RFC 9110 §9.2.1); and nothing that an upstream might take for another method, or make a tunnel of
-//! (`Upgrade: h2c`), in which any request could follow.
+//! (`Upgrade: h2c`), in which any request could follow. Nor does a request get by that has a preflight's fields here and would
+//! come to the upstream without them (`Connection: Origin`): whoever answers preflights there would not know it for one.
 
 use axum::extract::Request;
 use buttress_http::Head;
@@ -15,6 +16,7 @@ use http::{
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, UPGRADE},
 };
 use http_body::Body as _;
+use intermediary::hop_by_hop;
 
 /// Fields by which some frameworks read another method than the one that was sent, and that by which any server may be
 /// asked for a tunnel.
@@ -46,9 +48,11 @@ pub(crate) fn is_marked(head: &Head) -> bool {
 }
 
 fn is_one(fields: &HeaderMap) -> bool {
-    let has_one = |name| fields.get_all(name).into_iter().count() == 1;
-    has_one(ORIGIN)
-        && has_one(ACCESS_CONTROL_REQUEST_METHOD)
+    let hands_on_one = |name| {
+        fields.get_all(&name).into_iter().count() == 1 && !hop_by_hop::is_named(fields, &name)
+    };
+    hands_on_one(ORIGIN)
+        && hands_on_one(ACCESS_CONTROL_REQUEST_METHOD)
         && !OTHERS.iter().any(|name| fields.contains_key(name))
 }
 
@@ -89,6 +93,12 @@ mod tests {
             &[ORIGIN, METHOD, METHOD],
             &[ORIGIN, METHOD, ("x-http-method-override", "POST")],
             &[ORIGIN, METHOD, ("upgrade", "h2c")],
+            &[ORIGIN, METHOD, ("connection", "close, Origin")],
+            &[
+                ORIGIN,
+                METHOD,
+                ("connection", "access-control-request-method"),
+            ],
         ] {
             assert!(
                 !is_marked_with(Method::OPTIONS, fields, Body::empty()),

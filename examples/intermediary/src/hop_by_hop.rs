@@ -53,6 +53,11 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether `Connection` names a field, which [`strip`] takes away then unless it is `Host`.
+pub fn is_named(headers: &HeaderMap, name: &HeaderName) -> bool {
+    members(headers, &CONNECTION).any(|named| named.eq_ignore_ascii_case(name.as_str()))
+}
+
 /// The protocols that the message wants to switch to, if it does.
 ///
 /// HTTP itself is left out, be it `h2c`, by its name and a version, or in TLS (RFC 2817), and with it a tunnel full of requests
@@ -151,6 +156,15 @@ mod tests {
                 "x-stays: 1"
             ]
         );
+    }
+
+    #[test]
+    fn what_will_go_is_known_before() {
+        let named = headers(&[("connection", "close, X-Mine"), ("connection", "x-other")]);
+        for (name, expected) in [("x-mine", true), ("x-other", true), ("x-min", false)] {
+            let name = HeaderName::from_static(name);
+            assert_eq!(is_named(&named, &name), expected, "{name}");
+        }
     }
 
     #[test]

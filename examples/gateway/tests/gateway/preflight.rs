@@ -80,6 +80,8 @@ async fn an_options_that_is_no_preflight_needs_a_key() {
         PREFLIGHT.replace("\n\n", "\nContent-Length: 1\n\nx"),
         // Whatever was said in the tunnel would have needed none.
         PREFLIGHT.replace("Connection: close", "Connection: Upgrade\nUpgrade: h2c"),
+        // None would have come to the upstream.
+        PREFLIGHT.replace("Connection: close", "Connection: close, origin"),
     ] {
         let head = asked(&gateway, &upstream, &request).await;
         assert_eq!(head.first_line(), NO_KEY, "{request}");
