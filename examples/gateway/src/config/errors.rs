@@ -39,14 +39,19 @@ impl ErrorsConfig {
             }
         }
         for (index, origin) in self.cors.iter().enumerate() {
-            if origin != "*" && !is_origin(origin) {
-                return Err(Violation::new(
-                    format!("errors.cors[{index}]"),
-                    format_args!(
-                        "`{origin}` given, expected \"*\", or an origin as browsers write it: \"https://app.example\", in \
-                         small letters, without a path, with a port only where it is not the usual one"
-                    ),
-                ));
+            let wrong = |reason| Violation::new(format!("errors.cors[{index}]"), reason);
+            if origin == "*" {
+                // It allows less than a name does: no credentials.
+                if self.cors.len() > 1 {
+                    return Err(wrong(
+                        "`*` given beside others, expected it alone".to_owned(),
+                    ));
+                }
+            } else if !is_origin(origin) {
+                return Err(wrong(format!(
+                    "`{origin}` given, expected \"*\", or an origin as browsers write it: \"https://app.example\", in \
+                     small letters, without a path, with a port only where it is not the usual one"
+                )));
             }
         }
         Ok(())
@@ -71,8 +76,13 @@ fn is_origin(text: &str) -> bool {
     let (scheme, _) = text.split_once("://").unwrap_or_default();
     format!("{scheme}://{authority}") == text
         && !authority.is_empty()
-        && !authority.contains('@')
+        && authority.chars().all(is_of_an_authority)
         && !authority.ends_with(':')
         && uri.port_u16() != Some(usual)
         && !text.contains(|character: char| character.is_ascii_uppercase())
+}
+
+/// Whether a browser writes it there: no one's name, and no asterisk, which no page's origin has.
+const fn is_of_an_authority(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | ':' | '[' | ']')
 }

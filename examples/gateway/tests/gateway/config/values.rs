@@ -262,6 +262,14 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:1: errors.cors[0]: `https://App.example` given",
     ),
     (
+        "errors.cors = ['https://*.example']",
+        "gateway.toml:1: errors.cors[0]: `https://*.example` given",
+    ),
+    (
+        "[errors]\ncors = ['https://app.example',\n'*']",
+        "gateway.toml:3: errors.cors[1]: `*` given beside others, expected it alone",
+    ),
+    (
         "errors.cors = ['null']",
         "gateway.toml:1: errors.cors[0]: `null` given",
     ),
