@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser;
 use gateway::{
-    Config, Gateway, Metrics, Shutdown, StartError, cli::Cli, close_on_signal,
+    Config, ConfigFileError, Gateway, Metrics, Shutdown, StartError, cli::Cli, close_on_signal,
     config::LimitsConfig, descriptors, reload_on_signal,
 };
 use tokio::runtime::Runtime;
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
     let config = cli.to_config()?;
-    descriptors::check(descriptors::raise(), &config);
+    let available = descriptors::raise();
+    descriptors::check(available, &config);
     let metrics = Metrics::install()?;
     let shutdown = Shutdown::default();
     close_on_signal(shutdown.clone())?;
@@ -45,8 +46,13 @@ async fn run(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
         })?;
     let in_force = gateway.in_force();
     reload_on_signal(move || {
+        let load = || {
+            let config = cli.to_config()?;
+            descriptors::check(available, &config);
+            Ok::<_, ConfigFileError>(config)
+        };
         // It has said what is wrong.
-        let _ = in_force.reload(|| cli.to_config(), |violation| cli.explain(violation));
+        let _ = in_force.reload(load, |violation| cli.explain(violation));
     })?;
     // Nobody need listen: a closed pipe is no reason to stop.
     let _ = greet(&mut io::stdout().lock(), &config, &gateway);

@@ -116,42 +116,73 @@ async fn a_shutdown_does_not_wait_for_who_waits() {
 
 #[cfg(unix)]
 mod descriptors {
-    use std::process::Stdio;
+    use std::{
+        path::{Path, PathBuf},
+        process::Stdio,
+    };
 
     use tokio::{
         io::{AsyncBufReadExt, BufReader},
-        process::Command,
+        process::{Child, Command},
     };
 
     use crate::{raw::within, running::config_file};
+
+    fn configured(name: &str, connections: u32) -> PathBuf {
+        let text = format!("listen = '127.0.0.1:0'\nconnections = {connections}\n");
+        config_file(name, &text)
+    }
+
+    /// The program, listening, with 300 descriptors at most.
+    async fn started(file: &Path) -> Child {
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -Sn 100 && ulimit -Hn 300 && exec \"$0\" --config \"$1\"",
+            ])
+            .args([env!("CARGO_BIN_EXE_gateway").as_ref(), file.as_os_str()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = within(said.next_line()).await.unwrap().unwrap();
+        assert!(line.starts_with("listening on "), "{line}");
+        child
+    }
+
+    const TOO_FEW: &str = "may have 300 files open, and 200 connections take up to 400";
 
     /// Those that a shell grants are raised as far as they may be; where that is too few, the operator hears of it.
     #[tokio::test]
     async fn are_for_as_many_connections() {
         for (connections, is_told) in [(200, true), (150, false)] {
-            let file = config_file(
-                &format!("descriptors-{connections}.toml"),
-                &format!("listen = '127.0.0.1:0'\nconnections = {connections}\n"),
-            );
-            let mut child = Command::new("sh")
-                .args([
-                    "-c",
-                    "ulimit -Sn 100 && ulimit -Hn 300 && exec \"$0\" --config \"$1\"",
-                ])
-                .args([env!("CARGO_BIN_EXE_gateway").as_ref(), file.as_os_str()])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .unwrap();
-            let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-            let line = within(said.next_line()).await.unwrap().unwrap();
-            assert!(line.starts_with("listening on "), "{line}");
+            let file = configured(&format!("descriptors-{connections}.toml"), connections);
+            let mut child = started(&file).await;
             within(child.kill()).await.unwrap();
             let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
             let line = within(log.next_line()).await.unwrap().unwrap_or_default();
-            let expected = "may have 300 files open, and 200 connections take up to 400";
-            assert_eq!(line.contains(expected), is_told, "{line}");
+            assert_eq!(line.contains(TOO_FEW), is_told, "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn that_are_too_few_are_told_at_a_reload_too() {
+        let name = "descriptors-reloaded.toml";
+        let mut child = started(&configured(name, 150)).await;
+        configured(name, 200);
+        let process = child.id().unwrap().to_string();
+        let hung_up = Command::new("kill").args(["-HUP", &process]).status().await;
+        assert!(hung_up.unwrap().success());
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut so_far = Vec::new();
+        while !so_far.iter().any(|line: &String| line.contains("reloaded")) {
+            so_far.push(within(log.next_line()).await.unwrap().unwrap());
+        }
+        assert!(
+            so_far.iter().any(|line| line.contains(TOO_FEW)),
+            "{so_far:?}"
+        );
     }
 }
