@@ -98,11 +98,16 @@ async fn they_come_before_the_answer() {
                 ("x-hop", "1"),
             ]),
         );
+        // One that has no name.
+        let unnamed = StatusCode::from_u16(199).unwrap();
+        request.exchange().send(unnamed, &HeaderMap::new());
         request.answer();
         let hints = client.head().await;
         assert_eq!(hints.first_line(), "HTTP/1.1 103 Early Hints");
         assert_eq!(hints.one("link"), "</a.css>; rel=preload");
         assert_eq!((hints.get("connection"), hints.get("x-hop")), (None, None));
+        let unnamed = client.head().await;
+        assert!(unnamed.first_line().starts_with("HTTP/1.1 199"));
         let answer = client.head().await;
         assert_eq!(answer.first_line(), "HTTP/1.1 200 OK");
         assert_eq!(answer.get("link"), None);
