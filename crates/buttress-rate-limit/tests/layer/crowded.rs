@@ -126,6 +126,43 @@ async fn what_the_shared_bucket_was_charged_it_gets_back() {
     }
 }
 
+/// What it turns out to have cost beyond that is charged to where the key stands by then: with the others, where it was
+/// forgotten and has no place.
+#[tokio::test]
+async fn what_a_key_is_charged_afterwards_goes_to_where_it_stands() {
+    for policy in policies() {
+        let clock = clock();
+        let crowded = Crowded {
+            layer: http(policy.clone())
+                .permits()
+                .max_keys(1)
+                .clock(clock.clone())
+                .build()
+                .unwrap(),
+            permits: Arc::default(),
+        };
+        assert_eq!(crowded.ask(ALICE).await, 200);
+        let hers = crowded.take_permits().pop().unwrap();
+        clock.advance(Duration::from_secs(180));
+        for n in 0..4 {
+            assert_eq!(crowded.ask(stranger(n)).await, 200);
+        }
+        assert!(hers.settle(5));
+        assert_eq!(crowded.ask(stranger(5)).await, 429, "{policy:?}");
+
+        // And with itself, where it has got one.
+        clock.advance(Duration::from_secs(180));
+        crowded.take_permits();
+        crowded.flood().await;
+        let shared = crowded.take_permits().pop().unwrap();
+        clock.advance(Duration::from_secs(180));
+        // The eighth: four had places, and four of those without were admitted.
+        assert_eq!(crowded.ask(stranger(7)).await, 200);
+        assert!(shared.settle(4));
+        assert_eq!(crowded.ask(stranger(7)).await, 429, "{policy:?}");
+    }
+}
+
 /// Layers with four places, and a bucket for the others in which who is too early waits: alone, beside another policy, and with
 /// permits.
 fn paces(quota: &str, longest_wait: Duration) -> [RateLimitLayer; 3] {
