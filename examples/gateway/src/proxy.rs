@@ -28,7 +28,7 @@ use crate::{
     failure::Failure,
     forwarded, max_forwards,
     patience::OfPaths,
-    retry,
+    retry, shared,
     upstreams::{Preferred, Upstreams, Wanted},
     via,
 };
@@ -96,14 +96,15 @@ impl Service<Request> for Proxy {
             None => {
                 parts.extensions.clear();
                 Answering::Once {
-                    answer: attempts.call(Request::from_parts(parts, body)),
+                    answer: shared::call(&mut attempts, Request::from_parts(parts, body)),
                 }
             }
             Some(retry) => {
                 // For each attempt there is a clone, which takes allocations even where they are clear.
                 parts.extensions = Extensions::new();
+                let request = Request::from_parts(parts, body);
                 Answering::Repeated {
-                    answer: retry.layer(attempts).call(Request::from_parts(parts, body)),
+                    answer: shared::call(&mut retry.layer(attempts), request),
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use axum::{extract::Request, response::Response};
@@ -48,6 +48,21 @@ impl Shared {
     }
 }
 
+/// Calls a service that is ready at any time, as all are that are stacked here: what is innermost waits in its calls, and the
+/// layers around it reserve nothing of their own. They are asked first all the same, for that is the contract.
+#[inline]
+pub(crate) fn call<S, R>(service: &mut S, request: R) -> S::Future
+where
+    S: Service<R>,
+{
+    let asked = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+    debug_assert!(
+        matches!(asked, Poll::Ready(Ok(()))),
+        "ready at any time, by `Serve`"
+    );
+    service.call(request)
+}
+
 impl Serve for Shared {
     fn serve(&self, request: Request) -> Answer {
         self.0.serve(request)
@@ -83,8 +98,7 @@ where
     B: IntoBody,
 {
     fn serve(&self, request: Request) -> Answer {
-        // Not asked whether it is ready: what is within is at any time, and the layers reserve nothing of their own.
-        let answer = self.0.clone().call(request);
+        let answer = call(&mut self.0.clone(), request);
         Box::pin(Forgetting { answer })
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     failure::Failure,
     patience::OfPath,
     refusal::Refusal,
+    shared::call,
 };
 
 type Answer = Result<Response<Body>, Failure>;
@@ -197,11 +198,10 @@ fn attempt(mut request: Request<Planned>) -> Attempting {
             answer: Some(exhausted(upstreams)),
         },
         Some(Guarded::ByNone(mut attempt)) => Attempting::Unguarded {
-            answer: attempt.call(request),
+            answer: call(&mut attempt, request),
         },
-        // Ready at any time, as the attempt within.
         Some(Guarded::ByCircuit(mut attempt)) => Attempting::Guarded {
-            answer: attempt.call(request),
+            answer: call(&mut attempt, request),
         },
     }
 }

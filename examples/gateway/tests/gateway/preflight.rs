@@ -23,6 +23,10 @@ async fn before(upstream: &RawUpstream, limits: &str) -> Running {
     Running::from(&format!("{upstream}{limits}")).await
 }
 
+fn passing(limits: &str) -> String {
+    format!("limits.preflight = 'pass'\n{limits}")
+}
+
 /// What came of it, and whether the upstream was asked.
 async fn asked(gateway: &Running, upstream: &RawUpstream, request: &str) -> Head {
     let mut client = gateway.connect().await;
@@ -49,7 +53,7 @@ async fn a_preflight_needs_no_key_and_costs_no_tenant_anything() {
     for missing in ["refuse", "share", "exempt"] {
         let upstream = RawUpstream::bind().await;
         let limits = LIMITS.replace("'refuse'", &format!("'{missing}'"));
-        let gateway = before(&upstream, &limits).await;
+        let gateway = before(&upstream, &passing(&limits)).await;
         for _ in 0..3 {
             let head = asked(&gateway, &upstream, PREFLIGHT).await;
             assert_eq!(head.first_line(), ANSWERED, "{missing}");
@@ -71,7 +75,7 @@ async fn a_preflight_needs_no_key_and_costs_no_tenant_anything() {
 #[tokio::test]
 async fn an_options_that_is_no_preflight_needs_a_key() {
     let upstream = RawUpstream::bind().await;
-    let gateway = before(&upstream, LIMITS).await;
+    let gateway = before(&upstream, &passing(LIMITS)).await;
     for request in [
         PREFLIGHT.replace("OPTIONS", "POST"),
         PREFLIGHT.replace("Origin", "X-Origin"),
@@ -93,7 +97,11 @@ async fn an_options_that_is_no_preflight_needs_a_key() {
 async fn a_preflight_counts_at_the_door_and_for_all() {
     for (limit, name) in [("limits.per_ip", "per-ip"), ("limits.global", "global")] {
         let upstream = RawUpstream::bind().await;
-        let gateway = before(&upstream, &format!("{limit}.quota = '2/h'\n{LIMITS}")).await;
+        let gateway = before(
+            &upstream,
+            &passing(&format!("{limit}.quota = '2/h'\n{LIMITS}")),
+        )
+        .await;
         for expected in [ANSWERED, ANSWERED, TOO_MANY] {
             let head = asked(&gateway, &upstream, PREFLIGHT).await;
             assert_eq!(head.first_line(), expected, "{name}");
@@ -103,10 +111,9 @@ async fn a_preflight_counts_at_the_door_and_for_all() {
 }
 
 #[tokio::test]
-async fn where_no_browsers_are_meant_a_preflight_is_as_any_request() {
+async fn unless_it_is_to_pass_a_preflight_is_as_any_request() {
     let upstream = RawUpstream::bind().await;
-    let limits = |preflight: &str| format!("limits.preflight = '{preflight}'\n{LIMITS}");
-    let gateway = before(&upstream, &limits("limit")).await;
+    let gateway = before(&upstream, LIMITS).await;
     let head = asked(&gateway, &upstream, PREFLIGHT).await;
     assert_eq!(head.first_line(), NO_KEY);
     assert!(upstream.is_left_alone().await);
@@ -114,11 +121,8 @@ async fn where_no_browsers_are_meant_a_preflight_is_as_any_request() {
     // It changes in use, and what was used stays used.
     let post = "POST /v1/x HTTP/1.1\nHost: a\nConnection: close\nAuthorization: Bearer a\nContent-Length: 0\n\n";
     asked(&gateway, &upstream, post).await;
-    let passes = format!(
-        "upstream = 'http://{}'\n{}",
-        upstream.address(),
-        limits("pass")
-    );
+    let upstream_is = format!("upstream = 'http://{}'\n", upstream.address());
+    let passes = upstream_is + &passing(LIMITS);
     gateway.reload(&passes).unwrap();
     let head = asked(&gateway, &upstream, PREFLIGHT).await;
     assert_eq!(head.first_line(), ANSWERED);

@@ -6,8 +6,8 @@ use serde::Deserialize;
 #[non_exhaustive]
 pub enum Preflight {
     /// It needs no API key, and is charged to the limit by address and to that of all, but to none by key or route.
-    #[default]
     Pass,
     /// It is a request like any other.
+    #[default]
     Limit,
 }
