@@ -16,10 +16,10 @@ use crate::{
 /// A power of two. A model has no use for more than one.
 const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
-/// What was invalidated while its fetch was under way.
+/// What was invalidated while its fetch was under way, or became suspect.
 ///
 /// What was asked for before an invalidation may be older than what caused it: it must not be stored
-/// afterwards. Only keys that are being fetched are remembered, so that there are never more of them than
+/// afterwards, and after a doubt only as suspect. Only keys that are being fetched are remembered, so that there are never more of them than
 /// fetches, and none of them suffers for what befalls another.
 #[derive(Debug)]
 pub(crate) struct Epochs {
@@ -33,6 +33,7 @@ type Shard = HashMap<Digest, UnderWay, DigestHasher>;
 struct UnderWay {
     fetches: usize,
     invalidations: u64,
+    doubts: u64,
 }
 
 /// The time since a fetch began. To be kept for as long as its answer may be stored.
@@ -49,6 +50,7 @@ struct Begun {
     key: Digest,
     all: u64,
     invalidations: u64,
+    doubts: u64,
 }
 
 impl Epochs {
@@ -61,16 +63,17 @@ impl Epochs {
 
     /// A fetch of `key` begins.
     pub(crate) fn begin(self: &Arc<Self>, key: Digest) -> Epoch {
-        let invalidations = {
+        let (invalidations, doubts) = {
             let mut shard = self.shard(key);
             let under_way = shard.entry(key).or_default();
             under_way.fetches += 1;
-            under_way.invalidations
+            (under_way.invalidations, under_way.doubts)
         };
         let begun = Arc::new(Begun {
             key,
             all: self.all.load(Ordering::Acquire),
             invalidations,
+            doubts,
             epochs: Arc::clone(self),
         });
         Epoch { begun, own: 0 }
@@ -83,7 +86,14 @@ impl Epochs {
         }
     }
 
-    /// Everything is.
+    /// What is stored under `key` becomes suspect; to be called before the store is told.
+    pub(crate) fn doubt(&self, key: Digest) {
+        if let Some(under_way) = self.shard(key).get_mut(&key) {
+            under_way.doubts += 1;
+        }
+    }
+
+    /// Everything is invalidated.
     pub(crate) fn advance_all(&self) {
         self.all.fetch_add(1, Ordering::AcqRel);
     }
@@ -113,9 +123,22 @@ impl Epoch {
             key,
             all,
             invalidations,
+            ..
         } = &*self.begun;
         let now = epochs.shard(*key).get(key).map(|key| key.invalidations);
         now != Some(*invalidations + self.own) || epochs.all.load(Ordering::Acquire) != *all
+    }
+
+    /// Whether what was asked for then has become suspect since.
+    pub(crate) fn is_doubted(&self) -> bool {
+        let Begun {
+            epochs,
+            key,
+            doubts,
+            ..
+        } = &*self.begun;
+        let now = epochs.shard(*key).get(key).map(|key| key.doubts);
+        now != Some(*doubts)
     }
 }
 
@@ -163,6 +186,18 @@ mod tests {
         assert!(first.is_over());
         second.despite(1);
         assert!(second.is_over(), "one of the two is another's");
+    }
+
+    #[test]
+    fn a_doubt_ends_no_epoch() {
+        let epochs = Arc::new(Epochs::new());
+        let (before, other) = (epochs.begin(key("a")), epochs.begin(key("b")));
+        epochs.doubt(key("a"));
+        let after = epochs.begin(key("a"));
+        assert!(before.is_doubted() && !before.is_over());
+        assert!(!after.is_doubted() && !other.is_doubted());
+        epochs.advance(key("a"));
+        assert!(after.is_over() && !after.is_doubted());
     }
 
     #[test]

@@ -44,16 +44,24 @@ impl Shared {
         let epoch = epoch.clone();
         let seen = self.store.get(key);
         self.then(seen, move |shared, variants| {
+            let is_doubted = epoch.is_doubted();
             let variants = variants.as_slice().iter();
             let request = asked.head();
             let replaced: Vec<_> = variants
                 .filter(|old| old.head().matches(&request))
                 .cloned()
                 .collect();
+            // What nobody doubts was asked for after what is doubted.
+            if is_doubted && replaced.iter().any(|old| !old.head().is_doubted()) {
+                let why = NotStored::Outdated;
+                shared.tell(&Event::NotStored { why });
+                return None;
+            }
             let mut olds = replaced.iter();
             let whole = olds.find_map(|old| combined(old, entry.head(), entry.body()));
             let fits = |entry: &Entry| entry.weight() <= shared.settings.largest;
             let entry = whole.filter(fits).map_or(entry, Arc::new);
+            let entry = if is_doubted { suspect(&entry) } else { entry };
             let bytes = entry.weight();
             let put = shared.store.put(key, entry, &replaced);
             shared.then(put, move |shared, kept| {
@@ -63,7 +71,7 @@ impl Shared {
                     let why = NotStored::Store;
                     Event::NotStored { why }
                 });
-                shared.unless_outdated(key, &epoch)
+                shared.unless_overtaken(key, &epoch, is_doubted)
             })
         })
     }
@@ -80,10 +88,11 @@ impl Shared {
         if epoch.is_over() {
             return None;
         }
-        let epoch = epoch.clone();
+        let (epoch, is_doubted) = (epoch.clone(), epoch.is_doubted());
+        let new = new.map(|new| if is_doubted { suspect(&new) } else { new });
         let updated = self.store.update(key, old, new);
         self.then(updated, move |shared, _| {
-            shared.unless_outdated(key, &epoch)
+            shared.unless_overtaken(key, &epoch, is_doubted)
         })
     }
 
@@ -121,12 +130,12 @@ impl Shared {
     /// Forgets what is stored under `key`, and what is on its way there: it is not stored, and whoever asks
     /// from now on does not wait for it. Answers whether anything was stored.
     pub(crate) fn outdate(&self, key: Digest) -> Answer<bool> {
-        self.overtake(key);
+        self.epochs.advance(key);
+        self.close_flights(key);
         self.store.invalidate(key)
     }
 
-    fn overtake(&self, key: Digest) {
-        self.epochs.advance(key);
+    fn close_flights(&self, key: Digest) {
         for key in flight_keys(key) {
             self.flights.close(key);
         }
@@ -145,18 +154,21 @@ impl Shared {
     }
 
     /// What is stored under `key` may be outdated: it is validated before it is used again, and stands in until then where
-    /// the origin fails. What is on its way there may be as old, and is not stored.
+    /// the origin fails. What is on its way there may be as old: it is stored as suspect, and whoever asks from now on does
+    /// not wait for it.
     #[must_use]
     pub(crate) fn suspect(self: &Arc<Self>, key: Digest) -> Rest {
-        self.overtake(key);
+        self.epochs.doubt(key);
+        self.close_flights(key);
+        self.suspect_stored(key)
+    }
+
+    fn suspect_stored(self: &Arc<Self>, key: Digest) -> Rest {
         let stored = self.store.get(key);
         self.then(stored, move |shared, variants| {
             let mut rests = Vec::new();
             for old in variants.as_slice() {
-                let mut head = old.head().clone();
-                head.mark_suspect();
-                let suspect = Arc::new(old.with_head(head));
-                let updated = shared.store.update(key, old, Some(suspect));
+                let updated = shared.store.update(key, old, Some(suspect(old)));
                 rests.extend(shared.then(updated, |_, _| None));
             }
             if !variants.as_slice().is_empty() {
@@ -211,13 +223,16 @@ impl Shared {
         }
     }
 
-    /// Takes back what was stored while it was being invalidated.
-    fn unless_outdated(self: &Arc<Self>, key: Digest, epoch: &Epoch) -> Rest {
-        if !epoch.is_over() {
-            None
-        } else {
+    /// Takes back what was stored while it was being invalidated, and doubts what was stored, as if nobody did, while it
+    /// became suspect.
+    fn unless_overtaken(self: &Arc<Self>, key: Digest, epoch: &Epoch, is_doubted: bool) -> Rest {
+        if epoch.is_over() {
             let gone = self.store.invalidate(key);
             self.then(gone, |_, _| None)
+        } else if !is_doubted && epoch.is_doubted() {
+            self.suspect_stored(key)
+        } else {
+            None
         }
     }
 
@@ -239,6 +254,12 @@ impl Shared {
             }
         }
     }
+}
+
+fn suspect(entry: &Entry) -> Arc<Entry> {
+    let mut head = entry.head().clone();
+    head.mark_suspect();
+    Arc::new(entry.with_head(head))
 }
 
 /// What is stored and what came, if together they are more of one representation.

@@ -96,3 +96,31 @@ fn loom_the_end_of_one_fetch_does_not_hide_an_invalidation_from_another() {
         assert!(epoch.is_over());
     });
 }
+
+/// A fetch from before a doubt races with it: what is stored in the end is doubted.
+#[test]
+fn loom_nothing_from_before_a_doubt_is_left_without_it() {
+    const DOUBTED: usize = 3;
+    model(|| {
+        let bench = Bench::new();
+        let epoch = bench.epochs.begin(KEY);
+        let doubts = {
+            let bench = Arc::clone(&bench);
+            thread::spawn(move || {
+                bench.epochs.doubt(KEY);
+                let mut stored = lock(&bench.stored);
+                if *stored != NOTHING {
+                    *stored = DOUBTED;
+                }
+            })
+        };
+        // In the steps of `Shared::keep`.
+        let is_doubted = epoch.is_doubted();
+        *lock(&bench.stored) = if is_doubted { DOUBTED } else { 1 };
+        if !is_doubted && epoch.is_doubted() {
+            *lock(&bench.stored) = DOUBTED;
+        }
+        doubts.join().unwrap();
+        assert_eq!(*lock(&bench.stored), DOUBTED);
+    });
+}

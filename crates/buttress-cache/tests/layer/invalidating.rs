@@ -202,20 +202,66 @@ async fn a_part_does_not_take_the_place_of_what_may_have_changed() {
     assert_eq!(read(asked).await.body, "body");
 }
 
-/// What was asked for while it was under way may be from before it.
-#[tokio::test(start_paused = true)]
-async fn what_is_on_its_way_when_the_client_of_a_change_leaves_is_not_stored() {
-    let mut setup = Setup::shared();
-    let asked = setup.get("/a");
-    let call = setup.call().await;
+async fn leave_a_put(setup: &mut Setup) {
     let put = setup.ask(empty(method(Method::PUT, "/a")));
     let _changing = setup.call().await;
     put.abort();
     assert!(put.await.is_err());
-    call.answer(answer(&[FRESH], "from before"));
+}
+
+/// What was asked for while it was under way may be from before it. Were it not stored, whoever leaves one request for each
+/// fetch would keep its target out of the cache.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_when_the_client_of_a_change_leaves_is_stored_as_what_may_have_changed()
+{
+    let mut setup = Setup::shared();
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    leave_a_put(&mut setup).await;
+    let fields = [FRESH, ("etag", "\"1\"")];
+    call.answer(answer(&fields, "from before"));
     assert_eq!(read(asked).await.body, "from before");
+    let asked = setup.get("/a");
+    let call = setup.calls().await.pop().expect("it is validated");
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    call.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "from before");
+    assert!(is_stored(&mut setup, "/a").await, "nobody doubts it now");
+}
+
+/// Nor does a validation settle a doubt that came up after it was asked for.
+#[tokio::test(start_paused = true)]
+async fn what_was_validated_before_the_client_of_a_change_left_is_validated_again() {
+    let mut setup = Setup::shared();
+    let fields = [("cache-control", "max-age=60"), ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    leave_a_put(&mut setup).await;
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    leave_a_put(&mut setup).await;
+    call.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
+    let asked = setup.get("/a");
+    let again = setup.calls().await.pop().expect("it is validated again");
+    again.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
+    assert!(is_stored(&mut setup, "/a").await);
+}
+
+/// Who asks after it is not told what may be from before it, which does not take the place of the answer either.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_changed_does_not_replace_what_was_asked_for_after() {
+    let mut setup = Setup::shared();
+    let before = setup.get("/a");
+    let slow = setup.call().await;
+    leave_a_put(&mut setup).await;
+    let after = setup.get("/a");
+    setup.call().await.answer(answer(&[FRESH], "from after"));
+    assert_eq!(read(after).await.body, "from after");
+    slow.answer(answer(&[FRESH], "from before"));
+    assert_eq!(read(before).await.body, "from before");
     assert_eq!(setup.heard("Outdated"), 1);
-    assert!(!is_stored(&mut setup, "/a").await);
+    assert_eq!(setup.hit("/a").await.body, "from after");
 }
 
 /// Nor does a read that goes straight on tell of a change, whoever leaves it or however it fails.

@@ -134,7 +134,7 @@ impl StoredHead {
     }
 
     /// Whether there is reason to believe that it is outdated, or may be.
-    pub(in crate::rfc9111) fn is_doubted(&self) -> bool {
+    pub(crate) fn is_doubted(&self) -> bool {
         self.mark != Mark::Right
     }
 
