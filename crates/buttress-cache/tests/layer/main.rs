@@ -18,5 +18,6 @@ mod remote_store;
 mod slow_readers;
 mod streaming;
 mod support;
+mod suspecting;
 mod validating;
 mod vectors;

@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use buttress_core::Clock as _;
+use buttress_core::{Clock as _, clock::ManualClock};
 use buttress_http::{ClientIp, Head};
 use buttress_rate_limit::{
-    FixedWindow, Pacing, Permit, Policy, Quota, RateLimitLayer, RateLimiter, SlidingLog,
-    SlidingWindow, TokenBucket,
+    AsResponse, FixedWindow, Pacing, Permit, Policy, Quota, RateLimitLayer, RateLimitLayerBuilder,
+    RateLimiter, SlidingLog, SlidingWindow, TokenBucket,
 };
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -35,6 +35,14 @@ struct Crowded {
 }
 
 impl Crowded {
+    fn of(layer: RateLimitLayerBuilder<Head, AsResponse>, clock: &ManualClock) -> Self {
+        let layer = layer.permits().max_keys(1).clock(clock.clone());
+        Self {
+            layer: layer.build().unwrap(),
+            permits: Arc::default(),
+        }
+    }
+
     async fn ask(&self, peer: Ipv4Addr) -> u16 {
         let permits = Arc::clone(&self.permits);
         let handler = service_fn(move |request: Request<()>| {
@@ -84,15 +92,7 @@ async fn what_a_key_gives_back_that_was_forgotten_lifts_nobody_else() {
             let layer = beside
                 .into_iter()
                 .fold(http(policy.clone()), |layer, other| layer.policy(other));
-            let crowded = Crowded {
-                layer: layer
-                    .permits()
-                    .max_keys(1)
-                    .clock(clock.clone())
-                    .build()
-                    .unwrap(),
-                permits: Arc::default(),
-            };
+            let crowded = Crowded::of(layer, &clock);
             for _ in 0..4 {
                 assert_eq!(crowded.ask(ALICE).await, 200);
             }
@@ -112,15 +112,7 @@ async fn what_a_key_gives_back_that_was_forgotten_lifts_nobody_else() {
 async fn what_the_shared_bucket_was_charged_it_gets_back() {
     for policy in policies() {
         let clock = clock();
-        let crowded = Crowded {
-            layer: http(policy.clone())
-                .permits()
-                .max_keys(1)
-                .clock(clock.clone())
-                .build()
-                .unwrap(),
-            permits: Arc::default(),
-        };
+        let crowded = Crowded::of(http(policy.clone()), &clock);
         crowded.flood().await;
         // The last of those who were admitted had no place.
         let shared = crowded.take_permits().pop().unwrap();
@@ -136,15 +128,7 @@ async fn what_the_shared_bucket_was_charged_it_gets_back() {
 async fn what_a_key_is_charged_afterwards_goes_to_where_it_stands() {
     for policy in policies() {
         let clock = clock();
-        let crowded = Crowded {
-            layer: http(policy.clone())
-                .permits()
-                .max_keys(1)
-                .clock(clock.clone())
-                .build()
-                .unwrap(),
-            permits: Arc::default(),
-        };
+        let crowded = Crowded::of(http(policy.clone()), &clock);
         assert_eq!(crowded.ask(ALICE).await, 200);
         let hers = crowded.take_permits().pop().unwrap();
         clock.advance(Duration::from_secs(180));

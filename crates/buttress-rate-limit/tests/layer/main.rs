@@ -25,5 +25,6 @@ mod settling;
 mod shadow;
 mod sharing;
 mod support;
+mod timers;
 mod typed;
 mod waiting;

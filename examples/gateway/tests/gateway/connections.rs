@@ -57,14 +57,20 @@ async fn a_proxy_that_is_believed_has_any_number() {
     }
 }
 
+/// One who asks, and waits for room, as so many have by now.
+async fn comes_when_full(gateway: &Running, waited: u64) -> Raw {
+    let mut client = gateway.connect().await;
+    client.send(GET).await;
+    within(async { while gateway.state().await["connections"]["full"] != waited {} }).await;
+    client
+}
+
 #[tokio::test]
 async fn beyond_all_that_there_may_be_one_waits() {
     let gateway = Running::from("connections = 1\n").await;
     let mut one = gateway.connect().await;
     is_answered(&mut one).await;
-    let mut two = gateway.connect().await;
-    two.send(GET).await;
-    within(async { while gateway.state().await["connections"]["full"] != 1 {} }).await;
+    let mut two = comes_when_full(&gateway, 1).await;
     // Asked after it, and answered before.
     is_answered(&mut one).await;
     let state = gateway.state().await;
@@ -76,9 +82,7 @@ async fn beyond_all_that_there_may_be_one_waits() {
     assert_eq!(two.head().await.first_line(), "HTTP/1.1 200 OK");
 
     // And where there may be more of them.
-    let mut three = gateway.connect().await;
-    three.send(GET).await;
-    within(async { while gateway.state().await["connections"]["full"] != 2 {} }).await;
+    let mut three = comes_when_full(&gateway, 2).await;
     gateway.reload("connections = 2\n").unwrap();
     assert_eq!(three.head().await.first_line(), "HTTP/1.1 200 OK");
 }
@@ -106,9 +110,7 @@ async fn a_shutdown_does_not_wait_for_who_waits() {
     let gateway = Running::from("connections = 1\n").await;
     let mut one = gateway.connect().await;
     is_answered(&mut one).await;
-    let mut two = gateway.connect().await;
-    two.send(GET).await;
-    within(async { while gateway.state().await["connections"]["full"] != 1 {} }).await;
+    let mut two = comes_when_full(&gateway, 1).await;
     drop(gateway);
     one.expect_end().await;
     two.expect_end().await;
