@@ -14,7 +14,10 @@ use buttress_cache::{
 };
 use buttress_core::Digest;
 
-use crate::support::{Setup, answer, read, settle};
+use crate::{
+    support::{Setup, answer, read, settle, status},
+    suspecting::leave_a_put,
+};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
@@ -108,6 +111,27 @@ async fn hears_of_a_change_whose_client_has_left() {
     let _asked = setup.get("/a");
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(setup.calls().await.len(), 1);
+}
+
+/// Who has to be asked what is stored may find that it was validated since, which settles no doubt that is older.
+#[tokio::test(start_paused = true)]
+async fn a_validation_is_doubted_that_comes_in_between() {
+    let mut setup = Setup::with(CacheLayer::shared().store(Remote::new()));
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    leave_a_put(&mut setup).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let asked = setup.get("/a");
+    let call = setup.call().await;
+    leave_a_put(&mut setup).await;
+    call.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let asked = setup.get("/a");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let again = setup.calls().await.pop().expect("it is validated again");
+    again.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
 }
 
 #[tokio::test(start_paused = true)]

@@ -168,7 +168,7 @@ async fn a_part_does_not_take_the_place_of_what_may_have_changed() {
     assert_eq!(read(asked).await.body, "body");
 }
 
-async fn leave_a_put(setup: &mut Setup) {
+pub(crate) async fn leave_a_put(setup: &mut Setup) {
     let put = setup.ask(empty(method(Method::PUT, "/a")));
     let _changing = setup.call().await;
     put.abort();
