@@ -25,11 +25,15 @@ const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 pub(crate) struct Remote {
     memory: Arc<Memory>,
     is_down: Arc<AtomicBool>,
+    put_takes: Duration,
 }
+
+const ANSWERS_AFTER: Duration = Duration::from_millis(3);
 
 impl Remote {
     pub(crate) fn new() -> Self {
         Self {
+            put_takes: ANSWERS_AFTER,
             memory: Arc::new(Memory::of(1 << 20, 1 << 16).unwrap()),
             is_down: Arc::default(),
         }
@@ -39,9 +43,17 @@ impl Remote {
         &self,
         ask: impl FnOnce(&Memory) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
+        self.after(ANSWERS_AFTER, ask)
+    }
+
+    fn after<T: Send + 'static>(
+        &self,
+        span: Duration,
+        ask: impl FnOnce(&Memory) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
         let this = self.clone();
         Answer::Later(Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            tokio::time::sleep(span).await;
             if this.is_down.load(Ordering::SeqCst) {
                 return Err(StoreError::new("connection refused"));
             }
@@ -57,7 +69,9 @@ impl Store for Remote {
 
     fn put(&self, key: Digest, entry: Arc<Entry>, replaced: &[Arc<Entry>]) -> Answer<bool> {
         let replaced = replaced.to_vec();
-        self.later(move |memory| memory.put(key, entry, &replaced))
+        self.after(self.put_takes, move |memory| {
+            memory.put(key, entry, &replaced)
+        })
     }
 
     fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool> {
@@ -111,6 +125,29 @@ async fn hears_of_a_change_whose_client_has_left() {
     let _asked = setup.get("/a");
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(setup.calls().await.len(), 1);
+}
+
+/// Who looks what there is to be doubted does not find what is still being put.
+#[tokio::test(start_paused = true)]
+async fn what_is_being_put_is_doubted_when_it_is_there() {
+    let store = Remote {
+        put_takes: Duration::from_millis(20),
+        ..Remote::new()
+    };
+    let mut setup = Setup::with(CacheLayer::shared().store(store));
+    let asked = setup.get("/a");
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.call().await.answer(answer(&fields, "body"));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    leave_a_put(&mut setup).await;
+    read(asked).await;
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    let asked = setup.get("/a");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let again = setup.calls().await.pop().expect("it is validated");
+    assert_eq!(again.header("if-none-match"), Some("\"1\""));
+    again.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
 }
 
 /// Who has to be asked what is stored may find that it was validated since, which settles no doubt that is older.
