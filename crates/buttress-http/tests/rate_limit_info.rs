@@ -297,14 +297,23 @@ fn each_code_tells_which_refusal_it_is() {
                 "billing_error",
                 "enforced_spend_limit_reached",
                 "CreditsDepleted",
+                "exceeded_current_quota_error",
             ][..],
             Cause::Billing,
         ),
-        (&["overloaded_error", "server_overloaded"], Cause::Overload),
+        (
+            &[
+                "overloaded_error",
+                "server_overloaded",
+                "engine_overloaded_error",
+            ],
+            Cause::Overload,
+        ),
         (
             &[
                 "rate_limit_error",
                 "rate_limit_exceeded",
+                "rate_limit_reached_error",
                 "RateLimitReached",
                 "RESOURCE_EXHAUSTED",
                 "SlowDown",
@@ -337,6 +346,15 @@ fn each_code_tells_which_refusal_it_is() {
     }
     assert_eq!(cause(r#"{"message":"SlowDown"}"#), None);
     for (phrase, meant) in [
+        ("余额不足或无可用资源包,请充值。", Cause::Billing),
+        (
+            "Insufficient balance or no resource package. Please recharge.",
+            Cause::Billing,
+        ),
+        (
+            "Request too large for gpt-x on tokens per min",
+            Cause::TooLarge,
+        ),
         ("当前分组上游负载已饱和,请稍后再试", Cause::Overload),
         ("GenerateRequestsPerDayPerProjectPerModel", Cause::Window),
         ("Limit: 200 requests per day", Cause::Window),

@@ -24,6 +24,10 @@ pub enum Cause {
     /// The caller used up what was paid for: no wait refills it.
     Billing,
 
+    /// The request by itself asks for more than its limit ever gives: a smaller one would pass, and no wait
+    /// helps this one.
+    TooLarge,
+
     /// The provider, or an upstream of the provider, is overloaded: nothing that the caller did.
     Overload,
 
@@ -60,7 +64,7 @@ impl Cause {
 
     pub(super) const fn advice(self, wait: Option<Duration>) -> Advice {
         match self {
-            Self::Billing => Advice::GiveUp,
+            Self::Billing | Self::TooLarge => Advice::GiveUp,
             Self::Overload => Advice::GoElsewhere(wait),
             Self::Burst | Self::Window | Self::Unknown => Advice::RetryAfter(wait),
         }

@@ -50,6 +50,19 @@ async fn a_body_that_was_looked_at_is_intact() {
     assert_eq!(body.to_bytes(), quota);
 }
 
+/// A request that is larger than its limit is refused with a 429 as well: sent again it would be refused again, and whoever
+/// shares its upstream is not to be held back for it.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_too_large_is_its_own_matter() {
+    let too_large = r#"{"error":{"message":"Request too large for gpt-x on tokens per min (TPM): Limit 30000, Requested 31538.","code":"rate_limit_exceeded"}}"#;
+    let upstream = Upstream::new().answers(json(too_large));
+    let layer = http().build().unwrap();
+    let out = send(&layer, &upstream, get()).await;
+    assert_eq!(ended(&out), Some((Ended::GaveUp, 1)));
+    assert_eq!(status(&send(&layer, &upstream, get()).await), 200);
+    assert_eq!(upstream.times(), [NOW, NOW]);
+}
+
 /// Of a body that is longer, or breaks off, or does not come, what there is is handed on.
 #[tokio::test(start_paused = true)]
 async fn looking_is_bounded() {

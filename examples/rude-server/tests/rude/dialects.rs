@@ -7,14 +7,17 @@ use rude_server::Script;
 use crate::client::{BOTH, Client, Version, read, server};
 
 /// Says no word about the wait.
-const SILENT: [&str; 9] = [
+const SILENT: [&str; 12] = [
     "silent",
     "stripe",
     "stripe-no",
     "openai-quota",
+    "openai-too-large",
     "anthropic-overloaded",
     "aws",
     "s3",
+    "moonshot-overloaded",
+    "zhipu-balance",
     "siliconflow",
     "one-api",
 ];
@@ -49,10 +52,14 @@ async fn each_is_heard_as_a_refusal_with_its_wait_and_then_serves() {
                 }
             }
             let advice = match name {
-                "stripe-no" | "openai-quota" => Advice::GiveUp,
-                "unavailable" | "azure" | "anthropic-overloaded" | "one-api" => {
-                    Advice::GoElsewhere(info.retry_after())
+                "stripe-no" | "openai-quota" | "openai-too-large" | "zhipu-balance" => {
+                    Advice::GiveUp
                 }
+                "unavailable"
+                | "azure"
+                | "anthropic-overloaded"
+                | "moonshot-overloaded"
+                | "one-api" => Advice::GoElsewhere(info.retry_after()),
                 _ => Advice::RetryAfter(info.retry_after()),
             };
             assert_eq!(verdict.advice, advice, "{name}: {info:?}");
@@ -67,6 +74,8 @@ async fn bodies_tell_which_refusal_it_is() {
     let client = Client::new(Version::Http1);
     for (name, cause) in [
         ("openai-quota", Cause::Billing),
+        ("openai-too-large", Cause::TooLarge),
+        ("zhipu-balance", Cause::Billing),
         ("one-api", Cause::Overload),
         ("siliconflow", Cause::Burst),
         ("s3", Cause::Burst),

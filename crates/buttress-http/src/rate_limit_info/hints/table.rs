@@ -25,16 +25,23 @@ pub(super) static MEANS: &[(Sign<&str>, Cause)] = &[
     (Sign::Code("billing_error"), Cause::Billing),               // Anthropic
     (Sign::Code("enforced_spend_limit_reached"), Cause::Billing), // Anthropic
     (Sign::Code("creditsdepleted"), Cause::Billing),             // X
+    (Sign::Code("exceeded_current_quota_error"), Cause::Billing), // Moonshot
+    (Sign::Phrase("insufficient balance"), Cause::Billing),      // Moonshot, Z.ai
+    (Sign::Phrase("余额不足"), Cause::Billing),                   // Zhipu: "insufficient balance"
+    // Nor does it make a request smaller.
+    (Sign::Phrase("request too large for"), Cause::TooLarge),    // OpenAI
     // The provider, or whoever stands behind it.
     (Sign::Phrase("上游负载已饱和"), Cause::Overload),            // one-api: "the upstream is saturated"
     (Sign::Code("overloaded_error"), Cause::Overload),           // Anthropic
     (Sign::Code("server_overloaded"), Cause::Overload),
+    (Sign::Code("engine_overloaded_error"), Cause::Overload),    // Moonshot
     // A day's quota, among limits that are per minute.
     (Sign::Phrase("perdayperproject"), Cause::Window),           // Google
     (Sign::Phrase("per day"), Cause::Window),
     // The caller's rate.
     (Sign::Code("rate_limit_error"), Cause::Burst),              // Anthropic
     (Sign::Code("rate_limit_exceeded"), Cause::Burst),           // OpenAI
+    (Sign::Code("rate_limit_reached_error"), Cause::Burst),      // Moonshot
     (Sign::Code("ratelimitreached"), Cause::Burst),              // Azure AI
     (Sign::Code("resource_exhausted"), Cause::Burst),            // Google
     (Sign::Code("slowdown"), Cause::Burst),                      // AWS, here and below
