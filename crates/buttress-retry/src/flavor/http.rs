@@ -1,4 +1,5 @@
 mod answer;
+mod credential;
 mod discard;
 mod errors;
 mod idempotency;

@@ -137,6 +137,26 @@ async fn other_upstreams_and_credentials_go_on() {
     assert_eq!(upstream.calls(), 5);
 }
 
+/// AWS has each request signed: its `Authorization` comes once only, and whose it is comes again.
+#[tokio::test(start_paused = true)]
+async fn who_signs_each_request_is_one_caller() {
+    let signed = |by: &str, signature: u32| {
+        let mut request = get();
+        let credentials = format!(
+            "AWS4-HMAC-SHA256 Credential={by}/20261123/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature={signature:x}"
+        );
+        let headers = request.headers_mut();
+        headers.insert("authorization", credentials.parse().unwrap());
+        request
+    };
+    let layer = http().build().unwrap();
+    let upstream = Upstream::new().answers(too_many("600"));
+    send(&layer, &upstream, signed("AKID1", 1)).await.unwrap();
+    let same = send(&layer, &upstream, signed("AKID1", 2)).await;
+    let other = send(&layer, &upstream, signed("AKID2", 3)).await;
+    assert_eq!((status(&same), status(&other)), (429, 200));
+}
+
 #[tokio::test(start_paused = true)]
 async fn whom_it_is_about_can_be_said() {
     let by_path = |head: &Head, key: &mut buttress_core::KeyWriter<'_>| {

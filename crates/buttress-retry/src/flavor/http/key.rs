@@ -2,10 +2,14 @@ use buttress_core::{ExtractKey, KeyWriter, MissingKey};
 use buttress_http::{Head, keys::Authority};
 use http::{HeaderName, header::AUTHORIZATION};
 
+use super::credential;
+
 /// Whom a 429 is about, unless told otherwise: the upstream's authority, and the credential with which it was called.
 ///
-/// The credential is what stands in `Authorization`, and in `x-api-key`, `api-key` and `x-goog-api-key`. It is hashed
-/// under a secret, and kept nowhere. One more part of the key, such as a vendor's bucket, is a tuple:
+/// The credential is what stands in `Authorization`, and in `x-api-key`, `api-key` and `x-goog-api-key`; of an
+/// `Authorization` that signs each request anew it is whose signature that is: AWS's (SigV4), OAuth 1.0's and Digest's. It is
+/// hashed under a secret, and kept nowhere. A credential elsewhere, such as Google's `?key=`, is to be named:
+/// who is not told from another shares its parks. One more part of the key, such as a vendor's bucket, is a tuple:
 ///
 /// ```
 /// use buttress_http::Head;
@@ -34,7 +38,7 @@ impl ExtractKey<Head> for UpstreamAndCredential {
         let _ = Authority.extract(head, key);
         for name in &CREDENTIALS {
             for value in head.headers().get_all(name) {
-                key.secret(value.as_bytes());
+                credential::write(value.as_bytes(), key);
             }
             key.unsigned(0);
         }
