@@ -18,9 +18,6 @@ pub struct ReplayBody<B> {
     shared: Option<Arc<Shared<B>>>,
     /// Which attempt it belongs to.
     attempt: u32,
-    /// How many of the remembered frames it has given.
-    given: usize,
-    trailers_given: bool,
 }
 
 /// The body of a request whose attempts share it.
@@ -33,10 +30,13 @@ struct State<B> {
     trailers: Option<HeaderMap>,
     /// What may still be remembered.
     room: usize,
-    /// Something passed that is not remembered, or the source failed.
+    /// Something passed that is not remembered, or nothing need be any more, or the source failed.
     is_lost: bool,
     /// The attempt that reads; the others are over.
     attempt: u32,
+    /// How many of the frames it was given.
+    given: usize,
+    trailers_given: bool,
     /// Who waits for the source, to be told when it is over: the source wakes only who asked last.
     waiting: Option<Waker>,
 }
@@ -58,8 +58,23 @@ impl<B> Shared<B> {
             room: if fits { cap } else { 0 },
             is_lost: false,
             attempt: 0,
+            given: 0,
+            trailers_given: false,
             waiting: None,
         }))
+    }
+
+    /// There will be no attempt after this one: what it was given is remembered no longer, and what is to come is not.
+    pub(super) fn forget(&self) {
+        // Polled just now, it stays as it is; to wait here for somebody's source would be worse.
+        if let Ok(mut state) = self.0.try_lock() {
+            state.is_lost = true;
+            let given = std::mem::take(&mut state.given);
+            state.frames.drain(..given);
+            if state.trailers_given {
+                state.trailers = None;
+            }
+        }
     }
 
     /// Whether all of it that passed is remembered.
@@ -79,8 +94,6 @@ impl<B> ReplayBody<B> {
         Self {
             shared: None,
             attempt: 0,
-            given: 0,
-            trailers_given: false,
         }
     }
 
@@ -89,6 +102,8 @@ impl<B> ReplayBody<B> {
         let (attempt, superseded) = {
             let mut state = shared.lock();
             state.attempt += 1;
+            state.given = 0;
+            state.trailers_given = false;
             (state.attempt, state.waiting.take())
         };
         if let Some(superseded) = superseded {
@@ -97,8 +112,6 @@ impl<B> ReplayBody<B> {
         Self {
             shared: Some(Arc::clone(shared)),
             attempt,
-            given: 0,
-            trailers_given: false,
         }
     }
 
@@ -113,6 +126,21 @@ impl<B> State<B>
 where
     B: Body<Data = Bytes>,
 {
+    /// The next frame of those that are remembered.
+    fn remembered(&mut self) -> Option<Frame<Bytes>> {
+        if let Some(data) = self.frames.get_mut(self.given) {
+            self.given += 1;
+            let data = match self.is_lost {
+                true => std::mem::take(data),
+                false => data.clone(),
+            };
+            return Some(Frame::data(data));
+        }
+        let trailers = self.trailers.as_ref().filter(|_| !self.trailers_given)?;
+        self.trailers_given = true;
+        Some(Frame::trailers(trailers.clone()))
+    }
+
     /// The next frame that no attempt has seen.
     fn poll_source(
         &mut self,
@@ -140,6 +168,8 @@ where
             }
             None => self.source = None,
         }
+        self.given = self.frames.len();
+        self.trailers_given = self.trailers.is_some();
         Poll::Ready(frame)
     }
 
@@ -158,17 +188,19 @@ where
 
     /// Takes the room of a frame, if there is enough; without it nothing is remembered any more.
     fn has_room_for(&mut self, bytes: usize) -> bool {
-        if self.is_lost {
-            return false;
-        }
         match self.room.checked_sub(bytes.max(LEAST_PER_FRAME)) {
-            Some(room) => self.room = room,
-            None => self.lose(),
+            Some(room) if !self.is_lost => {
+                self.room = room;
+                true
+            }
+            _ => {
+                self.lose();
+                false
+            }
         }
-        !self.is_lost
     }
 
-    /// The request will not be sent again: what was remembered of it is of no use.
+    /// The request will not be sent again: what was remembered of it, and given, is of no use.
     fn lose(&mut self) {
         self.is_lost = true;
         self.frames = Vec::new();
@@ -183,30 +215,20 @@ where
     type Error = ReplayError<B::Error>;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        let Some(shared) = &this.shared else {
+        let Some(shared) = &self.shared else {
             return Poll::Ready(None);
         };
         let mut state = shared.lock();
-        if state.attempt != this.attempt {
+        if state.attempt != self.attempt {
             return Poll::Ready(Some(Err(ReplayError::Superseded)));
         }
-        if let Some(data) = state.frames.get(this.given) {
-            this.given += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
-        }
-        if let Some(trailers) = &state.trailers
-            && !this.trailers_given
-        {
-            this.trailers_given = true;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))));
+        if let Some(frame) = state.remembered() {
+            return Poll::Ready(Some(Ok(frame)));
         }
         let frame = ready!(state.poll_source(cx));
-        this.given = state.frames.len();
-        this.trailers_given = state.trailers.is_some();
         Poll::Ready(frame.map(|frame| frame.map_err(ReplayError::Source)))
     }
 
@@ -214,8 +236,8 @@ where
         let Some(state) = self.state() else {
             return self.shared.is_none();
         };
-        self.given >= state.frames.len()
-            && (state.trailers.is_none() || self.trailers_given)
+        state.given >= state.frames.len()
+            && (state.trailers.is_none() || state.trailers_given)
             && state
                 .source
                 .as_ref()
@@ -230,7 +252,7 @@ where
                 None => SizeHint::with_exact(0),
             };
         };
-        let remembered = state.frames.iter().skip(self.given);
+        let remembered = state.frames.iter().skip(state.given);
         let remembered: u64 = remembered.map(|data| data.len() as u64).sum();
         let source = state.source.as_ref();
         let to_come = source.map_or(SizeHint::with_exact(0), |source| source.size_hint());
@@ -257,7 +279,6 @@ impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayBody")
             .field("attempt", &self.attempt)
-            .field("given", &self.given)
             .finish_non_exhaustive()
     }
 }

@@ -37,6 +37,19 @@ impl Default for Buffered {
 #[derive(Debug)]
 pub struct Kept<B>(Option<Arc<Shared<B>>>);
 
+/// With the call: a body that goes on beyond the head of its answer, as that of a call in both directions may for hours, is
+/// remembered for nobody.
+impl<B> Drop for Kept<B> {
+    fn drop(&mut self) {
+        // Mostly the body was sent, and is gone.
+        if let Some(shared) = self.0.take()
+            && Arc::strong_count(&shared) > 1
+        {
+            shared.forget();
+        }
+    }
+}
+
 impl<B> Replay<B> for Buffered
 where
     B: Body<Data = Bytes>,
@@ -64,5 +77,13 @@ where
         let next = ReplayBody::next_of(shared);
         // Asked after the attempt before was cut off: it can make nothing more pass.
         shared.is_whole().then_some(next)
+    }
+
+    fn last(&self, kept: &mut Kept<B>) -> Option<ReplayBody<B>> {
+        let last = self.again(kept)?;
+        if let Some(shared) = &kept.0 {
+            shared.forget();
+        }
+        Some(last)
     }
 }

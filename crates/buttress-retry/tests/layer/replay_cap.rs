@@ -8,6 +8,7 @@ use std::{
 
 use buttress_retry::{Buffered, Ended, Replay, ReplayBody};
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use tower::{Layer as _, ServiceExt as _};
@@ -138,26 +139,115 @@ async fn what_is_in_memory_is_not_copied() {
     }
 }
 
+async fn next<B>(body: &mut ReplayBody<B>) -> Bytes
+where
+    B: Body<Data = Bytes, Error = &'static str>,
+{
+    body.frame().await.unwrap().unwrap().into_data().unwrap()
+}
+
+/// Three frames of a kilobyte each.
+fn three() -> Frames {
+    let chunk = || vec![b'x'; 1_000];
+    Frames::default().data(chunk()).data(chunk()).data(chunk())
+}
+
 /// Memory is for what can be sent again.
 #[tokio::test]
 async fn what_will_not_be_sent_again_is_not_kept() {
-    async fn next<B>(body: &mut ReplayBody<B>) -> Bytes
-    where
-        B: Body<Data = Bytes, Error = &'static str>,
-    {
-        body.frame().await.unwrap().unwrap().into_data().unwrap()
+    let replay = Buffered::up_to(2_999);
+    let (mut body, _kept) = replay.keep(three());
+    let (one, other) = (next(&mut body).await, next(&mut body).await);
+    assert!(!one.is_unique() && !other.is_unique(), "it is remembered");
+    let last = next(&mut body).await;
+    for frame in [one, other, last] {
+        assert!(frame.is_unique(), "it outgrew the cap");
     }
 
-    let replay = Buffered::up_to(3_000);
-    let chunk = || vec![b'x'; 2_000];
-    let long = || Frames::default().data(chunk()).data(chunk());
-    let (mut body, _kept) = replay.keep(long());
+    // Known from the start, it is not remembered in the first place.
+    let (mut body, _kept) = replay.keep(OfLength(3_000, three()));
+    assert!(next(&mut body).await.is_unique());
+}
+
+/// Nor is it where the call is over and its body goes on.
+#[tokio::test]
+async fn what_passes_after_the_answer_is_not_kept() {
+    let replay = Buffered::default();
+    let (mut body, kept) = replay.keep(three());
     let one = next(&mut body).await;
     assert!(!one.is_unique(), "it is remembered");
-    let other = next(&mut body).await;
-    assert!(one.is_unique() && other.is_unique(), "it outgrew the cap");
+    drop(kept);
+    assert!(one.is_unique(), "there will be no other attempt");
+    for _ in 0..2 {
+        assert!(next(&mut body).await.is_unique());
+    }
+    assert!(body.is_end_stream());
 
-    // Known from the start, it is not remembered in the first place.
-    let (mut body, _kept) = replay.keep(OfLength(4_000, long()));
+    // What the attempt has not been given yet is still to be sent.
+    let (mut body, mut kept) = replay.keep(three().trailers(&[("x-sum", "7")]));
+    body.frame().await.unwrap().unwrap();
+    (&mut body).collect().await.unwrap();
+    let mut again = replay.again(&mut kept).unwrap();
+    drop(body);
+    assert!(!next(&mut again).await.is_unique());
+    drop(kept);
+    assert_eq!(again.size_hint().exact(), Some(2_000));
+    for _ in 0..2 {
+        assert!(next(&mut again).await.is_unique());
+    }
+    let trailers = again.frame().await.unwrap().unwrap().into_trailers();
+    assert_eq!(trailers.unwrap()["x-sum"], "7");
+    assert!(again.is_end_stream());
+    assert!(again.frame().await.is_none());
+}
+
+/// Nor what the last attempt sends.
+#[tokio::test]
+async fn the_last_attempt_is_not_remembered() {
+    let replay = Buffered::default();
+    let (mut body, mut kept) = replay.keep(three());
+    for _ in 0..2 {
+        next(&mut body).await;
+    }
+    let mut last = replay.last(&mut kept).unwrap();
+    // Two that the first attempt sent, and one that is new.
+    for _ in 0..3 {
+        assert!(next(&mut last).await.is_unique());
+    }
+    assert!(last.frame().await.is_none());
+    assert!(!replay.can_repeat(&kept));
+    assert!(replay.again(&mut kept).is_none());
+}
+
+/// A call in both directions is answered long before its body ends.
+#[tokio::test(start_paused = true)]
+async fn a_body_is_not_kept_beyond_its_answer() {
+    let service = tower::service_fn(|request: Request<ReplayBody<Frames>>| async {
+        let mut body = request.into_body();
+        let first = next(&mut body).await;
+        assert!(!first.is_unique(), "it can be sent again");
+        Ok::<_, Infallible>(Response::new(Full::new(first)).map(|_| Open(body)))
+    });
+    let layer = http().build().unwrap();
+    let request = put("").map(|_| three());
+    let response = layer.layer(service).oneshot(request).await.unwrap();
+    let Ok(Open(mut body)) = response.into_body().into_inner() else {
+        panic!("it was not looked into")
+    };
     assert!(next(&mut body).await.is_unique());
+}
+
+/// An answer that still reads its request.
+struct Open(ReplayBody<Frames>);
+
+impl Body for Open {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
