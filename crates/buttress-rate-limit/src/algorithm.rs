@@ -41,6 +41,7 @@ use crate::{Decision, Quota, store::signed};
 /// | [`Gcra`] | `burst + count` | 1 | nearly everything: the default |
 /// | [`TokenBucket`] | `burst + count` | 1 | the same in its own words, or refilled at intervals |
 /// | [`LeakyBucket`] | `burst + count`; as a queue it passes on `1 + count` | 1 | a constant rate, by delaying |
+/// | [`Pacing`] | `burst + count`, each when its turn comes | 1 | clients that wait for their turn instead of being refused |
 /// | [`FixedWindow`] | `2 × count` | 1 | "100 in each minute", where that is what was agreed on |
 /// | [`SlidingWindow`] of `k` sub-windows | `count` | `k + 3` | never more than the count, in little memory |
 /// | [`SlidingLog`] | `count`, exactly | `count + 2` | never more than the count, and never less |
