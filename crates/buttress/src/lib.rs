@@ -15,9 +15,11 @@
 //! outcomes), that of the wire [`buttress_http`]'s (client addresses, [`keys`], `Retry-After`, `RateLimit` fields,
 //! problem reports, gRPC statuses).
 //!
-//! ```
+//! ```no_run
 #![doc = include_str!("../doc/front_page.rs")]
 //! ```
+//!
+//! With the feature `axum`, by which the layer knows whom axum talks to.
 //!
 //! # Features
 //!
