@@ -39,6 +39,9 @@ const MOST_DECISIONS: usize = 64;
 /// A path that is longer is cut in the record.
 const LONGEST_PATH: usize = 1_024;
 
+/// So is a method: clients may invent some, of as many bytes as a head may have, and records wait for the disk.
+const LONGEST_METHOD: usize = 64;
+
 /// One call, see the [module](self).
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -74,7 +77,7 @@ impl Call {
             began: telemetry.clock().now(),
             time: telemetry.time(),
             client,
-            method: method.clone(),
+            method: named(method),
             path: match telemetry.writes_calls() {
                 // Without the query, where programs have put keys.
                 true => cut(uri.path()).into(),
@@ -175,6 +178,16 @@ impl Drop for Call {
             });
         }
     }
+}
+
+/// The method, of which no more is kept than tells it.
+fn named(method: &Method) -> Method {
+    let name = method.as_str().as_bytes();
+    let cut = name.get(..LONGEST_METHOD);
+    let cut = cut.filter(|cut| cut.len() < name.len());
+    // A part of a token is one.
+    let cut = cut.and_then(|cut| Method::from_bytes(cut).ok());
+    cut.unwrap_or_else(|| method.clone())
 }
 
 /// The first bytes of `path`, at most so many, cut between characters.

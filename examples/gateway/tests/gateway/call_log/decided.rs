@@ -183,9 +183,10 @@ async fn a_record_is_bounded_whatever_is_asked() {
     drop(upstream);
     let mut client = logged.connect().await;
     let path = format!("/{}", "%C3%A9".repeat(1_000));
+    let method = "M".repeat(100_000);
     client
         .send(&format!(
-            "GET {path} HTTP/1.1\nHost: a\nConnection: close\n\n"
+            "{method} {path} HTTP/1.1\nHost: a\nConnection: close\n\n"
         ))
         .await;
     let head = client.head().await;
@@ -195,5 +196,6 @@ async fn a_record_is_bounded_whatever_is_asked() {
         panic!("one record");
     };
     assert_eq!(record["path"], path[..1_024]);
+    assert_eq!(record["method"], method[..64]);
     assert_eq!(decisions(record).len(), 64);
 }
