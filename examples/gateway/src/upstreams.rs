@@ -60,6 +60,7 @@ pub(crate) struct Upstream {
 #[derive(Clone, Debug)]
 struct Circuit {
     config: CircuitBreakerConfig,
+    probe_deadline: Duration,
     layer: CircuitBreakerLayer<Head, OrCall<Http, Next>>,
 }
 
@@ -131,16 +132,17 @@ impl Upstream {
         };
         let before = before.filter(|before| before.config.url == config.url);
         let before = before.and_then(|before| before.circuit.as_ref());
+        let patience = Patience::with(config, timeouts);
         let circuit = circuit.map(|config| match before {
-            Some(before) if before.config == *config => Ok(before.clone()),
-            _ => Circuit::build(config, &name),
+            Some(before) if before.is_good_for(config, patience) => Ok(before.clone()),
+            _ => Circuit::build(config, patience, &name),
         });
         let circuit = circuit.transpose()?;
         let attempt = Attempt(Arc::new(Destination {
             index,
             name: Arc::clone(&name),
             target: Arc::clone(&target),
-            patience: Patience::with(config, timeouts),
+            patience,
             shutdown: shutdown.clone(),
         }));
         Ok(Self {
@@ -182,9 +184,13 @@ impl Upstream {
 }
 
 impl Circuit {
-    fn build(config: &CircuitBreakerConfig, name: &Arc<str>) -> Result<Self, Violation> {
+    fn build(
+        config: &CircuitBreakerConfig,
+        patience: Patience,
+        name: &Arc<str>,
+    ) -> Result<Self, Violation> {
         let layer = config
-            .layer()
+            .layer(patience.response)
             .name(name)
             .observer((Noted(Arc::clone(name)), (Tracing, Metrics::default())))
             .fallback_service(Next)
@@ -192,8 +198,14 @@ impl Circuit {
             .map_err(|error| breaker_violation(&error))?;
         Ok(Self {
             config: config.clone(),
+            probe_deadline: config.probe_deadline(patience.response),
             layer,
         })
+    }
+
+    /// Whether it may stay. That its probes might have less time now is no reason to forget how the upstream is.
+    fn is_good_for(&self, config: &CircuitBreakerConfig, patience: Patience) -> bool {
+        self.config == *config && self.probe_deadline >= config.probe_deadline(patience.response)
     }
 }
 
@@ -202,4 +214,74 @@ fn bit(index: usize) -> u32 {
     1_u32
         .checked_shl(u32::try_from(index).unwrap_or(u32::MAX))
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use buttress_core::Outcome;
+    use tokio::time;
+
+    use super::*;
+
+    fn build(more: &str, before: Option<&Upstreams>) -> Arc<Upstreams> {
+        let text = format!(
+            "[[upstreams]]\nurl = 'http://a'\n[circuit_breaker]\nminimum_calls = 1\nprobes = 1\n{more}"
+        );
+        let config = crate::config::parse(&text, "test".as_ref()).unwrap();
+        let circuit = config.circuit_breaker.as_ref();
+        let shutdown = Shutdown::default();
+        Upstreams::build(
+            &config.upstreams,
+            circuit,
+            &config.timeouts,
+            &shutdown,
+            before,
+        )
+        .unwrap()
+    }
+
+    /// The state after a circuit that was open is probed with a call of which the answer takes so long.
+    async fn probed(more: &str, took: Duration) -> State {
+        let upstreams = build(more, None);
+        let circuit = upstreams.0[0].circuit.as_ref().unwrap();
+        let breaker = circuit.layer.breaker();
+        breaker.try_acquire().unwrap().record(Outcome::Failure);
+        assert_eq!(breaker.state(), State::Open);
+        time::sleep(Duration::from_secs(5)).await;
+        let probe = breaker.try_acquire().unwrap();
+        time::sleep(took).await;
+        probe.record(Outcome::Success);
+        breaker.state()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_take_its_time_may_do_so_when_it_is_tried() {
+        let s = Duration::from_secs;
+        for (more, took, expected) in [
+            ("", s(25), State::Closed),
+            ("", s(35), State::Open),
+            ("[timeouts]\nresponse = '10m'", s(500), State::Closed),
+            // Its client may be slow, too.
+            ("[timeouts]\nresponse = '1s'", s(9), State::Closed),
+            ("probe_deadline = '3s'", s(4), State::Open),
+            ("probe_deadline = '1h'", s(3_000), State::Closed),
+            ("[timeouts]\nresponse = '100y'", s(80_000), State::Closed),
+        ] {
+            assert_eq!(probed(more, took).await, expected, "{more}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_circuit_is_kept_unless_its_probes_need_longer() {
+        let before = build("", None);
+        let opened = |upstreams: &Upstreams| upstreams.0[0].snapshot().unwrap().state;
+        let breaker = before.0[0].circuit.as_ref().unwrap().layer.breaker();
+        breaker.force_open();
+        for same in ["connect = '1s'", "response = '5s'"] {
+            let same = build(&format!("[timeouts]\n{same}"), Some(&before));
+            assert_eq!(opened(&same), State::ForcedOpen);
+        }
+        let other = build("[timeouts]\nresponse = '40s'", Some(&before));
+        assert_eq!(opened(&other), State::Closed);
+    }
 }

@@ -34,7 +34,16 @@ pub struct CircuitBreakerConfig {
     /// How many calls then try whether the upstream is well.
     #[serde(deserialize_with = "count")]
     pub probes: u32,
+    /// How long each of them may take to answer, before it has failed; see [`probe_deadline`](Self::probe_deadline()).
+    #[serde(deserialize_with = "timeouts::some_duration")]
+    pub probe_deadline: Option<Duration>,
 }
+
+/// No upstream is given up that soon, for each of its calls may have to wait for its client, too.
+const SHORTEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who waits for an answer for longer knows nothing of how its upstream is.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(86_400);
 
 impl Default for CircuitBreakerConfig {
     fn default() -> Self {
@@ -47,18 +56,29 @@ impl Default for CircuitBreakerConfig {
             open_for: Duration::from_secs(1),
             max_open_for: Duration::from_secs(60),
             probes: 3,
+            probe_deadline: None,
         }
     }
 }
 
 impl CircuitBreakerConfig {
+    /// How long a probe may take, of an upstream that has so long for a `response`. If it is not given it is no less than that,
+    /// or an upstream that may take its time would stay behind an open circuit for ever.
+    #[must_use]
+    pub fn probe_deadline(&self, response: Duration) -> Duration {
+        let usual = response.clamp(SHORTEST_DEADLINE, LONGEST_DEADLINE);
+        self.probe_deadline.unwrap_or(usual)
+    }
+
     /// A layer that is still to be named, observed and built.
     pub(crate) fn layer(
         &self,
+        response: Duration,
     ) -> CircuitBreakerBuilder<LayerFor<buttress_http::Head, buttress_circuit_breaker::Http>> {
         CircuitBreakerLayer::http(self.trip())
             .open_for(self.open())
             .probes(self.probes)
+            .probe_deadline(self.probe_deadline(response))
     }
 
     /// Whether that can be built.
@@ -66,6 +86,7 @@ impl CircuitBreakerConfig {
         let built = CircuitBreaker::on(self.trip())
             .open_for(self.open())
             .probes(self.probes)
+            .probe_deadline(self.probe_deadline(SHORTEST_DEADLINE))
             .build();
         built.map(drop).map_err(|error| violation(&error))
     }

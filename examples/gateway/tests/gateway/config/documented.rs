@@ -71,8 +71,9 @@ fn what_the_documented_file_has_in_comments_can_be_meant_too() {
             Some(Idle::Off)
         )
     );
-    let breaker = config.circuit_breaker;
-    assert_eq!(breaker.unwrap().slow_after, Some(Duration::from_secs(5)));
+    let breaker = config.circuit_breaker.unwrap();
+    assert_eq!(breaker.slow_after, Some(Duration::from_secs(5)));
+    assert_eq!(breaker.probe_deadline, Some(config.timeouts.response));
     let per_key = config.limits.per_key.unwrap();
     assert_eq!(
         (

@@ -234,6 +234,14 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:2: circuit_breaker.probes: `0` given, expected",
     ),
     (
+        "[circuit_breaker]\nprobe_deadline = '0s'",
+        "gateway.toml:2: circuit_breaker.probe_deadline: `0` given, expected more",
+    ),
+    (
+        "[circuit_breaker]\nprobe_deadline = '2y'",
+        "gateway.toml:2: circuit_breaker.probe_deadline: `",
+    ),
+    (
         "[circuit_breaker]\nopen_for = '2m'",
         "gateway.toml:2: circuit_breaker.open_for: ",
     ),
