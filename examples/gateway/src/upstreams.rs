@@ -13,6 +13,7 @@ mod attempt;
 mod connect;
 mod download;
 mod expect;
+mod last_words;
 mod next;
 mod noted;
 mod target;

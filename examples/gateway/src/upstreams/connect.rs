@@ -12,7 +12,7 @@ use http::Uri;
 use tokio::time;
 use tower_service::Service;
 
-use super::tls::Connector;
+use super::{last_words::LastWords, tls::Connector};
 
 /// Gives up what takes too long: the look-up of a name, TCP and TLS together.
 ///
@@ -25,7 +25,7 @@ pub(super) struct InTime {
 }
 
 impl Service<Uri> for InTime {
-    type Response = <Connector as Service<Uri>>::Response;
+    type Response = LastWords<<Connector as Service<Uri>>::Response>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -36,9 +36,10 @@ impl Service<Uri> for InTime {
     fn call(&mut self, to: Uri) -> Self::Future {
         let connected = time::timeout(self.bound, self.connector.call(to));
         Box::pin(async {
-            connected
+            let socket = connected
                 .await
-                .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+                .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
+            Ok(LastWords::of(socket))
         })
     }
 }

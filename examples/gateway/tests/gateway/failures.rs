@@ -1,9 +1,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 
 use crate::{
-    raw::{Raw, RawUpstream},
+    raw::{Raw, RawUpstream, within},
     running::Running,
 };
 
@@ -35,6 +39,43 @@ async fn an_upstream_that_breaks_off_is_502() {
     drop(server);
     let detail = "the upstream broke off before it answered";
     expect_problem(&mut client, "502 Bad Gateway", detail).await;
+}
+
+/// It closes its socket over what it has not read, which resets it.
+#[tokio::test]
+async fn an_upstream_that_answers_in_mid_body_and_leaves_is_heard() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::from(&format!(
+        "upstream = 'http://{}'\n[retry]\nattempts = 1\n[circuit_breaker]\nminimum_calls = 1\n",
+        upstream.address()
+    ))
+    .await;
+    for kind in ["Content-Length: 1000000000", "Transfer-Encoding: chunked"] {
+        let stream = TcpStream::connect(gateway.address).await.unwrap();
+        let (answer, mut upload) = stream.into_split();
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{kind}\r\n\r\n");
+        upload.write_all(head.as_bytes()).await.unwrap();
+        let upload = tokio::spawn(async move {
+            // Of the many chunks' length, too.
+            let body = [b"4000\r\n", &[b'x'; 0x4000][..], b"\r\n"].concat();
+            while upload.write_all(&body).await.is_ok() {}
+        });
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server
+            .send("HTTP/1.1 413 Content Too Large\nContent-Length: 3\n\nbig")
+            .await;
+        drop(server);
+        let mut lines = BufReader::new(answer).lines();
+        let line = within(lines.next_line()).await.unwrap();
+        assert_eq!(line.as_deref(), Some("HTTP/1.1 413 Content Too Large"));
+        within(upload).await.unwrap();
+    }
+    let breaker = &gateway.state().await["upstreams"][0]["breaker"];
+    assert_eq!(
+        (&breaker["failures"], &breaker["state"]),
+        (&json!(0), &json!("closed"))
+    );
 }
 
 #[tokio::test]
