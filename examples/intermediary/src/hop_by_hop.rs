@@ -6,7 +6,8 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRANSFER_ENCODING, UPGRADE,
     },
 };
 
@@ -31,6 +32,9 @@ static HOP_BY_HOP: [HeaderName; 11] = [
 
 /// Removes what is for one hop; a `TE` that asks for trailers crosses, since trailers do.
 ///
+/// A `Content-Length` beside `Transfer-Encoding` goes, too: the latter has been read, and the former is not true of what was
+/// (RFC 9112 §6.3).
+///
 /// `Host` stays, though `Connection` should name it: whom a request is for is no matter of a connection, and what came without
 /// would be for another.
 pub fn strip(headers: &mut HeaderMap) {
@@ -43,6 +47,9 @@ pub fn strip(headers: &mut HeaderMap) {
     // Most of them are not there, and to look one up costs more than to pass by all that are.
     let known = headers.keys().filter(|name| HOP_BY_HOP.contains(name));
     let known: Vec<HeaderName> = known.cloned().collect();
+    if known.contains(&TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     for name in named.iter().chain(&known) {
         headers.remove(name);
     }
@@ -156,6 +163,13 @@ mod tests {
                 "x-stays: 1"
             ]
         );
+    }
+
+    #[test]
+    fn of_two_lengths_neither_crosses() {
+        let left = stripped(&[("content-length", "1"), ("transfer-encoding", "chunked")]);
+        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(stripped(&[("content-length", "1")]), ["content-length: 1"]);
     }
 
     #[test]

@@ -164,6 +164,28 @@ async fn one_length_is_passed_on() {
     server.expect("2\nhi\n0\n\n").await;
 }
 
+/// RFC 9112 §6.3: the length is not true, and by it the client would take a part for the whole.
+#[tokio::test]
+async fn an_answer_has_one_length_too() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    for lines in [
+        "Content-Length: 1\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\nContent-Length: 100",
+    ] {
+        let (mut client, mut server) = gateway
+            .ask(&upstream, "GET / HTTP/1.1\nHost: a\nConnection: close\n\n")
+            .await;
+        server
+            .send(&format!("HTTP/1.1 200 OK\n{lines}\n\n2\nhi\n0\n\n"))
+            .await;
+        let head = client.head().await;
+        assert!(head.all("content-length").is_empty(), "{head:?}");
+        assert_eq!(head.one("transfer-encoding"), "chunked");
+        client.expect("2\nhi\n0\n\n").await;
+    }
+}
+
 #[tokio::test]
 async fn the_authority_that_a_client_names_is_not_where_it_goes() {
     let upstream = RawUpstream::bind().await;
