@@ -90,8 +90,9 @@ impl RateLimitInfo {
         // A row that silences another says nothing itself.
         self.meaning = found.cause().filter(|cause| *cause != Cause::Unknown);
         // What header fields say in so many words, or by a limit, goes before.
-        if self.wait.is_none() && self.barred_for().is_none() {
-            self.wait = found.wait.map(|wait| (wait, Source::Body));
+        if !self.wait.as_ref().is_some_and(wait::tells) && self.barred_for().is_none() {
+            let wait = found.wait.map(|wait| (wait, Source::Body));
+            self.wait = wait.filter(wait::tells).or(self.wait).or(wait);
         }
         self.needs_body = false;
         self
@@ -193,7 +194,8 @@ impl RateLimitInfo {
             }
             self.should_retry = wait::should_retry(headers, glance);
             let of_grpc = || glance.grpc.then(|| wait::of_grpc(headers))?;
-            self.wait = wait::of_http(headers, glance, sender).or_else(of_grpc);
+            let of_http = wait::of_http(headers, glance, sender);
+            self.wait = of_http.filter(wait::tells).or_else(of_grpc).or(of_http);
         }
         if glance.limits {
             let name = |field| glance.first(field).map(Box::from);
@@ -213,7 +215,8 @@ impl RateLimitInfo {
             let wait = self.vendor.filter(|_| self.is_refusal())?.minimum_wait()?;
             Some((wait, Source::Vendor))
         };
-        self.wait.or_else(by_limits).or_else(by_vendor)
+        let told = self.wait.filter(wait::tells);
+        told.or_else(by_limits).or(self.wait).or_else(by_vendor)
     }
 
     /// The longest reset of those limits that are used up.

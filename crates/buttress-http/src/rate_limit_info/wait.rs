@@ -38,24 +38,39 @@ static MILLISECONDS: [&str; 3] = ["retry-after-ms", "x-ms-retry-after-ms", "x-am
 
 static SHOULD_RETRY: [&str; 2] = ["x-should-retry", "stripe-should-retry"];
 
+/// Does it say anything? Zero is said for fractions that were cut off, for what is not known, and by clocks that are
+/// behind, so whatever says more goes before it. gRPC's zero is exact.
+pub(super) fn tells(&(wait, source): &(Duration, Source)) -> bool {
+    !wait.is_zero() || matches!(source, Source::Pushback | Source::RetryInfo)
+}
+
 /// A wait in the header fields of an answer over HTTP.
 pub(super) fn of_http(
     headers: &HeaderMap,
     glance: &Glance<'_>,
     sender: Sender,
 ) -> Option<(Duration, Source)> {
-    let milliseconds = MILLISECONDS
+    let mut milliseconds = MILLISECONDS
         .iter()
-        .find_map(|name| seconds(glance.first(name)?))
+        .filter_map(|name| seconds(glance.first(name)?))
         .map(|number| (sender.left_of(milliseconds(number)), Source::RetryAfterMs));
-    milliseconds.or_else(|| {
+    let retry_after = || {
         let heard = RetryAfter::from_headers(headers, sender.now())?;
         let wait = match heard {
             RetryAfter::Delay(delay) => sender.left_of(delay),
             RetryAfter::At(_) => heard.delay_from(sender.now()),
         };
         Some((wait, Source::RetryAfter))
-    })
+    };
+    // Mostly the first word is the only one.
+    let first = milliseconds.next().or_else(retry_after)?;
+    if tells(&first) {
+        return Some(first);
+    }
+    let finer = milliseconds.find(tells);
+    finer
+        .or_else(|| retry_after().filter(tells))
+        .or(Some(first))
 }
 
 /// A wait in the headers or trailers of an answer over gRPC.

@@ -253,6 +253,22 @@ async fn a_wait_of_zero_says_nothing() {
     }
 }
 
+/// So whatever else tells of a wait is heard.
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_zero_hides_nothing() {
+    for (name, value, wait) in [
+        ("x-ms-retry-after-ms", "2500", 2_500 * MS),
+        ("ratelimit", "\"burst\";r=0;t=30", 30 * S),
+    ] {
+        let refusal = with(too_many("0"), name, value);
+        let upstream = Upstream::new().answers(with(refusal, "retry-after-ms", "0"));
+        send(&http().build().unwrap(), &upstream, get())
+            .await
+            .unwrap();
+        assert_eq!(upstream.times(), [NOW, wait], "{name}");
+    }
+}
+
 /// Each delay is that of before, and a tenth of a second more: what decorrelated jitter goes by.
 struct Longer;
 
