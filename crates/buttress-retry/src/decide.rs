@@ -38,6 +38,8 @@ pub(crate) struct Situation {
     pub(crate) safe: bool,
     pub(crate) replayable: bool,
     pub(crate) now: Tick,
+    /// From when what was told counts.
+    pub(crate) since: Tick,
     pub(crate) deadline: Option<Tick>,
     /// What the backoff says, were there no other word.
     pub(crate) backoff: Duration,
@@ -46,7 +48,10 @@ pub(crate) struct Situation {
 impl Situation {
     fn wait(&self, terms: &Terms) -> Wait {
         match (self.judgment, self.judgment.retry_after()) {
-            (_, Some(told)) => Wait::told(told, terms.spread),
+            (_, Some(told)) => {
+                let spent = self.now.saturating_duration_since(self.since);
+                Wait::told(told.saturating_sub(spent), terms.spread)
+            }
             (Judgment::Throttled { .. }, None) => {
                 Wait::told(self.backoff.max(terms.unhinted), terms.spread)
             }
@@ -133,6 +138,7 @@ mod tests {
             safe: true,
             replayable: true,
             now: Tick::from_nanos(1_000),
+            since: Tick::from_nanos(1_000),
             deadline: None,
             backoff: 200 * MS,
         }

@@ -65,7 +65,7 @@ pub trait Flavor<Req, Rsp, E>: Outgoing<Req> {
     /// The error of the retried service.
     type Error;
     #[doc(hidden)]
-    type Looking: Future<Output = (Self::Response, Judgment)> + Unpin;
+    type Looking: Future<Output = Looked<Self::Response>> + Unpin;
     #[doc(hidden)]
     type Discarding: Future<Output = ()> + Unpin;
 
@@ -132,6 +132,16 @@ pub struct Told {
     /// Until the deadline, if there is one.
     pub left: Option<Duration>,
     pub tell_always: bool,
+}
+
+/// A response that was looked into.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Looked<R> {
+    pub response: R,
+    pub judgment: Judgment,
+    /// Whether its head told when to come back: then that counts from when the head came.
+    pub told_by_head: bool,
 }
 
 #[doc(hidden)]

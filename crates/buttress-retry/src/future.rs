@@ -150,8 +150,9 @@ where
                     }
                 }
                 StageProjection::Between { between } => match ready!(between.poll(held, cx)) {
-                    Turn::Judged(response, judgment) => {
-                        held.judged(Ok(response), judgment, this.stage.as_mut(), cx)
+                    Turn::Judged(response, judgment, since) => {
+                        let stage = this.stage.as_mut();
+                        held.judged(Ok(response), judgment, since, stage, cx)
                     }
                     Turn::Call(attempt, now) => {
                         held.call(attempt, now, this.stage.as_mut());

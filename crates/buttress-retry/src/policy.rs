@@ -88,7 +88,7 @@ impl Call {
         self.settings.heard(judgment);
         let key = || Digest::from_u128(0);
         let settings = &self.settings;
-        let after = settings.after(&mut self.progress, judgment, (true, true), key);
+        let after = settings.after(&mut self.progress, judgment, None, (true, true), key);
         match after.decision {
             RetryDecision::Retry { after } => settings.retries(&self.progress, after, judgment),
             RetryDecision::Stop(ended) => {

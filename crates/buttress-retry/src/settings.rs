@@ -163,11 +163,13 @@ impl Settings {
         }
     }
 
-    /// What to do after an attempt of which it is known how it ended.
+    /// What to do after an attempt of which it is known how it ended. `since` is from when what it told counts, if
+    /// that is not now.
     pub(crate) fn after(
         &self,
         progress: &mut Progress,
         judgment: Judgment,
+        since: Option<Tick>,
         (safe, replayable): (bool, bool),
         key: impl FnOnce() -> Digest,
     ) -> After {
@@ -186,6 +188,7 @@ impl Settings {
             safe,
             replayable,
             now,
+            since: since.unwrap_or(now),
             deadline: progress.deadline,
             backoff,
         };

@@ -7,7 +7,7 @@ use std::{
 
 use buttress_core::{Digest, DigestKey, ExtractKey, KeyWriter, MissingKey, Random, Sleep};
 
-use super::{Flavor, Judged, Outgoing, Told, sealed::Sealed};
+use super::{Flavor, Judged, Looked, Outgoing, Told, sealed::Sealed};
 use crate::{Cloned, Error, Judgment, Replay, Report, error::Failed};
 
 type Classifier<Rsp, E> = Arc<dyn Fn(Result<&Rsp, &E>) -> Judgment + Send + Sync>;
@@ -144,7 +144,7 @@ where
 {
     type Response = Rsp;
     type Error = Error<E>;
-    type Looking = Ready<(Rsp, Judgment)>;
+    type Looking = Ready<Looked<Rsp>>;
     type Discarding = Ready<()>;
 
     #[inline]
@@ -172,7 +172,11 @@ where
         _timer: &Arc<dyn Sleep>,
         _left: Duration,
     ) -> Self::Looking {
-        ready((response, Judgment::Success))
+        ready(Looked {
+            response,
+            judgment: Judgment::Success,
+            told_by_head: false,
+        })
     }
 
     #[inline]

@@ -8,6 +8,7 @@ use buttress_core::{Tick, readiness};
 use tower_service::Service;
 
 use super::{Attempt, Held, Out, alarm::Alarm};
+
 use crate::{Ended, Flavor, Judgment, Outgoing, error::Failed, parks::Lift, settings::Hold};
 
 type Rsp<S, Req, F> = <S as Service<Attempt<Req, F>>>::Response;
@@ -33,8 +34,8 @@ where
     F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
     S: Service<<F as Outgoing<Req>>::Attempt>,
 {
-    /// It is known what this response means.
-    Judged(Response<S, Req, F>, Judgment),
+    /// It is known what this response means, and from when what it told counts, if that is not now.
+    Judged(Response<S, Req, F>, Judgment, Option<Tick>),
     /// The service is ready for this attempt.
     Call(Attempt<Req, F>, Tick),
     Over(Out<S, Req, F>),
@@ -45,7 +46,8 @@ where
     F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
     S: Service<<F as Outgoing<Req>>::Attempt>,
 {
-    Looking(Looking<S, Req, F>),
+    /// Into what came then.
+    Looking(Looking<S, Req, F>, Tick),
     /// And then asleep until then.
     Discarding(Discarding<S, Req, F>, Tick, Option<Lift>),
     /// Until a time or, where that is the end of a park, until it is lifted.
@@ -77,8 +79,8 @@ where
     F: Outgoing<Req> + Flavor<Req, S::Response, S::Error>,
     S: Service<<F as Outgoing<Req>>::Attempt>,
 {
-    pub(super) fn looking(looking: Looking<S, Req, F>) -> Self {
-        Self::at(Stage::Looking(looking), None)
+    pub(super) fn looking(looking: Looking<S, Req, F>, answered: Tick) -> Self {
+        Self::at(Stage::Looking(looking, answered), None)
     }
 
     pub(super) fn discarding(
@@ -117,10 +119,12 @@ where
     {
         loop {
             let next = match &mut self.stage {
-                Stage::Looking(looking) => {
-                    let (response, judgment) = ready!(Pin::new(looking).poll(cx));
+                Stage::Looking(looking, answered) => {
+                    let looked = ready!(Pin::new(looking).poll(cx));
+                    let since = looked.told_by_head.then_some(*answered);
                     self.stage = Stage::Over;
-                    return Poll::Ready(Turn::Judged(response, judgment));
+                    let turn = Turn::Judged(looked.response, looked.judgment, since);
+                    return Poll::Ready(turn);
                 }
                 Stage::Discarding(discarding, until, lift) => {
                     ready!(Pin::new(discarding).poll(cx));

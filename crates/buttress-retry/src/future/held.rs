@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::{Answer, Attempt, Out, Stage, alarm::Alarm, between::Between};
 use crate::{
     Ended, Flavor, Judgment, Outgoing, RetryDecision,
+    decide::time_left,
     error::Failed,
     flavor::{Judged, Told},
     progress::Progress,
@@ -86,26 +87,30 @@ where
     {
         match (answer, judged) {
             (Ok(response), Judged::Look) => {
-                let (flavor, timer) = (&self.shared.flavor, &self.shared.settings.timer);
-                let looking = flavor.look(&self.call, response, timer, self.time_left());
-                stage.set(Stage::between(Between::looking(looking)));
+                let Shared { flavor, settings } = &*self.shared;
+                let now = settings.now();
+                let left = time_left(self.progress.deadline, now);
+                let looking = flavor.look(&self.call, response, &settings.timer, left);
+                stage.set(Stage::between(Between::looking(looking, now)));
                 None
             }
             (answer, Judged::Known(judgment)) => {
-                self.judged(answer.map(F::wrap), judgment, stage, cx)
+                self.judged(answer.map(F::wrap), judgment, None, stage, cx)
             }
             // There is nothing to look into.
             (Err(failed), Judged::Look) => {
-                self.judged(Err(failed), Judgment::NotRetryable, stage, cx)
+                self.judged(Err(failed), Judgment::NotRetryable, None, stage, cx)
             }
         }
     }
 
-    /// As [`answered`](Self::answered), where all is known of the answer.
+    /// As [`answered`](Self::answered), where all is known of the answer; `since` is from when what it told counts, if
+    /// that is not now.
     pub(super) fn judged(
         &mut self,
         answer: Wrapped<S, Req, F>,
         judgment: Judgment,
+        since: Option<Tick>,
         mut stage: Pin<&mut Stage<S, Req, F>>,
         cx: &mut Context<'_>,
     ) -> Option<Out<S, Req, F>>
@@ -119,7 +124,9 @@ where
         }
         let is_safe = flavor.is_safe(call, &answer, judgment);
         let may = (is_safe, flavor.can_repeat(call));
-        let after = settings.after(&mut self.progress, judgment, may, || flavor.key(call));
+        let after = settings.after(&mut self.progress, judgment, since, may, || {
+            flavor.key(call)
+        });
         let wait = match after.decision {
             RetryDecision::Stop(ended) => return Some(self.finish(answer, ended)),
             RetryDecision::Retry { after } => after,

@@ -1,15 +1,16 @@
 //! gRPC, as its proposal A6 has it.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use buttress_http::{GrpcCode, GrpcRefusal};
 use buttress_retry::{Budget, Ended, Http, Judgment, LayerFor, Report, RetryBuilder, RetryLayer};
-use http::{HeaderMap, Response};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body_util::{BodyExt as _, Full, channel::Channel};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{
-    Frames, MS, S, Upstream, answer, call, ended, http, send, status, steady, with,
+    Frames, Inner, MS, NOW, S, Upstream, answer, call, ended, http, send, status, steady, with,
 };
 use buttress_core::{Clock as _, Tick, clock::TokioClock};
 
@@ -216,6 +217,34 @@ async fn trailers_are_awaited_on_demand() {
     let upstream = Upstream::new().answers(trailing("14"));
     send(&layer, &upstream, streaming).await.unwrap();
     assert_eq!(upstream.calls(), 1);
+}
+
+/// What trailers tell counts from when they came, however long after the headers.
+#[tokio::test(start_paused = true)]
+async fn a_pushback_in_trailers_is_reckoned_from_the_trailers() {
+    let layer = grpc().await_trailers(1_024, S, |_| true).build().unwrap();
+    let upstream = Upstream::new();
+    let slow = tower::service_fn(|request: Inner<Full<Bytes>>| {
+        let status = if upstream.calls() == 0 { "14" } else { "0" };
+        let answer = upstream.clone().oneshot(request);
+        async move {
+            let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+            tokio::spawn(async move {
+                tokio::time::sleep(500 * MS).await;
+                let fields = [("grpc-status", status), ("grpc-retry-pushback-ms", "700")];
+                let fields = fields.map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                });
+                let _ = sender.send_trailers(HeaderMap::from_iter(fields)).await;
+            });
+            Ok::<_, &'static str>(answer.await?.map(|_| body))
+        }
+    });
+    layer.layer(slow).oneshot(call("")).await.unwrap();
+    assert_eq!(upstream.times(), [NOW, 1_200 * MS]);
 }
 
 #[tokio::test(start_paused = true)]

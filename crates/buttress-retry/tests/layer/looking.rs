@@ -1,15 +1,22 @@
 //! Answers that are looked into: for a word of when to come back, and for the connection that they came by.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
 use buttress_core::{Clock as _, Tick, clock::TokioClock};
 use buttress_http::RateLimitInfo;
 use buttress_retry::Ended;
+use bytes::Bytes;
 use http::Response;
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full, channel::Channel};
+use tower::{Layer as _, ServiceExt as _};
 
-use crate::support::{Frames, MS, NOW, S, Upstream, answer, ended, get, http, send, status, with};
+use crate::support::{
+    Frames, Inner, MS, NOW, S, Upstream, answer, ended, get, http, send, status, with,
+};
 
 fn json(body: &'static str) -> Response<Frames> {
     let response = with(answer(429), "content-type", "application/json");
@@ -99,6 +106,49 @@ async fn looking_is_bounded() {
         body.frame().await.unwrap().unwrap().into_data().unwrap(),
         "half"
     );
+}
+
+/// What its head told counts from the head, for who was told and for who is held back, however long its body took to tell no more.
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_reckoned_from_the_answer() {
+    for (told, at) in [("5", 5 * S), ("1", S)] {
+        let refusal = with(json(""), "retry-after", told);
+        let refusal = refusal.map(|_| Frames::default().data("{").hangs());
+        let upstream = Upstream::new().answers(refusal);
+        let layer = http().build().unwrap();
+        let late = async {
+            tokio::time::sleep(S + MS).await;
+            send(&layer, &upstream, get()).await
+        };
+        let (out, late) = tokio::join!(send(&layer, &upstream, get()), late);
+        assert_eq!((status(&out), status(&late)), (200, 200));
+        // Looking takes a second, and letting go of what hangs 50 ms.
+        let (again, late) = (at.max(1_050 * MS), at.max(1_001 * MS));
+        let mut times = upstream.times();
+        times.sort();
+        assert_eq!(times, [NOW, again.min(late), again.max(late)]);
+    }
+}
+
+/// What only the body tells was not told before: here its head came half a second earlier.
+#[tokio::test(start_paused = true)]
+async fn a_wait_in_the_body_is_reckoned_from_the_body() {
+    let upstream = Upstream::new().says(429);
+    let slow = tower::service_fn(|request: Inner<Full<Bytes>>| {
+        let answer = upstream.clone().oneshot(request);
+        async {
+            let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+            tokio::spawn(async move {
+                tokio::time::sleep(500 * MS).await;
+                let told = r#"{"retry_after":5}"#;
+                let _ = sender.send_data(told.into()).await;
+            });
+            Ok::<_, &'static str>(answer.await?.map(|_| body))
+        }
+    });
+    let out = http().build().unwrap().layer(slow).oneshot(get()).await;
+    assert_eq!(out.unwrap().status(), 200);
+    assert_eq!(upstream.times(), [NOW, 5_500 * MS]);
 }
 
 /// As there may be a million of them.

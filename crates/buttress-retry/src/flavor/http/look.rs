@@ -9,7 +9,7 @@ use std::{
 };
 
 use buttress_core::{Sleep, clock::Sleeping};
-use buttress_http::{BodyHints, RateLimitInfo};
+use buttress_http::{BodyHints, RateLimitInfo, rate_limit_info::Source};
 use bytes::Bytes;
 use http::{Response, response::Parts};
 use http_body::{Body, Frame};
@@ -17,6 +17,7 @@ use http_body::{Body, Frame};
 use super::{Options, judge};
 use crate::{
     Judgment,
+    flavor::Looked,
     retry_body::{RetryBody, Seen},
 };
 
@@ -114,23 +115,28 @@ where
 }
 
 impl Seek {
-    /// What was found.
-    fn judge<E>(self, parts: &mut Parts, frames: &VecDeque<Result<Frame<Bytes>, E>>) -> Judgment {
+    /// What was found, and whether the head told when to come back.
+    fn judge<E>(
+        self,
+        parts: &mut Parts,
+        frames: &VecDeque<Result<Frame<Bytes>, E>>,
+    ) -> (Judgment, bool) {
         match self {
             Self::Hints { info, hints, .. } => {
                 let info = info.with_body(&beginning(frames), &hints);
                 let judgment = judge::of_info(&info, parts.status);
+                let told_by_head = info.source() != Some(Source::Body);
                 // So that whoever gets the response need not read it once more.
                 parts.extensions.insert(info);
-                judgment
+                (judgment, told_by_head)
             }
             Self::Trailers { options, .. } => {
                 let last = frames.back().and_then(|frame| frame.as_ref().ok());
                 let trailers = last.and_then(Frame::trailers_ref);
                 // Cut off, or longer than one looks: it is handed on as it is.
-                trailers
-                    .and_then(|trailers| options.status_of(parts.status, trailers))
-                    .unwrap_or(Judgment::Success)
+                let judgment =
+                    trailers.and_then(|trailers| options.status_of(parts.status, trailers));
+                (judgment.unwrap_or(Judgment::Success), false)
             }
         }
     }
@@ -160,7 +166,7 @@ impl<B> Future for Looking<B>
 where
     B: Body<Data = Bytes>,
 {
-    type Output = (Response<RetryBody<B>>, Judgment);
+    type Output = Looked<Response<RetryBody<B>>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -171,9 +177,12 @@ where
         else {
             return Poll::Pending;
         };
-        let judgment = seek.judge(&mut parts, &seen.frames);
-        let response = Response::from_parts(parts, RetryBody::seen(seen));
-        Poll::Ready((response, judgment))
+        let (judgment, told_by_head) = seek.judge(&mut parts, &seen.frames);
+        Poll::Ready(Looked {
+            response: Response::from_parts(parts, RetryBody::seen(seen)),
+            judgment,
+            told_by_head,
+        })
     }
 }
 
