@@ -115,7 +115,8 @@ mod tests {
         }
     }
 
-    /// Time goes on, or a little back, by spans of all sizes; what is asked for costs little, nothing or too much.
+    /// Time goes on, or a little back, by spans of all sizes, or to where a sub-window or a period ends; what is asked for costs
+    /// little, nothing or too much.
     fn steps() -> impl Strategy<Value = Vec<(i64, i64)>> {
         let span = prop_oneof![
             Just(0),
@@ -123,7 +124,12 @@ mod tests {
             0..SECOND as i64 / 20,
             0..3 * SECOND as i64
         ];
-        prop::collection::vec((span, prop_oneof![Just(1), -3..12_i64]), 1..200)
+        let even = (-2..25_i64).prop_map(|twentieths| twentieths * (SECOND as i64 / 20));
+        let cost = || prop_oneof![Just(1), -3..12_i64];
+        prop_oneof![
+            prop::collection::vec((span, cost()), 1..200),
+            prop::collection::vec((even, cost()), 1..200),
+        ]
     }
 
     fn agrees<A: Summarize + Clone>(
@@ -197,6 +203,23 @@ mod tests {
         let mut summarized = Summarized::new(&log, &Kind::of(log), &quota);
         let _ = summarized.take(&quota, Tick::ZERO, 0);
         assert_eq!(summarized.summary, 0);
+    }
+
+    /// Its sub-windows begin elsewhere.
+    #[test]
+    fn what_was_written_under_another_quota_is_not_summarized() {
+        let window = SlidingWindow::of_sub_windows(10);
+        let (quota, other) = ("20/s".parse().unwrap(), "21/s".parse().unwrap());
+        let longer = Quota::per(20, std::time::Duration::from_millis(1_001))
+            .build()
+            .unwrap();
+        let summaries = Summaries::of(&Kind::of(window), &quota).unwrap();
+        for (written, is_summarized) in [(quota, true), (other, true), (longer, false)] {
+            let mut state = vec![0; window.words()];
+            let _ = window.take(&written, &mut state, Tick::from_nanos(7 * SECOND), 1);
+            let summary = window.summary(summaries, &quota, &state);
+            assert_eq!(summary != 0, is_summarized, "{written:?}");
+        }
     }
 
     /// At the end of all ticks, with the longest of periods and the most sub-windows.

@@ -276,3 +276,30 @@ async fn a_clock_that_steps_back_leaves_room_for_others() {
         }
     }
 }
+
+/// By less than the quota of who comes then, and by more than that of those who have the places.
+#[tokio::test]
+async fn a_clock_that_steps_back_leaves_room_for_who_has_a_longer_quota() {
+    let by_newcomers = |head: &Head| {
+        let peer = ClientIp::peer().of(head).ok()?;
+        (peer >= stranger(30)).then(|| "4/h".parse().unwrap())
+    };
+    for algorithm in [None, Some(SlidingWindow::of_sub_windows(6))] {
+        let policy = policy().quota_by(by_newcomers);
+        let policy = match algorithm {
+            Some(algorithm) => policy.algorithm(algorithm),
+            None => policy,
+        };
+        let clock = clock();
+        let before = clock.now();
+        let crowded = Crowded::of(http(policy.clone()), &clock);
+        clock.advance(Duration::from_secs(1_800));
+        crowded.flood().await;
+        clock.set(before);
+        for n in 30..34 {
+            for expected in [200, 200, 200, 200, 429] {
+                assert_eq!(crowded.ask(stranger(n)).await, expected, "{n}: {policy:?}");
+            }
+        }
+    }
+}

@@ -61,6 +61,18 @@ async fn every_key_keeps_what_it_has_used_in_proportion() {
     }
 }
 
+/// As much as that says of what was used the word does not hold that lies beside whose a window's state is.
+#[tokio::test]
+async fn a_window_may_become_much_longer() {
+    let policy = per_ip("10/s").algorithm(SlidingWindow::of_sub_windows(10));
+    let layer = layer(policy, &clock());
+    assert_eq!(admitted(&statuses(&layer, ALICE, 1).await), 1);
+    layer.limit("per-ip").unwrap().set_quota("10/h").unwrap();
+    for (peer, left) in [(ALICE, 9), (BOB, 10)] {
+        assert_eq!(admitted(&statuses(&layer, peer, 30).await), left);
+    }
+}
+
 #[tokio::test]
 async fn a_request_is_read_once_also_after_a_change() {
     let policy = |name: &str, asked: &Arc<AtomicUsize>| {

@@ -337,8 +337,15 @@ fn an_unknown_key_can_be_charged_afterwards() {
 /// A store of somebody's own hands on what it was asked a moment ago: the quota that is in force by then decides.
 #[test]
 fn who_asks_under_an_older_quota_is_answered_under_the_one_in_force() {
+    let alone = |kind| {
+        let (quota, clock) = ("4/h".parse().unwrap(), AnyClock::default());
+        let limit = Limit::build("alone".into(), 0, quota, kind, Overflow::Share, clock);
+        vec![Arc::new(limit.unwrap())]
+    };
     for limits in [
-        limits(Overflow::Share, &["4/h"]),
+        alone(Kind::Gcra),
+        alone(Kind::of(SlidingLog::for_counts_up_to(20))),
+        alone(Kind::of(SlidingWindow::of_sub_windows(3))),
         mixed(Overflow::Share, [4; 4]),
     ] {
         let store = MemoryStore::with_room_for(&limits, 10).unwrap();
