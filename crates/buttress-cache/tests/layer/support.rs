@@ -174,7 +174,8 @@ impl Setup {
 
     /// The next request that reaches the origin.
     pub(crate) async fn call(&mut self) -> Call {
-        self.calls.recv().await.unwrap()
+        let call = in_time("a request for the origin", self.calls.recv());
+        call.await.unwrap()
     }
 
     /// What has reached the origin by now, when everybody has had a turn.
@@ -214,6 +215,13 @@ impl Setup {
         let events = self.events.lock().unwrap();
         events.iter().filter(|heard| heard.contains(event)).count()
     }
+}
+
+/// What does not come in a day of the paused clock, which goes on where everybody waits, never does.
+async fn in_time<F: Future>(what: &str, comes: F) -> F::Output {
+    let a_day = Duration::from_secs(86_400);
+    let comes = tokio::time::timeout(a_day, comes).await;
+    comes.unwrap_or_else(|_| panic!("there never is {what}"))
 }
 
 /// Lets every task go on until it waits for something.
@@ -292,12 +300,13 @@ impl Read {
 }
 
 pub(crate) async fn read(asked: JoinHandle<Result<Cached, Unreachable>>) -> Read {
-    collect(asked.await.unwrap().unwrap()).await
+    let answer = in_time("an answer", asked).await;
+    collect(answer.unwrap().unwrap()).await
 }
 
 pub(crate) async fn collect(response: Cached) -> Read {
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap();
+    let body = in_time("an end of the body", body.collect()).await.unwrap();
     let trailers = body.trailers().cloned();
     Read {
         status: parts.status.as_u16(),
@@ -309,6 +318,6 @@ pub(crate) async fn collect(response: Cached) -> Read {
 
 /// The next piece of a body.
 pub(crate) async fn piece(body: &mut CacheBody<OriginBody>) -> String {
-    let frame = body.frame().await.unwrap().unwrap();
+    let frame = in_time("a piece", body.frame()).await.unwrap().unwrap();
     String::from_utf8(frame.into_data().unwrap().into()).unwrap()
 }
