@@ -9,7 +9,7 @@ use std::fmt;
 use buttress_core::BoxFuture;
 
 pub use self::{
-    http::Http,
+    http::{Http, Waited},
     or_call::OrCall,
     typed::{ByResult, Typed},
 };

@@ -36,7 +36,7 @@ pub use self::{
     breakers::CircuitBreakers,
     builder::{CircuitBreakerBuilder, PerKey, Single},
     event::{CallKind, Event, Happening},
-    flavor::{ByResult, Flavor, Http, Instead, OrCall, Typed},
+    flavor::{ByResult, Flavor, Http, Instead, OrCall, Typed, Waited},
     future::ResponseFuture,
     layer::{CircuitBreakerLayer, LayerFor},
     open_for::OpenFor,

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use buttress_core::Outcome;
 
@@ -28,6 +28,15 @@ macro_rules! permit_methods {
                 let (settings, circuit) = self.place();
                 circuit.answered(settings, &mut ticket);
                 self.ticket = Some(ticket);
+            }
+        }
+
+        /// So much of the call's time so far was not the upstream's: its caller waited for somebody else, such as
+        /// for a client that sends its request slowly. It does not make the call
+        /// [slow](crate::RateTrip::slow_call_rate).
+        pub fn waited(&mut self, span: Duration) {
+            if let Some(ticket) = &mut self.ticket {
+                ticket.waited(span);
             }
         }
 
@@ -112,6 +121,11 @@ impl OwnedPermit {
     #[inline]
     fn place(&self) -> (&Settings, &Circuit) {
         (&self.shared.settings, self.shared.circuit(self.at))
+    }
+
+    /// Whether anybody asks how long the call takes.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::is_timed)
     }
 
     permit_methods!();

@@ -20,6 +20,7 @@ mod target;
 mod tls;
 mod upgrade;
 mod upload;
+mod waited;
 
 use std::{sync::Arc, time::Duration};
 
@@ -144,6 +145,9 @@ impl Upstream {
             name: Arc::clone(&name),
             target: Arc::clone(&target),
             patience,
+            may_be_slow: circuit
+                .as_ref()
+                .is_some_and(|it| it.config.slow_after.is_some()),
             shutdown: shutdown.clone(),
         }));
         Ok(Self {

@@ -59,8 +59,15 @@ impl Ticket {
     }
 
     /// Whether its time still runs.
-    pub(super) const fn is_timed(&self) -> bool {
+    pub(crate) const fn is_timed(&self) -> bool {
         matches!(self.stopwatch, Stopwatch::Running(_))
+    }
+
+    /// So much of its time is not the upstream's.
+    pub(crate) fn waited(&mut self, span: Duration) {
+        if let Stopwatch::Running(since) = &mut self.stopwatch {
+            *since = since.saturating_add(span);
+        }
     }
 
     pub(super) fn took(&self, now: Tick) -> Option<Duration> {

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use buttress_core::{Classify as _, Outcome, View, clock::WallClock};
@@ -52,6 +53,12 @@ use crate::{GuardedBody, OwnedPermit, Refused};
 /// upstream's word.
 #[derive(Clone, Debug, Default)]
 pub struct Http(Arc<Shared>);
+
+/// An extension of a response by which a service inside of the circuit breaker tells for how long it waited for somebody else than
+/// the upstream, such as for a client that sends its request slowly. So long is not counted where
+/// [slow calls](crate::RateTrip::slow_call_rate) are: else any such client could open the circuit for all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waited(pub Duration);
 
 type Classifier = Arc<dyn Fn(&Parts) -> Option<Outcome> + Send + Sync>;
 type Fallback = Arc<dyn Fn(&Head, &Refused) -> Response<Bytes> + Send + Sync>;
@@ -205,6 +212,11 @@ where
                 return Err(error);
             }
         };
+        if permit.is_timed()
+            && let Some(Waited(span)) = response.extensions().get()
+        {
+            permit.waited(*span);
+        }
         let (response, outcome) = asked.outcome::<B, E>(response);
         let over = match outcome {
             Outcome::Pending => false,

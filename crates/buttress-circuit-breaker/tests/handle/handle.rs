@@ -244,6 +244,28 @@ fn a_call_that_answered_in_time_is_not_slow() {
     assert_eq!(circuit.state(), State::Open);
 }
 
+#[test]
+fn what_was_waited_for_somebody_else_makes_no_call_slow() {
+    let trip = Trip::over_calls(2)
+        .failure_rate(1.0)
+        .slow_call_rate(1.0, SECOND)
+        .minimum_calls(1);
+    let (builder, clock) = breaker(trip);
+    let circuit = builder.build().unwrap();
+    for (waited, is_slow) in [(60 * SECOND, false), (59 * SECOND, true)] {
+        let mut call = circuit.try_acquire().unwrap();
+        clock.advance(60 * SECOND);
+        // In several parts.
+        call.waited(SECOND);
+        call.waited(waited - SECOND);
+        call.answered();
+        // Its time is taken.
+        call.waited(60 * SECOND);
+        call.record(Outcome::Success);
+        assert_eq!(circuit.snapshot().slow_calls, u64::from(is_slow));
+    }
+}
+
 #[tokio::test]
 async fn transitions_can_be_followed() {
     let (builder, clock) = breaker(Trip::consecutive_failures(1));

@@ -1,13 +1,16 @@
 //! What an answer means, and how a refusal reads, in HTTP.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime},
+};
 
-use buttress_circuit_breaker::{CircuitBreakerLayer, Outcome, State, Trip};
+use buttress_circuit_breaker::{CircuitBreakerLayer, Outcome, State, Trip, Waited};
 use buttress_core::clock::{ManualClock, WallClock};
 use buttress_http::LocalRefusal;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use crate::support::{Frames, SECOND, Upstream, request, send, status, touchy};
 
@@ -45,6 +48,35 @@ async fn a_refusal_is_a_503_that_says_for_how_long() {
         assert!(problem.contains(part), "{problem}");
     }
     assert_eq!(upstream.calls(), 1, "what is refused is not sent");
+}
+
+#[tokio::test]
+async fn an_answer_may_tell_that_somebody_else_was_waited_for() {
+    let clock = ManualClock::default();
+    let trip = Trip::over_calls(2)
+        .failure_rate(1.0)
+        .slow_call_rate(1.0, SECOND)
+        .minimum_calls(1);
+    let layer = CircuitBreakerLayer::http(trip)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let service = layer.layer(service_fn(move |request: Request<()>| {
+        clock.advance(60 * SECOND);
+        let mut response = Response::new(Frames::default());
+        if let Some(waited) = request.extensions().get::<Waited>() {
+            response.extensions_mut().insert(*waited);
+        }
+        async { Ok::<_, Infallible>(response) }
+    }));
+    for (waited, slow_calls) in [(Some(60 * SECOND), 0), (Some(SECOND), 1), (None, 2)] {
+        let mut request = request();
+        if let Some(waited) = waited {
+            request.extensions_mut().insert(Waited(waited));
+        }
+        service.clone().oneshot(request).await.unwrap();
+        assert_eq!(layer.breaker().snapshot().slow_calls, slow_calls);
+    }
 }
 
 /// A body would reset the stream of a HEAD over HTTP/2.

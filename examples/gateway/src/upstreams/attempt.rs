@@ -4,6 +4,7 @@ use std::{
 };
 
 use axum::body::Body;
+use buttress_circuit_breaker::Waited;
 use buttress_core::{BoxFuture, Clock as _, Tick, clock::TokioClock};
 use buttress_http::LocalRefusal;
 use http::{Request, Response, StatusCode, request::Parts};
@@ -44,6 +45,8 @@ pub(super) struct Destination {
     pub(super) target: Arc<Target>,
     /// For calls whose path has no other.
     pub(super) patience: Patience,
+    /// Whether its circuit asks how long its answers take.
+    pub(super) may_be_slow: bool,
     /// Keeps the tunnels' tasks.
     pub(super) shutdown: Shutdown,
 }
@@ -114,10 +117,7 @@ impl Destination {
             && !body.is_end_stream()
             && expect::is_in(&parts.headers);
         let expectation = asks.then(Expectation::default);
-        let (upload, watch) = match &expectation {
-            Some(expectation) => Upload::expecting(body, bound, expectation.clone()),
-            None => Upload::watched(body, bound),
-        };
+        let (upload, watch) = Upload::watched(body, bound, expectation.clone(), self.may_be_slow);
         let mut request = Request::from_parts(parts, upload);
         if let Some(exchange) = exchange {
             on_informational(&mut request, move |interim| match interim.status() {
@@ -141,7 +141,13 @@ impl Destination {
         patience: Patience,
     ) -> Response<Body> {
         let bound = patience.upstream_idle;
-        answer.map(|body| Body::new(Download::of(body, &self.name, bound, request)))
+        let waited = request.waited();
+        let mut answer =
+            answer.map(|body| Body::new(Download::of(body, &self.name, bound, request)));
+        if let Some(waited) = waited {
+            answer.extensions_mut().insert(Waited(waited));
+        }
+        answer
     }
 }
 

@@ -111,7 +111,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_upstream_may_pause_and_not_fall_silent() {
         let (mut upstream, body) = Channel::<Bytes>::new(1);
-        let (_upload, watch) = Upload::watched(axum::body::Body::empty(), None);
+        let (_upload, watch) = Upload::watched(axum::body::Body::empty(), None, None, false);
         let mut download = Download::of(body, &"a".into(), Some(BOUND), watch);
         for _ in 0..3 {
             let waits = time::timeout(BOUND * 2 / 3, download.frame()).await;

@@ -2,6 +2,7 @@
 //!
 //! 1. The upstream's time to answer must not run while the client is the one that is waited for; a slow upload is no slow
 //!    upstream.
+//!    Nor does such an upload make the call a slow one to the circuit.
 //! 2. The client has a time of its own, for each pause in its body.
 //! 3. While an answer comes no client is hurried: a stream of both directions may have nothing to say in one of them. How
 //!    long the other may be silent is bounded where the answer is read.
@@ -19,10 +20,13 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::{sync::Notify, time};
 
-use super::expect::{Expectation, Held, Verdict};
+use super::{
+    expect::{Expectation, Held, Verdict},
+    waited::Waited,
+};
 use crate::{failure::Failure, idle::IdleTimer};
 
 /// The body as the client of hyper gets it: what it is made of, and a [`Watch`] on it.
@@ -50,26 +54,22 @@ struct State {
     broken: AtomicBool,
     late: AtomicBool,
     expectation: Option<Expectation>,
+    waited: Option<Waited>,
 }
 
 impl Upload {
-    /// Of a client that may pause for so long.
-    pub(super) fn watched(body: Body, bound: Option<Duration>) -> (Self, Watch) {
-        Self::of(body, bound, None)
-    }
-
-    /// The same, of a client that asks whether its body is wanted.
-    pub(super) fn expecting(
+    /// Of a client that may pause for so long, and may have asked whether its body is wanted. For how long it is waited for is
+    /// known where it is `timed`.
+    pub(super) fn watched(
         body: Body,
         bound: Option<Duration>,
-        expectation: Expectation,
+        expectation: Option<Expectation>,
+        timed: bool,
     ) -> (Self, Watch) {
-        Self::of(body, bound, Some(expectation))
-    }
-
-    fn of(body: Body, bound: Option<Duration>, expectation: Option<Expectation>) -> (Self, Watch) {
+        let timed = timed && !body.is_end_stream();
         let state = Arc::new(State {
             expectation: expectation.clone(),
+            waited: timed.then(Waited::not_yet),
             ..State::default()
         });
         let watch = Watch {
@@ -116,6 +116,11 @@ impl Watch {
         }
     }
 
+    /// For how long the client was waited for until now, if that was timed.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.state.waited.as_ref().map(Waited::until_now)
+    }
+
     /// The answer's head is there.
     pub(super) fn answer_begins(&self) {
         self.state.answering.store(true, Ordering::Release);
@@ -156,6 +161,9 @@ impl http_body::Body for Upload {
         this.state
             .waits_for_client
             .store(frame.is_pending(), Ordering::Release);
+        if let Some(waited) = &this.state.waited {
+            waited.is(frame.is_pending());
+        }
         this.state.moved.notify_one();
         if frame.is_ready() {
             this.idle.moved();
@@ -198,7 +206,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_runs_only_in_the_upstreams_turn() {
         let (mut client, body) = Channel::<Bytes>::new(1);
-        let (mut upload, watch) = Upload::watched(Body::new(body), None);
+        let (mut upload, watch) = Upload::watched(Body::new(body), None, None, false);
         assert!(is_late(&watch, LIMIT * 2).await, "never taken");
 
         let waits = time::timeout(Duration::from_millis(1), upload.frame()).await;
@@ -217,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn a_broken_body_is_the_clients() {
         let (client, body) = Channel::<Bytes, std::io::Error>::new(1);
-        let (mut upload, watch) = Upload::watched(Body::new(body), None);
+        let (mut upload, watch) = Upload::watched(Body::new(body), None, None, false);
         client.abort(std::io::ErrorKind::UnexpectedEof.into());
         assert_eq!(watch.clients_failure(), None);
         assert!(upload.frame().await.unwrap().is_err());
@@ -227,7 +235,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_may_pause_and_not_leave_off() {
         let (mut client, body) = Channel::<Bytes>::new(1);
-        let (mut upload, watch) = Upload::watched(Body::new(body), Some(LIMIT));
+        let (mut upload, watch) = Upload::watched(Body::new(body), Some(LIMIT), None, false);
         for _ in 0..3 {
             let waits = time::timeout(LIMIT * 2 / 3, upload.frame()).await;
             assert!(waits.is_err(), "a pause");
@@ -243,12 +251,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_it_is_answered_a_client_may_pause_for_as_long_as_it_likes() {
         let (_client, body) = Channel::<Bytes>::new(1);
-        let (mut upload, watch) = Upload::watched(Body::new(body), Some(LIMIT));
+        let (mut upload, watch) = Upload::watched(Body::new(body), Some(LIMIT), None, false);
         watch.answer_begins();
         let waits = time::timeout(LIMIT * 100, upload.frame()).await;
         assert!(waits.is_err());
         watch.answer_is_over();
         let frame = time::timeout(LIMIT * 2, upload.frame()).await.unwrap();
         assert!(frame.unwrap().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_the_client_was_waited_for_is_known() {
+        let (mut client, body) = Channel::<Bytes>::new(1);
+        let (mut upload, watch) = Upload::watched(Body::new(body), None, None, true);
+        time::sleep(LIMIT).await;
+        assert_eq!(watch.waited(), Some(Duration::ZERO), "nobody asks it");
+        for round in 1..=2 {
+            assert!(time::timeout(LIMIT, upload.frame()).await.is_err());
+            assert_eq!(watch.waited(), Some(LIMIT * round));
+            client.send_data(Bytes::from_static(b"x")).await.unwrap();
+            upload.frame().await.unwrap().unwrap();
+            time::sleep(LIMIT).await;
+            assert_eq!(watch.waited(), Some(LIMIT * round), "the upstream's turn");
+        }
+        let (_, watch) = Upload::watched(Body::empty(), None, None, true);
+        assert_eq!(watch.waited(), None);
     }
 }
