@@ -10,7 +10,7 @@ use crate::{ClassifyError, Judgment};
 ///
 /// | error | meaning |
 /// |---|---|
-/// | no connection came about | [`Unprocessed`](Judgment::Unprocessed) |
+/// | no connection came about, or none that was ever ready for a request | [`Unprocessed`](Judgment::Unprocessed) |
 /// | hyper gives the request back unsent ("canceled") | `Unprocessed` |
 /// | the server reset the stream with `REFUSED_STREAM` (RFC 9113 §8.7) | `Unprocessed` |
 /// | the server went away with `NO_ERROR`, before it looked at the stream (RFC 9113 §6.8) | `Unprocessed` |
@@ -87,8 +87,12 @@ fn of_legacy(error: &legacy::Error) -> Option<Judgment> {
         return Some(Judgment::UNPROCESSED);
     }
     // Its kinds are private but for one. Those of a mistake have no cause, and are named so.
-    let is_mistake = error.source().is_none() && error.to_string().contains("(User");
-    is_mistake.then_some(Judgment::NotRetryable)
+    if error.source().is_none() && error.to_string().contains("(User") {
+        return Some(Judgment::NotRetryable);
+    }
+    // What strikes a request on its way names its connection. Before there is one that is ready, nothing is sent.
+    let is_unsent = error.connect_info().is_none();
+    is_unsent.then_some(Judgment::UNPROCESSED)
 }
 
 fn of_h2(error: &h2::Error) -> Option<Judgment> {
@@ -114,217 +118,4 @@ const MISTAKES: [&str; 4] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http::{Request, Response};
-    use http_body_util::{BodyExt as _, Empty, StreamBody};
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use tokio::io::DuplexStream;
-
-    use super::*;
-
-    fn request() -> Request<Empty<Bytes>> {
-        let request = Request::get("http://example.com/").body(Empty::new());
-        request.unwrap()
-    }
-
-    /// What a client hears of a server of HTTP/2 that does this to its first stream.
-    async fn over_http2<F>(
-        server: impl FnOnce(h2::server::Connection<DuplexStream, Bytes>) -> F,
-    ) -> hyper::Error
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let (near, far) = tokio::io::duplex(64 * 1_024);
-        let serving = async { h2::server::handshake(far).await.unwrap() };
-        let io = TokioIo::new(near);
-        let connecting = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
-        let (far, near) = tokio::join!(serving, connecting);
-        let (mut client, connection) = near.unwrap();
-        tokio::spawn(connection);
-        tokio::spawn(server(far));
-        client.send_request(request()).await.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn a_refused_stream_was_not_processed() {
-        let error = over_http2(|mut server| async move {
-            let (_, mut respond) = server.accept().await.unwrap().unwrap();
-            respond.send_reset(Reason::REFUSED_STREAM);
-            while server.accept().await.is_some() {}
-        });
-        let error = error.await;
-        assert_eq!(HyperErrors.classify_error(&error), Judgment::UNPROCESSED);
-        let boxed: Box<dyn Error + Send + Sync> = Box::new(error);
-        assert_eq!(
-            BoxedHyperErrors.classify_error(&boxed),
-            Judgment::UNPROCESSED
-        );
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_was_reset_otherwise_may_have_been() {
-        let error = over_http2(|mut server| async move {
-            let (_, mut respond) = server.accept().await.unwrap().unwrap();
-            respond.send_reset(Reason::INTERNAL_ERROR);
-            while server.accept().await.is_some() {}
-        });
-        assert_eq!(
-            HyperErrors.classify_error(&error.await),
-            Judgment::TRANSIENT
-        );
-    }
-
-    /// A client of HTTP/2, and a server that has done no more than to greet it.
-    async fn greeted() -> (h2::client::SendRequest<Bytes>, DuplexStream) {
-        use tokio::io::AsyncWriteExt as _;
-
-        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let (near, mut far) = tokio::io::duplex(64 * 1_024);
-        let (client, connection) = h2::client::handshake(near).await.unwrap();
-        far.write_all(&SETTINGS).await.unwrap();
-        tokio::spawn(connection);
-        (client.ready().await.unwrap(), far)
-    }
-
-    /// GOAWAY names the last stream that was looked at: here none was (RFC 9113 §6.8).
-    #[tokio::test]
-    async fn who_went_away_did_not_process_it_unless_something_broke() {
-        use tokio::io::AsyncWriteExt as _;
-
-        for (reason, judgment) in [
-            (Reason::NO_ERROR, Judgment::UNPROCESSED),
-            (Reason::PROTOCOL_ERROR, Judgment::TRANSIENT),
-            (Reason::ENHANCE_YOUR_CALM, Judgment::TRANSIENT),
-        ] {
-            let (mut client, mut far) = greeted().await;
-            let request = Request::get("http://example.com/").body(()).unwrap();
-            let (answer, _) = client.send_request(request, true).unwrap();
-            let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
-            frame.extend([0; 4]);
-            frame.extend(u32::from(reason).to_be_bytes());
-            far.write_all(&frame).await.unwrap();
-            let error = answer.await.unwrap_err();
-            assert!(error.is_go_away() && error.is_remote(), "{error:?}");
-            assert_eq!(HyperErrors.classify_error(&error), judgment, "{reason:?}");
-        }
-    }
-
-    /// The same word, and it is ours: the server may have done all of it.
-    #[tokio::test]
-    async fn a_stream_that_we_refused_ourselves_may_have_been_processed() {
-        let (mut client, _far) = greeted().await;
-        let request = Request::post("http://example.com/").body(()).unwrap();
-        let (answer, mut stream) = client.send_request(request, false).unwrap();
-        stream.send_reset(Reason::REFUSED_STREAM);
-        let error = answer.await.unwrap_err();
-        assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM));
-        assert_eq!(HyperErrors.classify_error(&error), Judgment::TRANSIENT);
-    }
-
-    /// "Connection closed before message completed": the server may have done all of it.
-    #[tokio::test]
-    async fn an_answer_that_did_not_come_is_no_proof() {
-        use tokio::io::AsyncReadExt as _;
-
-        let (near, mut far) = tokio::io::duplex(64 * 1_024);
-        let io = TokioIo::new(near);
-        let (mut client, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-        tokio::spawn(connection);
-        tokio::spawn(async move { far.read_u8().await });
-        let error = client.send_request(request()).await.unwrap_err();
-        assert!(error.is_incomplete_message(), "{error:?}");
-        assert_eq!(HyperErrors.classify_error(&error), Judgment::TRANSIENT);
-        // The connection is gone, and the next request with it: unsent.
-        let error = client.send_request(request()).await.unwrap_err();
-        assert_eq!(HyperErrors.classify_error(&error), Judgment::UNPROCESSED);
-    }
-
-    #[tokio::test]
-    async fn what_could_not_be_connected_was_not_processed() {
-        let connector = tower::service_fn(|_: http::Uri| {
-            let nowhere = io::Error::other("no route");
-            std::future::ready(Err::<TokioIo<tokio::net::TcpStream>, _>(nowhere))
-        });
-        let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
-        let error = client.request(request()).await.unwrap_err();
-        assert_eq!(HyperErrors.classify_error(&error), Judgment::UNPROCESSED);
-    }
-
-    #[tokio::test]
-    async fn a_body_of_ones_own_that_fails_fails_again() {
-        let (near, _far) = tokio::io::duplex(64 * 1_024);
-        let io = TokioIo::new(near);
-        let (mut client, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-        tokio::spawn(connection);
-        let frames = tokio_stream::iter([Err::<http_body::Frame<Bytes>, _>("cut off")]);
-        let request = Request::post("/").body(StreamBody::new(frames).boxed_unsync());
-        let answer: Result<Response<_>, _> = client.send_request(request.unwrap()).await;
-        let error = answer.unwrap_err();
-        assert_eq!(
-            HyperErrors.classify_error(&error),
-            Judgment::NotRetryable,
-            "{error:?}"
-        );
-    }
-
-    /// hyper-util's own kinds of mistakes, which have neither a name nor a cause.
-    #[tokio::test]
-    async fn what_no_client_can_send_is_not_sent_again() {
-        let client: legacy::Client<_, Empty<Bytes>> =
-            legacy::Client::builder(TokioExecutor::new()).build_http();
-        let requests = [
-            Request::get("/without/a/host"),
-            Request::get("http://example.com/").version(http::Version::HTTP_3),
-            Request::connect("example.com:1").version(http::Version::HTTP_10),
-        ];
-        for request in requests {
-            let error = client.request(request.body(Empty::new()).unwrap());
-            let error = error.await.unwrap_err();
-            assert_eq!(
-                HyperErrors.classify_error(&error),
-                Judgment::NotRetryable,
-                "{error:?}"
-            );
-        }
-    }
-
-    /// As above, where h2 says so.
-    #[tokio::test]
-    async fn a_request_that_http2_cannot_carry_is_not_sent_again() {
-        let (near, _far) = tokio::io::duplex(64 * 1_024);
-        let (client, connection) = h2::client::handshake(near).await.unwrap();
-        tokio::spawn(connection);
-        let mut client = client.ready().await.unwrap();
-        let malformed = [
-            Request::get("http://example.com/").header("connection", "close"),
-            Request::get("/without/a/host").version(http::Version::HTTP_2),
-        ];
-        for request in malformed {
-            let request = request.body(()).unwrap();
-            let error = client.send_request(request, true).unwrap_err();
-            assert_eq!(
-                HyperErrors.classify_error(&error),
-                Judgment::NotRetryable,
-                "{error:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_could_not_even_be_made_is_not_sent_again() {
-        let error = Request::get("http://example.com/")
-            .header("a b", "c")
-            .body(())
-            .unwrap_err();
-        assert_eq!(HyperErrors.classify_error(&error), Judgment::NotRetryable);
-    }
-
-    #[test]
-    fn a_refused_connection_was_not_processed_whoever_says_so() {
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(HyperErrors.classify_error(&refused), Judgment::UNPROCESSED);
-        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        assert_eq!(HyperErrors.classify_error(&reset), Judgment::TRANSIENT);
-    }
-}
+mod tests;
