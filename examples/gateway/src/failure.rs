@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     BadHost,
     /// What was asked for cannot be forwarded.
     BadTarget,
+    /// The request's body is in a transfer coding that is not known.
+    UnknownCoding,
     /// The upstream speaks HTTP/2 alone, and tunnels are of HTTP/1.1.
     NoTunnel,
     /// The request came through here too often.
@@ -54,6 +56,7 @@ impl Failure {
                 | Self::ClientLate
                 | Self::BadHost
                 | Self::BadTarget
+                | Self::UnknownCoding
                 | Self::NoTunnel
                 | Self::Loop
         )
@@ -71,6 +74,7 @@ impl Failure {
             Self::ClientLate => "client_late",
             Self::BadHost => "bad_host",
             Self::BadTarget => "bad_target",
+            Self::UnknownCoding => "unknown_coding",
             Self::NoTunnel => "no_tunnel",
             Self::Loop => "loop",
         }
@@ -103,7 +107,7 @@ impl Failure {
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::BadBody | Self::BadHost | Self::BadTarget => StatusCode::BAD_REQUEST,
             Self::ClientLate => StatusCode::REQUEST_TIMEOUT,
-            Self::NoTunnel => StatusCode::NOT_IMPLEMENTED,
+            Self::NoTunnel | Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
@@ -115,7 +119,7 @@ impl Failure {
             }
             Self::Late | Self::ClientLate => GrpcCode::DeadlineExceeded,
             Self::BadBody | Self::BadHost | Self::BadTarget => GrpcCode::InvalidArgument,
-            Self::NoTunnel => GrpcCode::Unimplemented,
+            Self::NoTunnel | Self::UnknownCoding => GrpcCode::Unimplemented,
             Self::Loop => GrpcCode::Internal,
         }
     }
@@ -130,6 +134,7 @@ impl Failure {
             Self::ClientLate => "body_late",
             Self::BadHost => "host_invalid",
             Self::BadTarget => "target_invalid",
+            Self::UnknownCoding => "transfer_coding_unsupported",
             Self::NoTunnel => "tunnel_unsupported",
             Self::Loop => "loop_detected",
         }
@@ -146,6 +151,7 @@ impl Failure {
             Self::ClientLate => "the rest of the request's body did not come in time",
             Self::BadHost => "the request must name one host",
             Self::BadTarget => "the request's target cannot be forwarded",
+            Self::UnknownCoding => "of transfer codings only chunked is understood",
             Self::NoTunnel => "the upstream makes no tunnels",
             Self::Loop => "the request goes in a circle",
         }

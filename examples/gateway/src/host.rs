@@ -3,13 +3,8 @@
 //! A request of HTTP/1.1 without `Host`, with two of them or with none that could be, MUST be refused: of two, one is
 //! read here and perhaps the other further in.
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::extract::Request;
 use http::{HeaderValue, Version, header::HOST, uri::Authority};
-
-use crate::{
-    call::{Call, Decision},
-    failure::Failure,
-};
 
 /// Whether the request may go on.
 pub(crate) fn is_said(request: &Request) -> bool {
@@ -22,12 +17,6 @@ pub(crate) fn is_said(request: &Request) -> bool {
     }
 }
 
-/// The answer to a request that may not.
-pub(crate) fn refuse() -> Response<Body> {
-    Call::note(|| Decision::of("host", "refused"));
-    Failure::BadHost.into_response()
-}
-
 /// Empty is what a request for a URI without a host has to say.
 fn could_be(host: &HeaderValue) -> bool {
     host.is_empty()
@@ -36,6 +25,8 @@ fn could_be(host: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     fn with(version: Version, hosts: &[&'static str]) -> bool {

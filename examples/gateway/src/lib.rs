@@ -12,6 +12,7 @@
 //! | `serve.rs`, `connections.rs`, `connections/`, `descriptors.rs`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
 //! | `patience.rs`, `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
+//! | `well_formed.rs`, `host.rs` | which requests are any at all |
 //! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
 //! | `keys.rs`, `preflight.rs` | API keys and their tiers, and who comes without one |
 //! | `upstreams.rs`, `upstreams/` | the upstreams in order of preference, their circuits; Upgrade and CONNECT |
@@ -67,6 +68,7 @@ mod streams;
 mod telemetry;
 mod upstreams;
 mod via;
+mod well_formed;
 
 pub use self::{
     admin::{InstallError, Metrics},

@@ -20,7 +20,6 @@ use crate::{
     call::{Call, Told},
     config::{Config, Preflight, RetryConfig, UpstreamConfig, Violation},
     cors::Pages,
-    host,
     keys::{CheckKeys, Keys},
     limits::{ApiKey, Limits},
     path::Prefix,
@@ -33,6 +32,7 @@ use crate::{
     speak::{Caller, OpenAiPaths},
     telemetry::Telemetry,
     upstreams::Upstreams,
+    well_formed,
 };
 
 /// What is in force.
@@ -168,7 +168,9 @@ impl Stack {
         let call = Call::begin(&telemetry, client, head.method(), head.uri());
         let caller = Caller::of(head, &self.openai);
         let page = self.pages.of_request(head.headers());
-        let response = if host::is_said(&request) {
+        let response = if let Some(failure) = well_formed::failure(&request) {
+            call.with(|| well_formed::refuse(failure))
+        } else {
             if self.config.limits.preflight == Preflight::Pass {
                 preflight::mark(&mut request);
             }
@@ -176,8 +178,6 @@ impl Stack {
             // What is in flight goes through the layers that it met.
             drop(self);
             call.run(answer).await?
-        } else {
-            call.with(host::refuse)
         };
         let mut response = caller.hears(response).await;
         if let Some(page) = page {

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 /// | layer | verdicts |
 /// |---|---|
 /// | `host` | `refused`: the request says none, or several |
+/// | `request` | `refused`: its target is none of its method's, or its body is in a coding that is not known |
 /// | `access` | `allowed`, `denied` |
 /// | `per_ip`, `per_key`, `per_route`, `global` | `admitted`, `refused`, `would_refuse` (in shadow); `no_key`, of the first two |
 /// | `keys` | `admitted` (with the tier), `unknown`, `none`, `preflight` (which needs none), `refused` |

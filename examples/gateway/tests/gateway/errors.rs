@@ -155,6 +155,58 @@ async fn a_request_that_does_not_say_one_host_goes_nowhere() {
     upstream.accept().await.head().await;
 }
 
+/// RFC 9112 §3.2: what is forwarded in another form is another request.
+#[tokio::test]
+async fn a_target_that_is_none_of_its_methods_goes_nowhere() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    for line in [
+        "GET foo",
+        "GET foo:80",
+        "GET *",
+        "GET http://user:secret@h/",
+        "CONNECT h",
+        "CONNECT user@h:1",
+        "CONNECT http://h:1/",
+    ] {
+        let mut client = gateway.connect().await;
+        client
+            .send(&format!("{line} HTTP/1.1\nHost: h\nConnection: close\n\n"))
+            .await;
+        let head = client.head().await;
+        assert_eq!(head.first_line(), "HTTP/1.1 400 Bad Request", "{line}");
+        assert!(client.rest().await.contains("target"));
+    }
+    assert!(upstream.is_left_alone().await);
+}
+
+/// RFC 9112 §6.1. What was compressed for the way would come to the upstream as if that were the content.
+#[tokio::test]
+async fn a_transfer_coding_that_is_not_known_goes_nowhere() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    for coding in [
+        "gzip, chunked",
+        "gzip\nTransfer-Encoding: chunked",
+        "chunked, chunked",
+    ] {
+        let mut client = gateway.connect().await;
+        client
+            .send(&format!(
+                "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: {coding}\nConnection: close\n\n2\nhi\n0\n\n"
+            ))
+            .await;
+        let head = client.head().await;
+        assert_eq!(
+            head.first_line(),
+            "HTTP/1.1 501 Not Implemented",
+            "{coding}"
+        );
+        assert!(client.rest().await.contains("chunked"));
+    }
+    assert!(upstream.is_left_alone().await);
+}
+
 /// A caller of HTTP/2 that is sent a body with the answer to a HEAD takes it for an error of the connection's.
 #[tokio::test]
 async fn the_refusal_of_a_head_has_no_body_whatever_the_caller_speaks() {
