@@ -235,7 +235,7 @@ impl RatioBudget {
     /// # Errors
     ///
     /// Where the ratio is not from 0 to 10 (ten retries for each call), is not zero and yet smaller than a
-    /// ten-thousandth, or the window is not from 100 ms to an hour.
+    /// ten-thousandth, the window is not from 100 ms to an hour, or so few a second are none in a window.
     pub fn build(self) -> Result<Budget, ConfigError> {
         let ratio = Ratio::checked(self.ratio, self.per_second, self.window)?;
         Ok(Budget::of_ratio(ratio, self.clock.unwrap_or_default()))

@@ -109,8 +109,9 @@ impl<P, C> RetryBuilder<LayerFor<Http<P, C>>> {
         self
     }
 
-    /// What the bodies of refusals mean; the vendors' table if not given. At most 4 KiB of a body are read, where the
-    /// head is silent, and for at most so long; 1 s if not given.
+    /// What the bodies of refusals mean; the vendors' table if not given. At most 4 KiB of a body are read, and for at most
+    /// so long, 1 s if not given: of every 429, 503 and 529 whose head does not name the cause, for only the body tells a
+    /// billing quota from a rate. One that is compressed, or no text, is not read.
     pub fn body_hints(mut self, hints: BodyHints, within: Duration) -> Self {
         let options = self.options();
         options.hints = hints;

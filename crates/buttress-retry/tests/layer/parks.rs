@@ -1,7 +1,8 @@
 //! T8 of the traps: one 429 parks the upstream for everybody.
 
+use buttress_core::key_from;
 use buttress_http::{Head, LocalRefusal, RetryInfo, keys::Authority};
-use buttress_retry::Ended;
+use buttress_retry::{Ended, UpstreamAndCredential};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, ServiceExt as _};
@@ -171,6 +172,22 @@ async fn whom_it_is_about_can_be_said() {
     let other = send(&layer, &upstream, to("https://api.example/b")).await;
     let same = send(&layer, &upstream, to("https://api.example/a")).await;
     assert_eq!((status(&other), status(&same)), (200, 429));
+}
+
+/// A part that is absent is one like any other, and the rest of the key counts.
+#[tokio::test(start_paused = true)]
+async fn what_some_have_not_is_a_part_of_the_key() {
+    let channel = |head: &Head| Some(head.uri().path().split('/').nth(4).map(str::to_owned));
+    let layer = http()
+        .park_by((UpstreamAndCredential, key_from(channel)))
+        .build()
+        .unwrap();
+    let upstream = Upstream::new().answers(too_many("600"));
+    let send = async |uri| status(&send(&layer, &upstream, to(uri)).await);
+    send("https://api.example/api/v10/gateway").await;
+    assert_eq!(send("https://api.example/api/v10/users").await, 429);
+    assert_eq!(send("https://api.example/api/v10/channels/7").await, 200);
+    assert_eq!(send("https://other.example/api/v10/gateway").await, 200);
 }
 
 #[tokio::test(start_paused = true)]
