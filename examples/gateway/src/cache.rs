@@ -4,16 +4,18 @@
 //! limits, so that a hit costs a tenant nothing. What a fetch meets on its way in is noted in the record of the
 //! call that caused it, although a task of the cache's works on it, for as long as that call is there.
 
+mod chosen;
 mod credentials;
 
 use std::{
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use buttress_cache::{Cache, CacheLayer, Event, telemetry::Metrics};
 use buttress_core::Observer;
 use http::HeaderName;
@@ -24,7 +26,8 @@ use tower_service::Service;
 use self::credentials::Credentials;
 use crate::{
     call::{Call, Decision},
-    config::{CacheRouteConfig, SharedBy, Violation, cache_violation},
+    config::{CacheRouteConfig, ClientIpConfig, SharedBy, Violation, cache_violation},
+    forwarded,
     limits::ApiKey,
     path::{Prefix, plain},
     shared::{Answer, Serve, Shared},
@@ -86,8 +89,8 @@ impl Caches {
             .map(|route| (&*route.config.path, route.layer.cache()))
     }
 
-    /// `inner`, and the caches before it.
-    pub(crate) fn before(&self, inner: Shared) -> Shared {
+    /// `inner`, and the caches before it. `client_ip` says whose word about requests is believed.
+    pub(crate) fn before(&self, inner: Shared, client_ip: &ClientIpConfig) -> Shared {
         if self.0.is_empty() {
             return inner;
         }
@@ -104,6 +107,8 @@ impl Caches {
         Shared::of(ByRoute {
             cached,
             uncached: inner,
+            // Where nobody is believed, or everybody, nobody's word is another's.
+            believed: client_ip.trusted.is_some().then(|| client_ip.clone()),
         })
     }
 }
@@ -117,16 +122,26 @@ fn observed(config: &CacheRouteConfig) -> buttress_cache::CacheLayerBuilder {
 struct ByRoute {
     cached: Vec<(Prefix, Shared)>,
     uncached: Shared,
+    /// Whose word is believed, if that of some is.
+    believed: Option<ClientIpConfig>,
 }
 
 impl Serve for ByRoute {
-    fn serve(&self, request: Request) -> Answer {
+    fn serve(&self, mut request: Request) -> Answer {
         let path = plain(request.uri().path());
         let mut routes = self.cached.iter();
         let cached = routes.find(|(prefix, _)| prefix.covers(&path));
-        let service = cached.map_or(&self.uncached, |(_, cached)| cached);
         drop(path);
-        service.serve(request)
+        let Some((_, cached)) = cached else {
+            return self.uncached.serve(request);
+        };
+        if let Some(believed) = &self.believed
+            && let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
+            && !believed.trusts(peer.ip())
+        {
+            forwarded::disbelieve(request.headers_mut());
+        }
+        cached.serve(request)
     }
 }
 

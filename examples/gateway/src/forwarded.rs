@@ -17,7 +17,7 @@ use http::{
     request::Parts,
 };
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -55,6 +55,12 @@ pub(crate) fn tell(
             headers.insert(X_FORWARDED_HOST, host);
         }
     }
+}
+
+/// Takes away what [`tell`] will not believe, so that who chooses by it before chooses by what the upstream will be told.
+pub(crate) fn disbelieve(headers: &mut HeaderMap) {
+    headers.remove(X_FORWARDED_PROTO);
+    headers.remove(X_FORWARDED_HOST);
 }
 
 /// Appends a member to a list, as one line: many readers of these fields look at the first line only.

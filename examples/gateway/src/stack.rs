@@ -97,7 +97,7 @@ impl Stack {
             api_key.as_ref(),
             before.map(|before| &before.caches),
         )?;
-        service = caches.before(service);
+        service = caches.before(service, &config.client_ip);
         if let Some(keys) = keys {
             service = Shared::of(CheckKeys {
                 inner: service,

@@ -19,9 +19,10 @@ use http::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::chosen;
 use crate::shared::{Answer, Shared};
 
-/// Marks answers to requests that have the field, if there is one.
+/// Marks answers to requests that have the field, if there is one; and those that are [chosen] by what no request has.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     pub(super) inner: Shared,
@@ -48,7 +49,7 @@ impl Service<Request> for Credentials {
 }
 
 pin_project! {
-    /// An answer that is going to be marked, if it is one to a request with the field.
+    /// An answer that is going to be marked, if it is one of those.
     pub(super) struct Marked {
         field: Option<HeaderName>,
         answer: Answer,
@@ -66,6 +67,7 @@ impl Future for Marked {
         {
             answer.headers_mut().append(VARY, field.into());
         }
+        chosen::mark(answer.headers_mut());
         Poll::Ready(Ok(answer))
     }
 }

@@ -1,6 +1,7 @@
 //! Caches, each for a route.
 
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 use crate::{
     call_log::{Logged, decisions},
@@ -291,4 +292,54 @@ async fn what_one_key_may_see_is_not_shown_to_the_next() {
     read(client).await;
     let (_, body) = read(asked(&gateway, "/models", "X-Api-Key: b\n").await).await;
     assert_eq!(body, "m");
+}
+
+/// Asks as a client of this address.
+async fn asked_from(gateway: &Running, ip: &str, fields: &str) -> Raw {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{ip}:0").parse().unwrap()).unwrap();
+    let mut client = Raw::on(socket.connect(gateway.address).await.unwrap());
+    client
+        .send(&format!(
+            "GET / HTTP/1.1\nHost: a\nConnection: close\n{fields}\n"
+        ))
+        .await;
+    client
+}
+
+/// It is told of each client's address, which no request has in it.
+#[tokio::test]
+async fn what_is_chosen_by_the_clients_address_is_nobody_elses() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(&upstream, "[[cache.routes]]\npath = '/'").await;
+    let answer = FRESH.replace("Connection", "Vary: X-Forwarded-For\nConnection");
+    for ip in ["127.0.0.1", "127.0.0.2", "127.0.0.1"] {
+        let client = asked_from(&gateway, ip, "").await;
+        let mut server = upstream.accept().await;
+        assert_eq!(server.head().await.one("x-forwarded-for"), ip);
+        server.send(&answer).await;
+        read(client).await;
+    }
+}
+
+/// A client that nobody believes to have come by TLS teaches no cache what those are answered who have.
+#[tokio::test]
+async fn what_is_not_believed_does_not_choose() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = before(
+        &upstream,
+        "client_ip = { source = 'x-forwarded-for', trusted = ['127.0.0.2'] }\n[[cache.routes]]\npath = '/'",
+    )
+    .await;
+    let fields = "X-Forwarded-For: 192.0.2.1\nX-Forwarded-Proto: https\n";
+    let answer = FRESH.replace("Connection", "Vary: X-Forwarded-Proto\nConnection");
+    for (ip, proto) in [("127.0.0.1", "http"), ("127.0.0.2", "https")] {
+        let client = asked_from(&gateway, ip, fields).await;
+        let mut server = upstream.accept().await;
+        assert_eq!(server.head().await.one("x-forwarded-proto"), proto);
+        server.send(&answer).await;
+        read(client).await;
+        let (head, _) = read(asked_from(&gateway, ip, fields).await).await;
+        assert!(head.one("cache-status").contains(";hit"), "{head:?}");
+    }
 }
