@@ -88,14 +88,41 @@ async fn who_went_away_did_not_process_it_unless_something_broke() {
         let (mut client, mut far) = greeted().await;
         let request = Request::get("http://example.com/").body(()).unwrap();
         let (answer, _) = client.send_request(request, true).unwrap();
-        let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
-        frame.extend([0; 4]);
-        frame.extend(u32::from(reason).to_be_bytes());
-        far.write_all(&frame).await.unwrap();
+        far.write_all(&go_away(0, reason)).await.unwrap();
         let error = answer.await.unwrap_err();
         assert!(error.is_go_away() && error.is_remote(), "{error:?}");
         assert_eq!(HyperErrors.classify_error(&error), judgment, "{reason:?}");
     }
+}
+
+/// It may have been at work on what it looked at, however gracefully it left.
+#[tokio::test]
+async fn who_went_away_may_have_processed_what_it_looked_at() {
+    use tokio::io::AsyncWriteExt as _;
+
+    for last_streams in [&[1][..], &[i32::MAX as u32, 1], &[i32::MAX as u32]] {
+        let (mut client, mut far) = greeted().await;
+        let request = Request::get("http://example.com/").body(()).unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        for &last in last_streams {
+            let frame = go_away(last, Reason::NO_ERROR);
+            far.write_all(&frame).await.unwrap();
+        }
+        drop(far);
+        let error = answer.await.unwrap_err();
+        assert_eq!(
+            HyperErrors.classify_error(&error),
+            Judgment::TRANSIENT,
+            "{last_streams:?}: {error:?}"
+        );
+    }
+}
+
+fn go_away(last_stream: u32, reason: Reason) -> Vec<u8> {
+    let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0];
+    frame.extend(last_stream.to_be_bytes());
+    frame.extend(u32::from(reason).to_be_bytes());
+    frame
 }
 
 /// The same word, and it is ours: the server may have done all of it.
