@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use buttress_core::Digest;
+
 use crate::{Ended, Judgment, Report};
 
 /// What an observer hears of.
@@ -32,12 +34,17 @@ pub enum Happening {
     /// An upstream asked to be left alone for longer than was known, and will be.
     #[non_exhaustive]
     Parked {
+        /// Which one: the digest of what [`park_by`](crate::RetryBuilder::park_by) tells upstreams apart by, under the
+        /// [secret](crate::RetryBuilder::digest_key).
+        key: Digest,
         /// For how long.
         span: Duration,
     },
     /// A call waits, because its upstream is parked.
     #[non_exhaustive]
     Held {
+        /// Which one, as in [`Parked`](Self::Parked).
+        key: Digest,
         /// For how long.
         wait: Duration,
     },

@@ -143,7 +143,7 @@ impl Settings {
         let left = time_left(progress.deadline, now);
         match gate(&self.terms, parked, waited, left, &self.random) {
             Gate::Wait(wait) => {
-                self.observe(|| Happening::Held { wait });
+                self.observe(|| Happening::Held { key, wait });
                 // If there is none any more, it was lifted between the two.
                 let lift = parks.lift(key)?;
                 Some(Hold::Wait(now.saturating_add(wait), lift))
@@ -196,7 +196,7 @@ impl Settings {
         if let (Some(parks), Some(span)) = (&self.parks, situation.park(&self.terms)) {
             let key = key();
             if parks.park(key, now, now.saturating_add(span)) {
-                self.observe(|| Happening::Parked { span });
+                self.observe(|| Happening::Parked { key, span });
             }
             parked = Some((parks, key));
         }

@@ -128,7 +128,10 @@ mod tests {
             let span = Duration::from_secs(1);
             metrics.observe(&Event {
                 name: "billing",
-                happening: Happening::Parked { span },
+                happening: Happening::Parked {
+                    key: buttress_core::Digest::from_u128(1),
+                    span,
+                },
             });
             let _ = policy.begin().attempted(Judgment::Success);
             for last in [Judgment::Success, Judgment::TRANSIENT] {

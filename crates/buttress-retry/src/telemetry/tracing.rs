@@ -12,7 +12,7 @@ use crate::{Ended, Event, Happening};
 /// | an attempt will be followed by another, a call waits before a parked upstream | `DEBUG` |
 /// | an upstream asked to be left alone for longer than was known | `INFO` |
 ///
-/// Nothing of requests or answers is written.
+/// Nothing of requests or answers is written; which upstream it is, as the digest that tells nothing of the key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tracing;
 
@@ -40,11 +40,11 @@ impl Observer<Event<'_>> for Tracing {
                 ?judgment,
                 "there will be another attempt"
             ),
-            Happening::Parked { span } => {
-                info!(policy, ?span, "an upstream asked to be left alone");
+            Happening::Parked { key, span } => {
+                info!(policy, ?key, ?span, "an upstream asked to be left alone");
             }
-            Happening::Held { wait } => {
-                debug!(policy, ?wait, "a call waits before a parked upstream");
+            Happening::Held { key, wait } => {
+                debug!(policy, ?key, ?wait, "a call waits before a parked upstream");
             }
         }
     }
@@ -69,6 +69,7 @@ mod tests {
             Tracing.observe(&Event {
                 name: "default",
                 happening: Happening::Parked {
+                    key: buttress_core::Digest::from_u128(0x5EC),
                     span: std::time::Duration::from_secs(1),
                 },
             });
@@ -85,7 +86,7 @@ mod tests {
             panic!("{seen:?}")
         };
         assert!(
-            parked.0 == Level::INFO && parked.1.contains("span"),
+            parked.0 == Level::INFO && parked.1.contains("span") && parked.1.contains("5ec)"),
             "{parked:?}"
         );
         assert!(

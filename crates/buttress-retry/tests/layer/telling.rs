@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use buttress_retry::{CallKind, Ended, Event, Happening, Judgment};
+use buttress_core::{DigestKey, View as _};
+use buttress_http::Head;
+use buttress_retry::{CallKind, Ended, Event, Happening, Judgment, UpstreamAndCredential};
 
-use crate::support::{MS, S, Upstream, get, http, post, report, send, too_many};
+use crate::support::{MS, S, Upstream, get, http, post, report, send, to, too_many};
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_numbered_from_the_second_on() {
@@ -81,6 +83,38 @@ async fn an_observer_hears_of_everything() {
             "successful_without_retry"
         ]
     );
+}
+
+/// Of several upstreams behind one policy it is told which one is left alone, and before which one somebody waits.
+#[tokio::test(start_paused = true)]
+async fn an_observer_hears_which_upstream_it_is() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let observer = {
+        let heard = Arc::clone(&heard);
+        move |event: &Event<'_>| {
+            let key = match event.happening {
+                Happening::Parked { key, .. } | Happening::Held { key, .. } => key,
+                _ => return,
+            };
+            heard.lock().unwrap().push(key);
+        }
+    };
+    let secret = DigestKey::from_words(1, 2);
+    let layer = http().digest_key(secret.clone()).observer(observer);
+    let layer = layer.build().unwrap();
+    let (one, other) = (to("https://one.example/"), to("https://other.example/"));
+    let whose = |request| {
+        let digest = secret.digest_from(&UpstreamAndCredential, Head::of(request));
+        digest.unwrap()
+    };
+    let (one_is, other_is) = (whose(&one), whose(&other));
+    let upstream = || Upstream::new().answers(too_many("2"));
+    send(&layer, &upstream(), one).await.unwrap();
+    let (told, held) = (upstream(), Upstream::new());
+    let again = to("https://other.example/again");
+    let (told, held) = tokio::join!(send(&layer, &told, other), send(&layer, &held, again));
+    assert!(told.is_ok() && held.is_ok());
+    assert_eq!(*heard.lock().unwrap(), [one_is, other_is, other_is]);
 }
 
 async fn send_post(layer: &buttress_retry::RetryLayer) {
