@@ -100,7 +100,7 @@ async fn an_observer_hears_which_upstream_it_is() {
         }
     };
     let secret = DigestKey::from_words(1, 2);
-    let layer = http().digest_key(secret.clone()).observer(observer);
+    let layer = http().digest_key(secret).observer(observer);
     let layer = layer.build().unwrap();
     let (one, other) = (to("https://one.example/"), to("https://other.example/"));
     let whose = |request| {
