@@ -6,8 +6,8 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-        TRANSFER_ENCODING, UPGRADE,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -28,6 +28,17 @@ static HOP_BY_HOP: [HeaderName; 11] = [
     HeaderName::from_static("proxy"),
     HeaderName::from_static("proxy-authentication-info"),
     HeaderName::from_static("proxy-connection"),
+];
+
+static NEVER_IN_TRAILERS: [HeaderName; 8] = [
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    COOKIE,
+    FORWARDED,
+    HOST,
+    SET_COOKIE,
+    TRAILER,
+    VIA,
 ];
 
 /// Removes what is for one hop; a `TE` that asks for trailers crosses, since trailers do.
@@ -57,6 +68,22 @@ pub fn strip(headers: &mut HeaderMap) {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         // RFC 9110 §10.1.4: whoever sends TE names it.
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// Removes from trailers what may not stand there (RFC 9110 §6.5.1): what is for one hop, what frames or routes a message, whose it
+/// is, and what proxies write. They come when all of that is decided, and who joins them to the header takes them for it; in
+/// HTTP/2 a message with a field of a connection's is malformed (RFC 9113 §8.2.2), be it a trailer.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    let unfit = trailers.keys().filter(|name| {
+        HOP_BY_HOP.contains(name)
+            || NEVER_IN_TRAILERS.contains(name)
+            || is_named(trailers, name)
+            || name.as_str().starts_with("x-forwarded-")
+    });
+    let unfit: Vec<HeaderName> = unfit.cloned().collect();
+    for name in &unfit {
+        trailers.remove(name);
     }
 }
 
@@ -170,6 +197,29 @@ mod tests {
         let left = stripped(&[("content-length", "1"), ("transfer-encoding", "chunked")]);
         assert!(left.is_empty(), "{left:?}");
         assert_eq!(stripped(&[("content-length", "1")]), ["content-length: 1"]);
+    }
+
+    #[test]
+    fn trailers_frame_route_and_vouch_for_nothing() {
+        let mut trailers = headers(&[
+            ("connection", "close, x-mine"),
+            ("x-mine", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("host", "a"),
+            ("authorization", "Bearer x"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-port", "443"),
+            ("forwarded", "for=192.0.2.1"),
+            ("via", "1.1 a"),
+            ("grpc-status", "0"),
+            ("digest", "x"),
+        ]);
+        strip_trailers(&mut trailers);
+        let mut left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["digest", "grpc-status"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use axum::BoxError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::upload::Watch;
+use super::upload::{Watch, without_unfit_trailers};
 use crate::idle::IdleTimer;
 
 /// The body of an upstream's answer. Where the upstream says nothing for too long while it is waited for, it is given up, and the
@@ -61,7 +61,10 @@ where
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 this.idle.moved();
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+                Poll::Ready(frame.map(|frame| {
+                    let frame = frame.map_err(Into::into)?;
+                    Ok(without_unfit_trailers(frame))
+                }))
             }
             Poll::Pending => this.idle.poll_over(this.bound, cx).map(|()| {
                 let upstream = &*this.upstream;

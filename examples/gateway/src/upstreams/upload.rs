@@ -21,6 +21,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use intermediary::hop_by_hop;
 use tokio::{sync::Notify, time};
 
 use super::{
@@ -138,6 +139,14 @@ impl Watch {
     }
 }
 
+/// A frame that may go to the other side.
+pub(super) fn without_unfit_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        hop_by_hop::strip_trailers(trailers);
+    }
+    frame
+}
+
 impl http_body::Body for Upload {
     type Data = Bytes;
     type Error = axum::Error;
@@ -154,7 +163,9 @@ impl http_body::Body for Upload {
                 Verdict::Unwanted => return this.fails(io::ErrorKind::ConnectionAborted),
             }
         }
-        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        let frame = Pin::new(&mut this.body)
+            .poll_frame(cx)
+            .map_ok(without_unfit_trailers);
         if matches!(frame, Poll::Ready(Some(Err(_)))) {
             this.state.broken.store(true, Ordering::Release);
         }

@@ -132,6 +132,29 @@ async fn trailers_cross() {
     client.expect("2\nok\n0\nx-down: 1\n\n").await;
 }
 
+/// RFC 9110 §6.5.1: they come when it is decided whose a request is and how long.
+#[tokio::test]
+async fn trailers_that_route_or_vouch_stay_behind() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    let (mut client, mut server) = gateway
+        .ask(
+            &upstream,
+            "POST / HTTP/1.1\nHost: a\nTE: trailers\nConnection: TE\nTrailer: x-up, x-forwarded-for, connection, x-mine\n\
+             Transfer-Encoding: chunked\n\n0\nX-Forwarded-For: 192.0.2.1\nConnection: x-mine\nX-Mine: 1\nx-up: 1\n\n",
+        )
+        .await;
+    server.expect("0\nx-up: 1\n\n").await;
+    server
+        .send(
+            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTrailer: x-down, keep-alive\n\n2\nok\n0\nKeep-Alive: 5\n\
+             x-down: 1\n\n",
+        )
+        .await;
+    client.head().await;
+    client.expect("2\nok\n0\nx-down: 1\n\n").await;
+}
+
 /// hyper's client sends no body of unknown length with GET unless it is told to.
 #[tokio::test]
 async fn a_get_keeps_its_chunked_body() {

@@ -200,5 +200,16 @@ async fn http_2_is_spoken_where_it_is_configured() {
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
     assert_eq!(client.rest().await, "HTTP/2.0 Some(\"trailers\") hi");
 
+    // What HTTP/2 has no word for makes no failure of it, wherever the client says it.
+    let mut client = gateway.connect().await;
+    client
+        .send(
+            "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nTrailer: connection\nConnection: close\n\n\
+             2\nhi\n0\nConnection: close\n\n",
+        )
+        .await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    assert_eq!(client.rest().await, "HTTP/2.0 None hi");
+
     server.abort();
 }
