@@ -118,10 +118,10 @@ async fn connection(
             if let Some(exchange) = &exchange {
                 request.extensions_mut().insert(exchange.clone());
             }
-            let telemetry = Arc::clone(in_force.telemetry());
+            let request = request.map(Body::new);
             let answer = in_force
                 .stack()
-                .answer(telemetry, peer, request.map(Body::new));
+                .answer(in_force.telemetry(), peer, request);
             async {
                 match exchange {
                     Some(exchange) => exchange.before(answer).await,

@@ -4,7 +4,12 @@
 //! attempt at each is guarded by a circuit breaker, and has so long to answer). Why in this order says the guide to stacking of
 //! the crate `buttress`. What the configuration leaves out is not there, and costs nothing.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request},
@@ -155,35 +160,37 @@ impl Stack {
         &self.upstreams
     }
 
-    /// Answers a request of `peer`, and tells `telemetry` of it.
-    pub(crate) async fn answer(
-        self: Arc<Self>,
-        telemetry: Arc<Telemetry>,
+    /// Answers a request of `peer`, and tells `telemetry` of it. The request begins its way inwards at once, for a future that
+    /// kept it until it is polled would be moved with all that it holds.
+    pub(crate) fn answer(
+        &self,
+        telemetry: &Arc<Telemetry>,
         peer: SocketAddr,
         mut request: Request,
-    ) -> Result<Response<Told>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Told>, Infallible>> + Send + use<> {
         request.extensions_mut().insert(ConnectInfo(peer));
         let head = Head::of(&request);
         let client = self.client.of(head).ok();
-        let call = Call::begin(&telemetry, client, head.method(), head.uri());
+        let call = Call::begin(telemetry, client, head.method(), head.uri());
         let caller = Caller::of(head, &self.openai);
         let page = self.pages.of_request(head.headers());
-        let response = if let Some(failure) = well_formed::failure(&request) {
-            call.with(|| well_formed::refuse(failure))
-        } else {
-            if self.config.limits.preflight == Preflight::Pass {
-                preflight::mark(&mut request);
+let answer = match well_formed::failure(&request) {
+            Some(failure) => Box::pin(ready(Ok(call.with(|| well_formed::refuse(failure))))),
+            None => {
+                if self.config.limits.preflight == Preflight::Pass {
+                    preflight::mark(&mut request);
+                }
+                call.with(|| self.service.serve(request))
             }
-            let answer = call.with(|| self.service.serve(request));
-            // What is in flight goes through the layers that it met.
-            drop(self);
-            call.run(answer).await?
         };
-        let mut response = caller.hears(response).await;
-        if let Some(page) = page {
-            page.reads(&mut response);
+        async move {
+            let response = call.run(answer).await?;
+            let mut response = caller.hears(response).await;
+            if let Some(page) = page {
+                page.reads(&mut response);
+            }
+            call.answered(response.status());
+            Ok(response.map(|body| Told::to(call, body)))
         }
-        call.answered(response.status());
-        Ok(response.map(|body| Told::to(call, body)))
     }
 }
