@@ -8,7 +8,7 @@ use hyper::{
     service::{Service as HyperService, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use intermediary::interim::{Interim, Wire};
+use intermediary::interim::{Before, Interim, Wire};
 use tokio::{
     net::{TcpListener, TcpStream},
     time,
@@ -108,13 +108,11 @@ fn answering(
         if let Some(exchange) = &exchange {
             request.extensions_mut().insert(exchange.clone());
         }
-        let answer = service.clone().call(request);
+        let answer = Before::of(exchange, service.clone().call(request));
         async {
-            let answer = match exchange {
-                Some(exchange) => exchange.before(answer).await,
-                None => answer.await,
-            };
-            Ok(answer.unwrap_or_else(|error| bad_gateway::answer(&error)))
+            Ok(answer
+                .await
+                .unwrap_or_else(|error| bad_gateway::answer(&error)))
         }
     })
 }

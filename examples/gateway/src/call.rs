@@ -47,12 +47,18 @@ const LONGEST_METHOD: usize = 64;
 pub(crate) struct Call {
     telemetry: Arc<Telemetry>,
     began: Tick,
-    time: SystemTime,
     client: Option<IpAddr>,
     method: Method,
-    /// Empty where no records are written.
-    path: Box<str>,
+    /// None where no records are written.
+    asked: Option<Asked>,
     so_far: Mutex<SoFar>,
+}
+
+/// What only the record of a call tells of its request.
+#[derive(Debug)]
+struct Asked {
+    time: SystemTime,
+    path: Box<str>,
 }
 
 #[derive(Debug, Default)]
@@ -75,14 +81,13 @@ impl Call {
         Arc::new(Self {
             telemetry: Arc::clone(telemetry),
             began: telemetry.clock().now(),
-            time: telemetry.time(),
             client,
             method: named(method),
-            path: match telemetry.writes_calls() {
+            asked: telemetry.writes_calls().then(|| Asked {
+                time: telemetry.time(),
                 // Without the query, where programs have put keys.
-                true => cut(uri.path()).into(),
-                false => Box::default(),
-            },
+                path: cut(uri.path()).into(),
+            }),
             so_far: Mutex::default(),
         })
     }
@@ -103,7 +108,7 @@ impl Call {
     }
 
     fn decided(&self, decision: impl FnOnce() -> Decision) {
-        if !self.telemetry.writes_calls() {
+        if self.asked.is_none() {
             return;
         }
         let mut so_far = self.so_far();
@@ -164,12 +169,12 @@ impl Drop for Call {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         self.telemetry.ended(&self.method, so_far.status, took);
-        if self.telemetry.writes_calls() {
+        if let Some(Asked { time, path }) = self.asked.take() {
             self.telemetry.write(Record {
-                time: self.time,
+                time,
                 client: self.client,
                 method: self.method.clone(),
-                path: std::mem::take(&mut self.path),
+                path,
                 status: so_far.status,
                 bytes: so_far.bytes,
                 took,

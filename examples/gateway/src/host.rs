@@ -19,8 +19,24 @@ pub(crate) fn is_said(request: &Request) -> bool {
 
 /// Empty is what a request for a URI without a host has to say.
 fn could_be(host: &HeaderValue) -> bool {
-    host.is_empty()
-        || Authority::try_from(host.as_bytes()).is_ok_and(|it| !it.as_str().contains('@'))
+    let host = host.as_bytes();
+    is_usual(host) || Authority::try_from(host).is_ok_and(|it| !it.as_str().contains('@'))
+}
+
+/// Whether it is empty, or a name or an IPv4 address, perhaps with a port, as nearly all are: these need not be parsed.
+fn is_usual(host: &[u8]) -> bool {
+    let is_name = |name: &[u8]| {
+        let mut bytes = name.iter();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+    };
+    let mut parts = host.splitn(2, |byte| *byte == b':');
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        (name, None) => is_name(name),
+        (name, Some(port)) => {
+            let is_port = (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit);
+            !name.is_empty() && is_name(name) && is_port
+        }
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +74,19 @@ mod tests {
         }
         assert!(!with(Version::HTTP_11, &[]));
         assert!(!with(Version::HTTP_11, &["a", "a"]));
+    }
+
+    #[test]
+    fn what_is_usual_could_be() {
+        for host in ["a.example", "A-b:8080", "192.0.2.1:65535", "-", "."] {
+            assert!(is_usual(host.as_bytes()), "{host:?}");
+            assert!(Authority::try_from(host).is_ok(), "{host:?}");
+        }
+        for host in [
+            "a:", ":80", "a:b", "a:123456", "a:1:2", "[::1]", "a_b", "a@b", "a/b", "a%2f",
+        ] {
+            assert!(!is_usual(host.as_bytes()), "{host:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use intermediary::interim::{Interim, Wire};
+use intermediary::interim::{Before, Interim, Wire};
 use tokio::{
     net::{TcpListener, TcpStream},
     time,
@@ -119,15 +119,8 @@ async fn connection(
                 request.extensions_mut().insert(exchange.clone());
             }
             let request = request.map(Body::new);
-            let answer = in_force
-                .stack()
-                .answer(in_force.telemetry(), peer, request);
-            async {
-                match exchange {
-                    Some(exchange) => exchange.before(answer).await,
-                    None => answer.await,
-                }
-            }
+            let answer = in_force.stack().answer(in_force.telemetry(), peer, request);
+            Before::of(exchange, answer)
         }
     });
 

@@ -8,6 +8,12 @@
 //!
 //! What an upstream says is never rewritten.
 
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use axum::{body::Body, response::Response};
 use buttress_http::{GrpcRefusal, Head, LocalRefusal, Protocol};
 use bytes::Bytes;
@@ -60,7 +66,7 @@ impl Caller {
     }
 
     /// The response, in the caller's own protocol if it is one of ours.
-    pub(crate) async fn hears(self, response: Response) -> Response {
+    pub(crate) fn hears(self, response: Response) -> Response {
         let refusal = response.extensions().get::<Refusal>().cloned();
         let mut response = match (self.speaks, refusal) {
             (Speaks::Grpc(form), Some(refusal)) => in_grpc(form, &refusal, response),
@@ -68,7 +74,7 @@ impl Caller {
                 let error = Error::of(refusal.status, &refusal.detail, Some(refusal.code));
                 openai(response, &error)
             }
-            (Speaks::OpenAi, None) => translated(response).await,
+            (Speaks::OpenAi, None) if is_a_layers(&response) => translated(response),
             _ => response,
         };
         if self.wants_no_body && is_our_own(&response) {
@@ -110,18 +116,19 @@ fn in_grpc(form: Option<HeaderValue>, refusal: &Refusal, response: Response) -> 
     Response::from_parts(parts, Body::empty())
 }
 
-/// What a layer of ours said in problem+json.
-async fn translated(response: Response) -> Response {
-    let is_problem = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/problem+json");
-    if LocalRefusal::of(&response).is_none() || !is_problem {
-        return response;
-    }
+/// Whether a layer of ours said it, in problem+json.
+fn is_a_layers(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    LocalRefusal::of(response).is_some()
+        && kind.is_some_and(|kind| kind == "application/problem+json")
+}
+
+/// What a layer of ours said.
+fn translated(response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    // It is here already: nobody is waited for.
-    let Ok(body) = Limited::new(body, LONGEST_PROBLEM).collect().await else {
+    // It is here already: nobody is waited for, and no future of an answer has to have room for this.
+    let body = pin!(Limited::new(body, LONGEST_PROBLEM).collect());
+    let Poll::Ready(Ok(body)) = body.poll(&mut Context::from_waker(Waker::noop())) else {
         return Response::from_parts(parts, Body::empty());
     };
     let body = body.to_bytes();

@@ -174,7 +174,7 @@ impl Stack {
         let call = Call::begin(telemetry, client, head.method(), head.uri());
         let caller = Caller::of(head, &self.openai);
         let page = self.pages.of_request(head.headers());
-let answer = match well_formed::failure(&request) {
+        let answer = match well_formed::failure(&request) {
             Some(failure) => Box::pin(ready(Ok(call.with(|| well_formed::refuse(failure))))),
             None => {
                 if self.config.limits.preflight == Preflight::Pass {
@@ -185,7 +185,7 @@ let answer = match well_formed::failure(&request) {
         };
         async move {
             let response = call.run(answer).await?;
-            let mut response = caller.hears(response).await;
+            let mut response = caller.hears(response);
             if let Some(page) = page {
                 page.reads(&mut response);
             }

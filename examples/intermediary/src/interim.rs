@@ -5,16 +5,16 @@
 //! and the answer is held back until the interim responses are out.
 //!
 //! A connection has one [`Interim`], which its [`Wire`] and its requests share. Each request [begins](Interim::begin) to wait for
-//! its answer; the [`Exchange`] that this gives travels with it to where interim responses [come](Exchange::send), and holds
-//! the answer [back](Exchange::before) until they are written.
+//! its answer; the [`Exchange`] that this gives travels with it to where interim responses [come](Exchange::send), and the
+//! answer is held [back](Before) until they are written.
 //!
 //! This is for HTTP/1.1 on both sides. HTTP/1.0 knows no interim responses; in HTTP/2 hyper neither takes them from a service nor
 //! tells of those that came. 100 is not handed on but said by hyper's server itself, when the body is read.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +24,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode, Version};
 use hyper::rt::{Read, ReadBufCursor, Write};
+use pin_project_lite::pin_project;
 
 use crate::hop_by_hop;
 
@@ -83,23 +84,6 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The answer, when all that was sent before it is written.
-    pub async fn before<F: Future>(self, answer: F) -> F::Output {
-        let mut answer = pin!(answer);
-        let answer = poll_fn(|cx| {
-            let poll = answer.as_mut().poll(cx);
-            if poll.is_pending() {
-                // What is sent later must wake the connection; what was sent before this is written when hyper flushes, which it
-                // does next.
-                self.interim.lock().register(cx);
-            }
-            poll
-        });
-        let answer = answer.await;
-        poll_fn(|cx| self.interim.lock().poll_end(cx)).await;
-        answer
-    }
-
     /// Has an interim response written, if the request still waits for its answer; without the fields that are for one hop.
     /// For 100 this does nothing.
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
@@ -116,6 +100,58 @@ impl Exchange {
                 connection.wake();
             }
         }
+    }
+}
+
+pin_project! {
+    /// An answer, when all that was sent before it is written. It is kept once, however large it is, and not moved.
+    #[derive(Debug)]
+    #[must_use = "a future does nothing unless it is polled"]
+    pub struct Before<F: Future> {
+        exchange: Option<Exchange>,
+        #[pin]
+        answer: F,
+        // What waits until the interim responses are written.
+        output: Option<F::Output>,
+    }
+}
+
+impl<F: Future> Before<F> {
+    /// The answer to a request that may be sent interim responses, if there is an `exchange`.
+    pub const fn of(exchange: Option<Exchange>, answer: F) -> Self {
+        Self {
+            exchange,
+            answer,
+            output: None,
+        }
+    }
+}
+
+impl<F: Future> Future for Before<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(exchange) = this.exchange else {
+            return this.answer.poll(cx);
+        };
+        let output = match this.output.take() {
+            Some(output) => output,
+            None => match this.answer.poll(cx) {
+                Poll::Ready(output) => output,
+                Poll::Pending => {
+                    // What is sent later must wake the connection; what was sent before this is written when hyper
+                    // flushes, which it does next.
+                    exchange.interim.lock().register(cx);
+                    return Poll::Pending;
+                }
+            },
+        };
+        if exchange.interim.lock().poll_end(cx).is_pending() {
+            *this.output = Some(output);
+            return Poll::Pending;
+        }
+        Poll::Ready(output)
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use intermediary::interim::{Exchange, Interim, Wire};
+use intermediary::interim::{Before, Exchange, Interim, Wire};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -52,13 +52,8 @@ async fn connected() -> (Raw, mpsc::UnboundedReceiver<Asked>) {
                 answer,
             })
             .unwrap();
-            async {
-                let answer = match exchange {
-                    Some(exchange) => exchange.before(answered).await,
-                    None => answered.await,
-                };
-                Ok::<_, Infallible>(answer.unwrap())
-            }
+            let answer = Before::of(exchange, answered);
+            async { Ok::<_, Infallible>(answer.await.unwrap()) }
         });
         let served = http1::Builder::new().serve_connection(wire, service);
         // The client leaves when the test ends.

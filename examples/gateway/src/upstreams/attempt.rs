@@ -93,8 +93,8 @@ impl Destination {
                 Box::pin(asked).await
             }
             None => {
-                let (request, watch) = self.watched(parts, body, exchange, patience);
-                let request = self.target.addressed(request)?;
+                let (mut request, watch) = self.watched(parts, body, exchange, patience);
+                self.target.address(&mut request)?;
                 let answer = self.target.send(request, &watch);
                 let answer = in_time(patience, &watch, answer).await?;
                 answer::relay(self.read(answer, watch, patience))

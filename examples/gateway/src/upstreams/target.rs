@@ -91,11 +91,8 @@ impl Target {
         self.config.http2
     }
 
-    /// The request with this upstream's address, version and framing.
-    pub(super) fn addressed(
-        &self,
-        mut request: Request<Upload>,
-    ) -> Result<Request<Upload>, Failure> {
+    /// Gives the request this upstream's address, version and framing.
+    pub(super) fn address(&self, request: &mut Request<Upload>) -> Result<(), Failure> {
         *request.uri_mut() = self.resolved(request.uri())?;
         // The pool writes the upstream's own.
         request.headers_mut().remove(HOST);
@@ -105,9 +102,9 @@ impl Target {
             request.headers_mut().remove(CONNECTION);
         } else {
             *request.version_mut() = Version::HTTP_11;
-            frame(&mut request);
+            frame(request);
         }
-        Ok(request)
+        Ok(())
     }
 
     /// The address of what a client asks for.
