@@ -64,6 +64,12 @@ static DIALECTS: &[Dialect] = &[
         ..requests("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "").named("tokens", LimitUnit::Tokens)
     },
     requests("x-ratelimit-limit-project-tokens", "x-ratelimit-remaining-project-tokens", "x-ratelimit-reset-project-tokens").named("project-tokens", LimitUnit::Tokens),
+    // Cerebras, and Mistral without the reset.
+    requests("x-ratelimit-limit-requests-day", "x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day").named("requests-day", LimitUnit::Requests),
+    requests("x-ratelimit-limit-tokens-minute", "x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute").named("tokens-minute", LimitUnit::Tokens),
+    // Mistral.
+    requests("ratelimitbysize-limit", "ratelimitbysize-remaining", "ratelimitbysize-reset").named("tokens", LimitUnit::Tokens),
+    requests("x-ratelimit-limit-req-minute", "x-ratelimit-remaining-req-minute", "").named("requests-minute", LimitUnit::Requests),
     // Anthropic.
     requests("anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset").named("requests", LimitUnit::Requests),
     requests("anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset").named("tokens", LimitUnit::Tokens),
