@@ -122,6 +122,11 @@ fn handle(c: &mut Criterion) {
 
 fn threads(c: &mut Criterion) {
     let mut group = c.benchmark_group("circuit_breaker");
+    // Briefly: `scripts/bench` looks often.
+    group
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     let circuit = ours(trip());
     group.bench_function(BenchmarkId::new("threads", "buttress"), |b| {
         b.iter_custom(|calls| {

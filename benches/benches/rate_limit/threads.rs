@@ -22,6 +22,11 @@ const ASKED: usize = 1 << 18;
 
 pub(crate) fn keyed(c: &mut Criterion) {
     let mut group = c.benchmark_group("rate_limit_keyed_threads");
+    // Briefly: `scripts/bench` looks often.
+    group
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     let mut random = fastrand::Rng::with_seed(1);
     let many: Vec<_> = (0..ASKED).map(|_| keys::ip(random.u32(0..KEYS))).collect();
     let one = vec![keys::ip(7); ASKED];
