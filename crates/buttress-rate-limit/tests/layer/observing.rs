@@ -2,7 +2,9 @@ use std::sync::{Arc, Mutex};
 
 use ::http::Request;
 use buttress_http::ClientIp;
-use buttress_rate_limit::{Access, DirectRateLimiter, Event, Permit, Policy, RateLimiter};
+use buttress_rate_limit::{
+    Access, DirectRateLimiter, Event, Permit, Policy, RateLimiter, SlidingWindow,
+};
 use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{Handler, clock, from_peer, http, send};
@@ -181,6 +183,28 @@ fn every_decision_of_a_handle_without_keys_is_heard_of() {
         "mails refused for Some(1s)",
         "mails refused for Some(500ms)",
     ];
+    assert_eq!(*log.lock().unwrap(), heard);
+}
+
+/// Also of those that no lock is taken for.
+#[test]
+fn every_decision_on_a_sliding_window_is_heard_of() {
+    let log = Log::default();
+    let limiter = DirectRateLimiter::builder("6/s")
+        .name("mails")
+        .algorithm(SlidingWindow::of_sub_windows(10))
+        .clock(clock())
+        .observer(observer(&log))
+        .near_limit([])
+        .build()
+        .unwrap();
+    let heard: Vec<_> = (0..6)
+        .rev()
+        .map(|left| {
+            assert!(limiter.check().is_ok());
+            format!("mails admitted, {left} left")
+        })
+        .collect();
     assert_eq!(*log.lock().unwrap(), heard);
 }
 

@@ -169,3 +169,30 @@ fn loom_who_is_outrun_lets_go() {
         }
     });
 }
+
+/// Two states behind locks, of which one is decided on by its summary: who is refused by the other lets go of that before it
+/// looks how the first stands, since others wait for them in the order of the limits.
+#[test]
+fn loom_who_is_refused_lets_go() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let limits = limits([window(), window()], [4, 1]);
+        let store = Arc::new(MemoryStore::with_room_for(&limits, 1).unwrap());
+        assert_eq!(acquire_and_summarize(&store, &limits), 1);
+        let other = {
+            let (store, limits) = (Arc::clone(&store), limits.clone());
+            thread::spawn(move || {
+                // More than a summary tells of.
+                let _ = store.acquire(NOW, &charges(&limits, 3), &mut [UNDECIDED; 2]);
+            })
+        };
+        assert_eq!(acquire(&store, &limits), 0);
+        other.join().unwrap();
+        for (charge, left) in charges(&limits, 0).iter().zip([3, 0]) {
+            let mut standing = UNDECIDED;
+            store.peek(NOW, charge, &mut standing).unwrap();
+            assert_eq!(standing.remaining(), left);
+        }
+    });
+}

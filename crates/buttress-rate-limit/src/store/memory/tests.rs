@@ -166,6 +166,27 @@ fn a_refusal_by_one_of_several_locked_states_charges_none() {
     }
 }
 
+/// Nor does it where most is decided on summaries, which tell nothing of who is charged nothing.
+#[test]
+fn a_refusal_tells_how_what_is_summarized_stands() {
+    for counts in [[3, 9, 9, 9], [9, 9, 3, 9], [9, 9, 9, 3]] {
+        let limits = mixed(Overflow::Share, counts);
+        let store = MemoryStore::with_room_for(&limits, 10).unwrap();
+        let charges = charges(&limits, 1);
+        for _ in 0..3 {
+            assert!(acquire(&store, &charges).0);
+        }
+        let left = counts.map(|count| count - 3);
+        for _ in 0..2 {
+            let (admitted, out) = acquire(&store, &charges);
+            assert!(!admitted);
+            let told: Vec<_> = out.iter().map(Decision::remaining).collect();
+            assert_eq!(told, left);
+        }
+        assert_eq!(remaining(&store, &charges), left);
+    }
+}
+
 /// A store of somebody's own may ask so. Whoever has locked a state does not wait for it a second time.
 #[test]
 fn a_limit_may_be_charged_twice_by_one_request() {
