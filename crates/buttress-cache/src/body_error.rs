@@ -65,3 +65,18 @@ impl Error for BodyError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error passes through a body that is joined of two, and through a cache around another.
+    #[test]
+    fn what_broke_off_is_said_once_and_whose_fault_it_is_not_elsewhere() {
+        let inner = BodyError::inner(BodyError::inner("connection reset"));
+        let source = inner.source().unwrap();
+        assert_eq!(source.to_string(), "connection reset");
+        let other = BodyError::inner(BodyError::too_slow());
+        assert!(!other.is_too_slow(), "{other}");
+    }
+}

@@ -101,6 +101,10 @@ async fn ones_own_rule_bypasses() {
     let mut setup = Setup::with(builder);
     assert!(passes(&mut setup, || empty(get("/admin/a"))).await);
     assert_eq!(setup.cache.stats().stored, 0);
+    let mut refused = status(503, &[], "");
+    LocalRefusal::new(None).mark(&mut refused);
+    setup.fill("/admin/a", refused).await;
+    assert_eq!(setup.heard("NotStored"), 0, "nobody wanted it to be");
     assert!(!passes(&mut setup, || empty(get("/a"))).await);
 }
 

@@ -3,7 +3,7 @@
 use buttress_cache::{CacheLayer, OnDisconnect};
 use http_body_util::BodyExt as _;
 
-use crate::support::{Setup, collect, empty, get, read, status, streaming};
+use crate::support::{Setup, collect, empty, get, method, read, status, streaming};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 const TAG: (&str, &str) = ("etag", "\"1\"");
@@ -62,6 +62,7 @@ async fn it_streams_to_all_who_ask() {
         assert!(!answer.headers().contains_key("content-range"));
         assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(10));
         assert_eq!(crate::support::piece(answer.body_mut()).await, "01234");
+        assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(5));
         answers.push(answer);
     }
     let told = answers[0].headers()["cache-status"].to_str().unwrap();
@@ -127,6 +128,114 @@ async fn a_rest_that_may_not_be_stored_is_the_clients_all_the_same() {
         let uri = "http://example.com/a".parse().unwrap();
         assert!(setup.cache.get(&uri).await.unwrap().as_slice().is_empty());
     }
+}
+
+/// Who has the end of it is given the beginning first.
+#[tokio::test(start_paused = true)]
+async fn a_beginning_that_may_not_be_stored_comes_before_the_end() {
+    let mut setup = Setup::shared();
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=5-9")));
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    setup.call().await.answer(status(206, &fields, "56789"));
+    read(asked).await;
+    let asked = setup.get("/a");
+    let no_store = ("cache-control", "no-store");
+    let fields = [no_store, TAG, ("content-range", "bytes 0-4/10")];
+    setup.call().await.answer(status(206, &fields, "01234"));
+    let mut answer = asked.await.unwrap().unwrap();
+    assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(10));
+    assert_eq!(crate::support::piece(answer.body_mut()).await, "01234");
+    assert_eq!(http_body::Body::size_hint(answer.body()).exact(), Some(5));
+    assert_eq!(collect(answer).await.body, "56789");
+}
+
+/// What is refused for the request's sake says nothing of the part.
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_is_one_clients_alone_leaves_the_part() {
+    let mut setup = Setup::shared();
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+    let fields = [FRESH, TAG, ("content-range", "bytes 0-4/10")];
+    setup.call().await.answer(status(206, &fields, "01234"));
+    read(asked).await;
+    let asked = setup.ask(empty(get("/a").header("authorization", "Bearer a")));
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/10")];
+    setup.call().await.answer(status(206, &fields, "56789"));
+    assert_eq!(read(asked).await.body, "0123456789");
+    assert_eq!(setup.heard("Authorization"), 1);
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+    setup.origin_is_left_alone().await;
+    assert_eq!(read(asked).await.body, "01234");
+}
+
+/// It has room for the body, and not for the fields beside it.
+#[tokio::test(start_paused = true)]
+async fn a_whole_that_is_a_little_too_large_is_not_said_to_be_stored() {
+    let builder = CacheLayer::shared()
+        .capacity(1 << 20)
+        .largest_entry(8 << 10);
+    let mut setup = Setup::with(builder);
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-3999")));
+    let fields = [FRESH, TAG, ("content-range", "bytes 0-3999/8000")];
+    let half = "x".repeat(4_000);
+    setup.call().await.answer(status(206, &fields, &half));
+    read(asked).await;
+    let asked = setup.get("/a");
+    let fields = [FRESH, TAG, ("content-range", "bytes 4000-7999/8000")];
+    setup.call().await.answer(status(206, &fields, &half));
+    let whole = read(asked).await;
+    assert_eq!((whole.status, whole.body.len()), (200, 8_000));
+    assert_eq!(whole.cache_status(), "Buttress;fwd=partial;fwd-status=206");
+    assert_eq!(setup.heard("TooLarge"), 1);
+
+    // Nor are two parts put together then.
+    let end = || empty(get("/a").header("range", "bytes=4000-7998"));
+    let asked = setup.ask(end());
+    let fields = [FRESH, TAG, ("content-range", "bytes 4000-7998/8000")];
+    setup.call().await.answer(status(206, &fields, &half[1..]));
+    read(asked).await;
+    let asked = setup.ask(end());
+    setup.origin_is_left_alone().await;
+    assert_eq!(read(asked).await.body.len(), 3_999);
+    let uri = "http://example.com/a".parse().unwrap();
+    let stored = setup.cache.get(&uri).await.unwrap();
+    assert!(stored.weight() <= 8 << 10, "{}", stored.weight());
+}
+
+/// HEAD asks for nothing that could be put together, and a part tells nothing of the whole.
+#[tokio::test(start_paused = true)]
+async fn head_is_not_answered_from_a_part() {
+    let mut setup = Setup::shared();
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-4")));
+    let fields = [FRESH, TAG, ("content-range", "bytes 0-4/10")];
+    setup.call().await.answer(status(206, &fields, "01234"));
+    read(asked).await;
+    let head = || empty(method(http::Method::HEAD, "/a"));
+    let asked = setup.ask(head());
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), None);
+    call.fail();
+    assert!(asked.await.unwrap().is_err());
+}
+
+/// Of something whose length is not told, only who asked for it knows what its end is; a validation by somebody else does
+/// not change that.
+#[tokio::test(start_paused = true)]
+async fn what_a_part_was_the_answer_to_outlives_its_validation() {
+    let mut setup = Setup::shared();
+    let range = |range| empty(get("/a").header("range", range));
+    let asked = setup.ask(range("bytes=-5"));
+    let fields = [FRESH, TAG, ("content-range", "bytes 5-9/*")];
+    setup.call().await.answer(status(206, &fields, "56789"));
+    read(asked).await;
+    setup.wall.pass(61);
+    let asked = setup.ask(range("bytes=6-7"));
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    call.answer(status(304, &[FRESH, TAG], ""));
+    assert_eq!(read(asked).await.body, "67");
+    let asked = setup.ask(range("bytes=-5"));
+    setup.origin_is_left_alone().await;
+    assert_eq!(read(asked).await.body, "56789");
 }
 
 /// However it comes in pieces.

@@ -15,7 +15,7 @@ use buttress_cache::{
 use buttress_core::Digest;
 
 use crate::{
-    support::{Setup, answer, read, settle, status},
+    support::{Setup, answer, read, settle, status, streaming},
     suspecting::leave_a_put,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Remote {
     memory: Arc<Memory>,
     is_down: Arc<AtomicBool>,
     put_takes: Duration,
+    update_takes: Duration,
 }
 
 const ANSWERS_AFTER: Duration = Duration::from_millis(3);
@@ -34,6 +35,7 @@ impl Remote {
     pub(crate) fn new() -> Self {
         Self {
             put_takes: ANSWERS_AFTER,
+            update_takes: ANSWERS_AFTER,
             memory: Arc::new(Memory::of(1 << 20, 1 << 16).unwrap()),
             is_down: Arc::default(),
         }
@@ -76,7 +78,9 @@ impl Store for Remote {
 
     fn update(&self, key: Digest, old: &Arc<Entry>, new: Option<Arc<Entry>>) -> Answer<bool> {
         let old = Arc::clone(old);
-        self.later(move |memory| memory.update(key, &old, new))
+        self.after(self.update_takes, move |memory| {
+            memory.update(key, &old, new)
+        })
     }
 
     fn invalidate(&self, key: Digest) -> Answer<bool> {
@@ -148,6 +152,76 @@ async fn what_is_being_put_is_doubted_when_it_is_there() {
     assert_eq!(again.header("if-none-match"), Some("\"1\""));
     again.answer(status(304, &fields, ""));
     assert_eq!(read(asked).await.body, "body");
+}
+
+/// What turns out too large to be stored takes what it was to replace out of the store all the same.
+#[tokio::test(start_paused = true)]
+async fn forgets_what_was_outgrown() {
+    let builder = CacheLayer::shared().largest_entry(4 << 10);
+    let mut setup = Setup::with(builder.store(Remote::new()));
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    setup.wall.pass(61);
+    let asked = setup.get("/a");
+    let (mut origin, grown) = streaming(&[FRESH, ("etag", "\"2\"")]);
+    setup.call().await.answer(grown);
+    let grown = asked.await.unwrap().unwrap();
+    origin.send_data(vec![b'x'; 8 << 10].into()).await.unwrap();
+    drop(origin);
+    assert_eq!(crate::support::collect(grown).await.body.len(), 8 << 10);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(setup.heard("TooLarge"), 1);
+    let uri = "http://example.com/a".parse().unwrap();
+    assert!(setup.cache.get(&uri).await.unwrap().as_slice().is_empty());
+}
+
+/// Nor does who looks before it is there find what a validation makes of what is stored.
+#[tokio::test(start_paused = true)]
+async fn what_is_being_updated_is_doubted_when_it_is_there() {
+    let store = Remote {
+        update_takes: Duration::from_millis(20),
+        ..Remote::new()
+    };
+    let mut setup = Setup::with(CacheLayer::shared().store(store));
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    setup.wall.pass(61);
+    let asked = setup.get("/a");
+    setup.call().await.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
+    leave_a_put(&mut setup).await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let asked = setup.get("/a");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let again = setup.calls().await.pop().expect("it is validated again");
+    again.answer(status(304, &fields, ""));
+    assert_eq!(read(asked).await.body, "body");
+}
+
+/// All that is stored for a target is told of, one after the other.
+#[tokio::test(start_paused = true)]
+async fn hears_of_a_change_of_all_variants() {
+    let mut setup = Setup::with(CacheLayer::shared().store(Remote::new()));
+    let in_language = |language| {
+        let request = crate::support::get("/a").header("accept-language", language);
+        crate::support::empty(request)
+    };
+    let fields = [FRESH, ("vary", "accept-language")];
+    for language in ["de", "en"] {
+        let asked = setup.ask(in_language(language));
+        setup.call().await.answer(answer(&fields, language));
+        read(asked).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    leave_a_put(&mut setup).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for language in ["de", "en"] {
+        let _asked = setup.ask(in_language(language));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(setup.calls().await.len(), 1, "{language}");
+    }
 }
 
 /// Who has to be asked what is stored may find that it was validated since, which settles no doubt that is older.

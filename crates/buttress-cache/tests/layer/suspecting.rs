@@ -119,6 +119,24 @@ async fn what_may_have_changed_stands_in_for_as_long_as_it_would_be_fresh() {
     }
 }
 
+/// Nor does it for less long where something stale would be served.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_changed_stands_in_while_it_would_be_served_stale() {
+    for (late, expected) in [(70, 200), (91, 503)] {
+        let mut setup = Setup::shared();
+        let said = (
+            "cache-control",
+            "max-age=60, stale-while-revalidate=30, stale-if-error=0",
+        );
+        setup.fill("/a", answer(&[said], "body")).await;
+        send(&mut setup, "POST", status(504, &[], "")).await;
+        setup.wall.pass(late);
+        let asked = setup.get("/a");
+        setup.call().await.answer(status(503, &[], ""));
+        assert_eq!(read(asked).await.status, expected, "{late}");
+    }
+}
+
 /// Who refuses on this side has asked nobody, so that whoever asks gets what nobody would have been asked for.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_changed_stands_in_where_nobody_was_asked() {
@@ -187,12 +205,49 @@ async fn what_is_on_its_way_when_the_client_of_a_change_leaves_is_stored_as_what
     let fields = [FRESH, ("etag", "\"1\"")];
     call.answer(answer(&fields, "from before"));
     assert_eq!(read(asked).await.body, "from before");
+    assert_eq!(setup.heard("Suspected"), 0, "nothing was stored");
     let asked = setup.get("/a");
     let call = setup.calls().await.pop().expect("it is validated");
     assert_eq!(call.header("if-none-match"), Some("\"1\""));
     call.answer(status(304, &fields, ""));
     assert_eq!(read(asked).await.body, "from before");
     assert!(is_stored(&mut setup, "/a").await, "nobody doubts it now");
+}
+
+/// Who asks by then is not told what may be from before it.
+#[tokio::test(start_paused = true)]
+async fn who_asks_when_the_client_of_a_change_has_left_waits_for_nobody_who_asked_before() {
+    let mut setup = Setup::shared();
+    let before = setup.get("/a");
+    let slow = setup.call().await;
+    leave_a_put(&mut setup).await;
+    let after = setup.get("/a");
+    let call = setup.calls().await.pop().expect("it asks by itself");
+    slow.answer(answer(&[FRESH], "from before"));
+    assert_eq!(read(before).await.body, "from before");
+    crate::support::settle().await;
+    assert!(!after.is_finished());
+    call.answer(answer(&[FRESH], "from after"));
+    assert_eq!(read(after).await.body, "from after");
+}
+
+/// Whatever it varies by.
+#[tokio::test(start_paused = true)]
+async fn all_variants_may_have_changed() {
+    let mut setup = Setup::shared();
+    let in_language = |language| empty(get("/a").header("accept-language", language));
+    let fields = [FRESH, ("vary", "accept-language")];
+    for language in ["de", "en"] {
+        let asked = setup.ask(in_language(language));
+        setup.call().await.answer(answer(&fields, language));
+        read(asked).await;
+    }
+    leave_a_put(&mut setup).await;
+    assert_eq!(setup.heard("Suspected"), 1);
+    for language in ["de", "en"] {
+        let _asked = setup.ask(in_language(language));
+        assert_eq!(setup.calls().await.len(), 1, "{language}");
+    }
 }
 
 /// Nor does a validation settle a doubt that came up after it was asked for.
@@ -211,6 +266,7 @@ async fn what_was_validated_before_the_client_of_a_change_left_is_validated_agai
     let again = setup.calls().await.pop().expect("it is validated again");
     again.answer(status(304, &fields, ""));
     assert_eq!(read(asked).await.body, "body");
+    assert_eq!(setup.heard("Suspected"), 2, "once for each");
     assert!(is_stored(&mut setup, "/a").await);
 }
 

@@ -148,7 +148,8 @@ async fn stale_while_revalidate_asks_once_in_the_background() {
 async fn a_background_validation_that_hangs_is_given_up() {
     let builder = CacheLayer::shared().background_timeout(Duration::from_secs(7));
     let mut setup = Setup::with(builder);
-    let fields = [fresh("max-age=60, stale-while-revalidate=30"), ETAG];
+    let said = "max-age=60, stale-while-revalidate=30, stale-if-error=600";
+    let fields = [fresh(said), ETAG];
     setup.fill("/a", answer(&fields, "old")).await;
     setup.wall.pass(61);
     assert_eq!(read(setup.get("/a")).await.body, "old");
@@ -157,7 +158,10 @@ async fn a_background_validation_that_hangs_is_given_up() {
     assert!(hangs.is_cancelled());
     // The next one tries again.
     assert_eq!(read(setup.get("/a")).await.body, "old");
-    assert_eq!(setup.calls().await.len(), 1);
+    let fails = setup.calls().await.pop().unwrap();
+    fails.answer(status(503, &[], ""));
+    settle().await;
+    assert_eq!(setup.heard("StaleOnFailure"), 0, "nobody waited for it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,6 +284,24 @@ async fn head_tells_of_a_stored_get() {
             let _asked = setup.get("/a");
             assert_eq!(setup.calls().await.len(), 1);
         }
+    }
+}
+
+/// A 304 may say that what it makes fresh is for one client alone. Those who waited are others.
+#[tokio::test(start_paused = true)]
+async fn a_304_that_is_one_clients_alone_is_told_nobody_else() {
+    for said in ["private, max-age=60", "no-store, max-age=60"] {
+        let mut setup = Setup::shared();
+        let fields = [fresh("max-age=60"), ETAG];
+        setup.fill("/a", answer(&fields, "body")).await;
+        setup.wall.pass(61);
+        let (asked, waits) = (setup.get("/a"), setup.get("/a"));
+        let call = setup.call().await;
+        call.answer(status(304, &[fresh(said), ETAG], ""));
+        assert_eq!(read(asked).await.body, "body");
+        let own = setup.calls().await.pop().expect("the other asks by itself");
+        own.answer(answer(&fields, "another"));
+        assert_eq!(read(waits).await.body, "another", "{said}");
     }
 }
 

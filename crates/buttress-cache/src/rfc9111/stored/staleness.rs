@@ -147,3 +147,69 @@ impl StoredHead {
 fn window(said: Option<u32>, default: Duration) -> Duration {
     said.map_or(default, |seconds| Duration::from_secs(seconds.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+
+    use super::*;
+    use crate::rfc9111::{RequestHead, Store, Target, Times, store};
+
+    /// Stored at the epoch.
+    fn stored(said: &'static str, etag: Option<&'static str>) -> StoredHead {
+        let (uri, asked) = (Uri::from_static("http://example.com/"), HeaderMap::new());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
+        headers.extend(etag.map(|etag| (header::ETAG, HeaderValue::from_static(etag))));
+        let now = SystemTime::UNIX_EPOCH;
+        let times = Times {
+            requested: now,
+            responded: now,
+        };
+        let request = RequestHead::new(&Method::GET, &asked);
+        let target = Target::of("http", &uri, &asked).unwrap();
+        match store(
+            &Options::shared(),
+            &request,
+            &target,
+            StatusCode::OK,
+            &headers,
+            times,
+        ) {
+            Store::Keep(head) => *head,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
+    #[test]
+    fn is_kept_for_as_long_as_it_is_of_use() {
+        const TAG: Option<&str> = Some("\"1\"");
+        const DAY: u64 = 86_400;
+        for (said, etag, expected) in [
+            ("max-age=60", None, 50),
+            ("max-age=60, stale-while-revalidate=30", None, 80),
+            (
+                "max-age=60, stale-while-revalidate=9, stale-if-error=600",
+                None,
+                650,
+            ),
+            (
+                "max-age=60, stale-while-revalidate=600, stale-if-error=9",
+                None,
+                650,
+            ),
+            ("max-age=60, must-revalidate, stale-if-error=600", None, 50),
+            ("max-age=60", TAG, 50 + DAY),
+            ("max-age=172800", TAG, 2 * DAY - 10 + 2 * DAY),
+            ("max-age=60, stale-if-error=200000", TAG, 200_050),
+        ] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+            let mut stored = stored(said, etag);
+            for _ in 0..2 {
+                let kept = stored.keep_for(&Options::shared(), now);
+                assert_eq!(kept, Duration::from_secs(expected), "{said} {etag:?}");
+                stored.mark_suspect();
+            }
+        }
+    }
+}

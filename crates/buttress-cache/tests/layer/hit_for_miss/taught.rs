@@ -1,6 +1,7 @@
 //! What teaches that the answers of a target are not stored, and what ends it.
 
 use buttress_cache::CacheLayer;
+use buttress_http::LocalRefusal;
 use http::Method;
 use http_body_util::BodyExt as _;
 
@@ -117,6 +118,39 @@ async fn a_part_that_may_be_stored_ends_it() {
     call.answer(status(206, &fields, "cd"));
     let body = asked.await.unwrap().unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "abcd");
+}
+
+/// Nor does the whole that it is made of, or the rest that is one's alone, have others wait for it in vain.
+#[tokio::test(start_paused = true)]
+async fn what_makes_a_part_whole_teaches_as_well() {
+    for said in ["no-cache", "private, max-age=60"] {
+        let mut setup = Setup::shared();
+        let asked = setup.ask(empty(get("/a").header("range", "bytes=0-1")));
+        let fields = [FRESH, ("etag", "\"1\""), ("content-range", "bytes 0-1/4")];
+        setup.call().await.answer(status(206, &fields, "ab"));
+        read(asked).await;
+        let fields = [
+            ("cache-control", said),
+            ("etag", "\"1\""),
+            ("content-range", "bytes 2-3/4"),
+        ];
+        let whole = setup.fill("/a", status(206, &fields, "cd")).await;
+        assert_eq!(whole.body, "abcd");
+        assert_eq!(of_five(&mut setup).await, 5, "{said}");
+    }
+}
+
+/// Who refuses on this side says nothing of what the origin's answers are for.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_validation_teaches_nothing() {
+    let mut setup = Setup::shared();
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    setup.wall.pass(61);
+    let mut refused = status(503, &[], "");
+    LocalRefusal::new(None).mark(&mut refused);
+    assert_eq!(setup.fill("/a", refused).await.status, 503);
+    assert_eq!(of_five(&mut setup).await, 1);
 }
 
 /// What has to be validated for each who asks is for nobody else, however long ago it last came in full.
