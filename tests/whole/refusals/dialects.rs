@@ -21,12 +21,17 @@ enum Tells {
 
 fn tells(dialect: &str) -> Tells {
     match dialect {
-        "milliseconds" | "openai" | "openai-ms" | "groq" | "azure" | "aws-ms"
+        "milliseconds" | "openai" | "openai-ms" | "groq" | "cerebras" | "azure" | "aws-ms"
         | "discord-global" | "google" => Tells::Exactly,
-        "silent" | "stripe" | "anthropic-overloaded" | "aws" | "s3" | "siliconflow" | "one-api" => {
-            Tells::Nothing
-        }
-        "stripe-no" | "openai-quota" => Tells::No,
+        "silent"
+        | "stripe"
+        | "anthropic-overloaded"
+        | "moonshot-overloaded"
+        | "aws"
+        | "s3"
+        | "siliconflow"
+        | "one-api" => Tells::Nothing,
+        "stripe-no" | "openai-quota" | "openai-too-large" | "zhipu-balance" => Tells::No,
         _ => Tells::Seconds,
     }
 }
