@@ -16,6 +16,8 @@
 //! OpenTelemetry has no names for HTTP caches. Targets are no label: there are as many as clients can think
 //! of.
 
+#[cfg(all(test, feature = "tracing", not(loom)))]
+mod logged;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "tracing")]

@@ -15,6 +15,8 @@
 //! The names are resilience4j's, since OpenTelemetry has none for resilience. Keys are no label: there may be
 //! as many as callers choose.
 
+#[cfg(all(test, feature = "tracing"))]
+mod logged;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "tracing")]

@@ -11,6 +11,8 @@
 //! The names are those of ASP.NET Core's rate limiting instruments, since OpenTelemetry has none for
 //! resilience. Keys are no label: there are as many as callers.
 
+#[cfg(all(test, feature = "tracing"))]
+mod logged;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "tracing")]

@@ -12,6 +12,8 @@
 //! `retry.calls` and its kinds are resilience4j's, since OpenTelemetry has no names for resilience. For
 //! `http.request.resend_count` there is [`Attempt`](crate::Attempt).
 
+#[cfg(all(test, feature = "tracing"))]
+mod logged;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "tracing")]

@@ -43,11 +43,10 @@ impl Observer<Event<'_>> for Tracing {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use buttress_logged::logged;
     use tracing::Level;
 
     use super::*;
-    use crate::{NotStored, store::StoreError};
+    use crate::{NotStored, store::StoreError, telemetry::logged::logged};
 
     #[test]
     fn only_what_an_operator_must_know_is_loud() {

@@ -44,11 +44,10 @@ impl Observer<Event<'_>> for Tracing {
 #[cfg(test)]
 mod tests {
     use buttress_core::{Outcome, clock::ManualClock};
-    use buttress_logged::logged;
     use tracing::Level;
 
     use super::*;
-    use crate::{CircuitBreakers, Trip};
+    use crate::{CircuitBreakers, Trip, telemetry::logged::logged};
 
     #[test]
     fn a_trip_is_loud_and_refusals_are_quiet() {

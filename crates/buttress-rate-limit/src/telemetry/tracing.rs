@@ -101,11 +101,10 @@ impl Observer<Event<'_>> for Tracing {
 
 #[cfg(test)]
 mod tests {
-    use buttress_logged::logged;
     use tracing::Level;
 
     use super::*;
-    use crate::RateLimiter;
+    use crate::{RateLimiter, telemetry::logged::logged};
 
     #[test]
     fn every_event_is_written() {

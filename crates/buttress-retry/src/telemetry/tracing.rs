@@ -52,11 +52,10 @@ impl Observer<Event<'_>> for Tracing {
 
 #[cfg(test)]
 mod tests {
-    use buttress_logged::logged;
     use tracing::Level;
 
     use super::*;
-    use crate::{Judgment, RetryPolicy};
+    use crate::{Judgment, RetryPolicy, telemetry::logged::logged};
 
     #[test]
     fn what_is_usual_is_quiet() {

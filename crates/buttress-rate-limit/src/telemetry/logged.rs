@@ -1,4 +1,5 @@
-//! What the crates' observers for `tracing` log, for their tests.
+//! What an observer for `tracing` logs, for its tests. The other crates have a link to this file, and a copy of it when they are
+//! packaged. Were it a crate of its own, which nobody publishes, their tests could not be built from what is published.
 
 use std::{
     fmt::{Debug, Write},
@@ -9,7 +10,7 @@ use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// The level and the fields of everything that `act` logs on this thread, in its order.
-pub fn logged(act: impl FnOnce()) -> Vec<(Level, String)> {
+pub(super) fn logged(act: impl FnOnce()) -> Vec<(Level, String)> {
     let (sender, log) = channel();
     let subscriber = tracing_subscriber::registry().with(Log(sender));
     tracing::subscriber::with_default(subscriber, act);

@@ -1,0 +1,1 @@
+../../../buttress-rate-limit/src/telemetry/logged.rs
