@@ -11,6 +11,7 @@
 //! | `gateway.rs` | the whole, put together |
 //! | `serve.rs`, `connections.rs`, `connections/`, `descriptors.rs`, `shutdown.rs`, `signals.rs` | connections, how many there may be, and how they end |
 //! | `patience.rs`, `idle.rs`, `impatient.rs`, `streams.rs` | how long anybody may stand still |
+//! | `lingering.rs` | clients that still send when they are answered |
 //! | `reload.rs`, `stack.rs`, `shared.rs` | what is in force: the layers, stacked |
 //! | `well_formed.rs`, `host.rs` | which requests are any at all |
 //! | `limits.rs`, `limits/` | the configuration as layers of `buttress-rate-limit` |
@@ -50,6 +51,7 @@ mod host;
 mod idle;
 mod impatient;
 mod keys;
+mod lingering;
 mod max_forwards;
 mod path;
 mod patience;

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, serve::Listener};
+use axum::serve::Listener;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -28,6 +28,7 @@ use tokio::{
 use crate::{
     connections::{Held, client},
     impatient::Impatient,
+    lingering::{Lingering, Unread},
     reload::InForce,
     shutdown::Shutdown,
     streams::Streams,
@@ -38,6 +39,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a connection of HTTP/2 is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long a request's head may be in HTTP/1.1, in which an address alone may take half of it. Memory for it is taken before anybody knows
+/// whose request it is, and hyper would take three times as much.
+const LONGEST_HEAD: usize = 128 * 1024;
+
+/// How much of an answer a stream of HTTP/2 may hold for a client that opened a window for it and does not read. A connection has two
+/// hundred of them, and by hyper's usual 400 KiB each would keep 80 MB of a machine's memory.
+const STREAM_BUFFER: usize = 64 * 1024;
 
 /// Serves what is in force on whatever `listener` accepts. Returns when the gateway closes: nobody is accepted any
 /// more, and what was accepted is the shutdown's to wait for.
@@ -84,11 +93,13 @@ fn builder(in_force: &InForce) -> auto::Builder<Streams> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(LONGEST_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL);
+        .keep_alive_interval(PING_INTERVAL)
+        .max_send_buf_size(STREAM_BUFFER);
     builder
 }
 
@@ -105,20 +116,22 @@ async fn connection(
     }
     let has_asked = Arc::new(AtomicBool::new(false));
     let interim = Interim::default();
+    let unread = Unread::head();
     let wire = {
         let in_force = in_force.clone();
         let bound = move || in_force.stack().config().timeouts.client_idle.bound();
-        Wire::of(Impatient::of(TokioIo::new(stream), bound), interim.clone())
+        let socket = Lingering::of(TokioIo::new(stream), unread.clone());
+        Wire::of(Impatient::of(socket, bound), interim.clone())
     };
     let service = service_fn({
         let has_asked = Arc::clone(&has_asked);
-        move |mut request: http::Request<Incoming>| {
+        move |request: http::Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
+            let mut request = unread.watched(request);
             let exchange = interim.begin(request.version());
             if let Some(exchange) = &exchange {
                 request.extensions_mut().insert(exchange.clone());
             }
-            let request = request.map(Body::new);
             let answer = in_force.stack().answer(in_force.telemetry(), peer, request);
             Before::of(exchange, answer)
         }

@@ -103,3 +103,41 @@ async fn a_client_is_who_a_trusted_proxy_says() {
         expect_refusal(&mut client).await;
     }
 }
+
+/// RFC 9112 §9.6: many a client writes all of its body before it reads, and never looks for an answer where it could not.
+#[tokio::test]
+async fn a_client_that_still_sends_hears_that_it_is_refused() {
+    let gateway = Running::from("limits.per_ip.quota = '1/h'\n").await;
+    for expected in ["HTTP/1.1 200 OK", "HTTP/1.1 429 Too Many Requests"] {
+        let mut client = gateway.connect().await;
+        let length = 20_000_000;
+        client
+            .send(&format!(
+                "POST /echo HTTP/1.1\nHost: a\nContent-Length: {length}\nConnection: close\n\n"
+            ))
+            .await;
+        if expected.contains("429") {
+            client.send_bytes(&vec![b'x'; length]).await;
+        }
+        assert_eq!(client.head().await.first_line(), expected);
+    }
+}
+
+/// An address may be long, and a head not much longer.
+#[tokio::test]
+async fn a_head_without_an_end_is_refused() {
+    let gateway = Running::from("").await;
+    for (length, expected) in [
+        (100_000, "HTTP/1.1 200 OK"),
+        (200_000, "HTTP/1.1 431 Request Header Fields Too Large"),
+    ] {
+        let mut client = gateway.connect().await;
+        let long = "x".repeat(length);
+        client
+            .send(&format!(
+                "GET / HTTP/1.1\nHost: a\nX-Long: {long}\nConnection: close\n\n"
+            ))
+            .await;
+        assert_eq!(client.head().await.first_line(), expected);
+    }
+}
