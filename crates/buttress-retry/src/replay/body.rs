@@ -70,7 +70,8 @@ impl<B> Shared<B> {
         if let Ok(mut state) = self.0.try_lock() {
             state.is_lost = true;
             let given = std::mem::take(&mut state.given);
-            state.frames.drain(..given);
+            // With the room that they took.
+            state.frames = state.frames.split_off(given);
             if state.trailers_given {
                 state.trailers = None;
             }
