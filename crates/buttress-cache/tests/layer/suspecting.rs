@@ -186,6 +186,24 @@ async fn a_part_does_not_take_the_place_of_what_may_have_changed() {
     assert_eq!(read(asked).await.body, "body");
 }
 
+/// Of what has one it is asked, and a part of something else tells that it is no more.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_something_else_takes_the_place_of_what_may_have_changed() {
+    let mut setup = Setup::shared();
+    let fields = [FRESH, ("etag", "\"1\"")];
+    setup.fill("/a", answer(&fields, "body")).await;
+    send(&mut setup, "POST", status(504, &[], "")).await;
+    let asked = setup.ask(empty(get("/a").header("range", "bytes=0-0")));
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    let fields = [FRESH, ("etag", "\"2\""), ("content-range", "bytes 0-0/4")];
+    call.answer(status(206, &fields, "n"));
+    assert_eq!(read(asked).await.body, "n");
+    let asked = setup.get("/a");
+    setup.call().await.fail();
+    assert!(asked.await.unwrap().is_err());
+}
+
 pub(crate) async fn leave_a_put(setup: &mut Setup) {
     let put = setup.ask(empty(method(Method::PUT, "/a")));
     let _changing = setup.call().await;

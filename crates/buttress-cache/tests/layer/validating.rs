@@ -287,6 +287,22 @@ async fn head_tells_of_a_stored_get() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn head_validates_what_get_is_answered_with() {
+    let mut setup = Setup::shared();
+    let fields = [fresh("max-age=60"), ETAG];
+    setup.fill("/a", answer(&fields, "body")).await;
+    setup.wall.pass(61);
+    let asked = setup.ask(empty(crate::support::method(http::Method::HEAD, "/a")));
+    let call = setup.call().await;
+    assert_eq!(call.header("if-none-match"), Some("\"1\""));
+    call.answer(status(304, &fields, ""));
+    let read = read(asked).await;
+    assert_eq!((read.status, read.body.as_str()), (200, ""));
+    assert_eq!(setup.heard("Validated"), 1);
+    assert_eq!(setup.hit("/a").await.body, "body");
+}
+
 /// A 304 may say that what it makes fresh is for one client alone. Those who waited are others.
 #[tokio::test(start_paused = true)]
 async fn a_304_that_is_one_clients_alone_is_told_nobody_else() {
