@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_wish_for_trailers_crosses() {
-        let left = stripped(&[("te", "gzip;q=0.5, Trailers"), ("connection", "TE")]);
+        let left = stripped(&[("te", "gzip;q=0.5, Trailers;q=1"), ("connection", "TE")]);
         assert_eq!(left, ["connection: te", "te: trailers"]);
     }
 

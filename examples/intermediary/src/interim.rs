@@ -262,3 +262,67 @@ impl<S: Write + Unpin> Write for Wire<S> {
         Pin::new(&mut self.socket).poll_write_vectored(cx, buffers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that takes no more than so many bytes at once.
+    #[derive(Debug, Default)]
+    struct Narrow {
+        takes: usize,
+        has: Vec<u8>,
+    }
+
+    impl Write for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let taken = bytes.len().min(self.takes);
+            self.has.extend(bytes.iter().take(taken));
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Flushes a socket after an interim response was sent.
+    fn flushed(takes: usize) -> (io::Result<()>, Vec<u8>) {
+        let interim = Interim::default();
+        let exchange = interim.begin(Version::HTTP_11).unwrap();
+        exchange.send(StatusCode::PROCESSING, &HeaderMap::new());
+        let narrow = Narrow {
+            takes,
+            ..Narrow::default()
+        };
+        let mut wire = Wire::of(narrow, interim);
+        let mut cx = Context::from_waker(Waker::noop());
+        match Pin::new(&mut wire).poll_flush(&mut cx) {
+            Poll::Ready(flushed) => (flushed, wire.socket.has),
+            Poll::Pending => panic!("the socket is ready"),
+        }
+    }
+
+    #[test]
+    fn all_of_it_is_written_however_little_a_socket_takes() {
+        for takes in [3, 1_000] {
+            let (flushed, has) = flushed(takes);
+            assert!(flushed.is_ok());
+            assert_eq!(has, b"HTTP/1.1 102 Processing\r\n\r\n");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_nothing_is_broken() {
+        let (flushed, _) = flushed(0);
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::WriteZero);
+    }
+}
