@@ -80,6 +80,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_flag_says_stands_in_no_file() {
+        let args = ["gateway", "--config", "gateway.toml", "--listen", "[::1]:0"];
+        let cli = Cli::try_parse_from(args).unwrap();
+        let explained = |field| cli.explain(&Violation::new(field, "wrong"));
+        assert_eq!(explained("listen"), "listen: wrong");
+        assert_eq!(
+            explained("call_log.path"),
+            "gateway.toml: call_log.path: wrong"
+        );
+    }
+
+    #[test]
     fn flags_override_defaults() {
         let cli =
             Cli::try_parse_from(["gateway", "--listen", "[::1]:0", "--upstream", "http://a:1"]);

@@ -14,7 +14,6 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     net::{IpAddr, Ipv6Addr},
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -78,9 +77,6 @@ impl Connections {
     pub(crate) async fn room(&self, most: impl Fn() -> usize) {
         let mut is_full = false;
         loop {
-            let mut changed = pin!(self.0.changed.notified());
-            // Before the look, so that nothing which ends after it is missed.
-            changed.as_mut().enable();
             let most = most();
             if self.open() < most {
                 return;
@@ -97,7 +93,8 @@ impl Connections {
                     );
                 }
             }
-            changed.await;
+            // What ends after the look is not missed: it is kept for whoever waits next.
+            self.0.changed.notified().await;
         }
     }
 
@@ -220,6 +217,7 @@ mod tests {
     use std::{
         cell::Cell,
         future::Future as _,
+        pin::pin,
         task::{Context, Waker},
     };
 
@@ -248,8 +246,12 @@ mod tests {
             .collect();
         assert_eq!(connections.open(), 8);
 
-        drop(held);
+        // One that ends makes room for one.
+        let mut held = held.into_iter();
+        drop(held.next());
         let again = connections.enter(one, 2).unwrap();
+        assert!(connections.enter(one, 2).is_none());
+        drop(held);
         drop((again, others, nobodys));
         assert_eq!(connections.open(), 0);
         assert!(
@@ -277,6 +279,10 @@ mod tests {
         let limit = Cell::new(1);
         let mut room = pin!(connections.room(|| limit.get()));
         assert!(room.as_mut().poll(&mut cx).is_pending());
+        // As many as before, for whom is waited still.
+        connections.reconsider();
+        assert!(room.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(connections.full(), 3);
         limit.set(2);
         connections.reconsider();
         assert!(room.as_mut().poll(&mut cx).is_ready(), "there may be two");

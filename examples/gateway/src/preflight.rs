@@ -91,7 +91,9 @@ mod tests {
             &[METHOD],
             &[ORIGIN, ORIGIN, METHOD],
             &[ORIGIN, METHOD, METHOD],
+            &[ORIGIN, METHOD, ("x-http-method", "POST")],
             &[ORIGIN, METHOD, ("x-http-method-override", "POST")],
+            &[ORIGIN, METHOD, ("x-method-override", "POST")],
             &[ORIGIN, METHOD, ("upgrade", "h2c")],
             &[ORIGIN, METHOD, ("connection", "close, Origin")],
             &[

@@ -86,3 +86,31 @@ fn is_origin(text: &str) -> bool {
 const fn is_of_an_authority(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | ':' | '[' | ']')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_browsers_write() {
+        for (text, expected) in [
+            ("https://app.example", true),
+            ("http://localhost:3000", true),
+            ("https://[2001:db8::1]:8443", true),
+            ("chrome-extension://abcdefghijklmnop", true),
+            ("https://app.example:80", true),
+            ("http://app.example:80", false),
+            ("https://app.example:443", false),
+            ("https://app.example:", false),
+            ("https://app.example/", false),
+            ("https://App.example", false),
+            ("https://me@app.example", false),
+            ("https://*.example", false),
+            ("https://", false),
+            ("app.example", false),
+            ("null", false),
+        ] {
+            assert_eq!(is_origin(text), expected, "{text}");
+        }
+    }
+}

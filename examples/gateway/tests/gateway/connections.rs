@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     raw::{Raw, RawUpstream, within},
-    running::Running,
+    running::{Program, Running, config_file, look},
 };
 
 const GET: &str = "GET / HTTP/1.1\nHost: a\n\n";
@@ -85,6 +85,43 @@ async fn beyond_all_that_there_may_be_one_waits() {
     let mut three = comes_when_full(&gateway, 2).await;
     gateway.reload("connections = 2\n").unwrap();
     assert_eq!(three.head().await.first_line(), "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn the_metrics_count_them() {
+    for (name, text, refused, full) in [
+        ("one-of-a-client.toml", "connections_per_client = 1\n", 1, 0),
+        ("one-in-all.toml", "connections = 1\n", 0, 1),
+    ] {
+        let file = config_file(name, text);
+        let program = Program::start(&["--config", file.to_str().unwrap()]).await;
+        let mut client = Raw::connect(program.address).await;
+        is_answered(&mut client).await;
+        let mut other = Raw::connect(program.address).await;
+        if refused > 0 {
+            other.expect_end().await;
+        }
+        drop(other);
+        let tells = async |open: u64| {
+            let lines = [
+                format!("gateway_connections {open}"),
+                format!("gateway_connections_refused_total {refused}"),
+                format!("gateway_connections_full_total {full}"),
+            ];
+            let all = async || {
+                let metrics = look(program.admin, "/-/metrics").await;
+                lines
+                    .iter()
+                    .all(|it| metrics.lines().any(|line| line == it))
+            };
+            within(async { while !all().await {} }).await;
+        };
+        tells(1).await;
+        if refused > 0 {
+            drop(client);
+            tells(0).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -39,6 +39,33 @@ async fn a_request_goes_there_and_an_answer_comes_back() {
     client.expect("no").await;
 }
 
+/// Anybody else could say that it was TLS.
+#[tokio::test]
+async fn only_a_proxy_that_is_believed_says_how_it_was_asked() {
+    for (trusted, proto, host) in [
+        ("127.0.0.0/8", "https", "outside.example"),
+        ("192.0.2.0/24", "http", "a"),
+    ] {
+        let upstream = RawUpstream::bind().await;
+        let gateway = Running::from(&format!(
+            "upstream = 'http://{}'\nclient_ip = {{ source = 'x-forwarded-for', trusted = ['{trusted}'] }}\n",
+            upstream.address()
+        ))
+        .await;
+        let mut client = gateway.connect().await;
+        client
+            .send(
+                "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 192.0.2.1\nX-Forwarded-Proto: https\n\
+                 X-Forwarded-Host: outside.example\n\n",
+            )
+            .await;
+        let request = upstream.accept().await.head().await;
+        assert_eq!(request.one("x-forwarded-for"), "192.0.2.1, 127.0.0.1");
+        assert_eq!(request.one("x-forwarded-proto"), proto, "{trusted}");
+        assert_eq!(request.one("x-forwarded-host"), host, "{trusted}");
+    }
+}
+
 #[tokio::test]
 async fn bodies_stream_both_ways() {
     let upstream = RawUpstream::bind().await;
