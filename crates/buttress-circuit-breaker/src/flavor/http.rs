@@ -114,7 +114,7 @@ impl Http {
     fn http_refusal(&self, head: &Head, name: &str) -> Response<Bytes> {
         let body = self.0.problem.get_or_init(|| {
             Problem::temporary_reduced_capacity([name])
-                .detail("The service behind is not called for now. Try again after the time in Retry-After.")
+                .detail("The upstream is not being called for now. Try again after the time in Retry-After.")
                 .to_bytes()
         });
         let mut response = Response::new(body.clone());
