@@ -34,7 +34,17 @@ fn signed(credentials: &[u8]) -> Option<(&[u8], &'static [&'static [u8]])> {
 
 /// The value of the first parameter of this name.
 fn value<'a>(parameters: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut parameters = parameters.split(|&byte| byte == b',');
+    let (mut quoted, mut escaped) = (false, false);
+    let mut parameters = parameters.split(|&byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' => return !quoted,
+            _ => {}
+        }
+        false
+    });
     parameters.find_map(|parameter| {
         let end = parameter.iter().position(|&byte| byte == b'=')?;
         let (told, value) = parameter.split_at(end);
@@ -76,6 +86,12 @@ mod tests {
                 r#"Digest username="me", realm="r", nonce="1", uri="/a?b=c", nc=00000001, response="0a""#,
                 r#"digest username="me", realm="r", nonce="1", uri="/d", nc=00000002, response="0b""#,
                 r#"Digest username="you", realm="r", nonce="1", uri="/a?b=c", nc=00000001, response="0a""#,
+            ),
+            // What is quoted is one value, whatever is in it.
+            (
+                r#"Digest uri="/a?b=\",username=x,", nonce="1", username="Doe, \"J, John", response="0a""#,
+                r#"Digest uri="/a?b=,username=y", nonce="2", username="Doe, \"J, John", response="0b""#,
+                r#"Digest uri="/a?b=\",username=x,", nonce="1", username="Doe, \"J, Jane", response="0a""#,
             ),
         ] {
             assert_eq!(key(one), key(same), "{one}");
