@@ -8,7 +8,6 @@ use buttress_core::{Tick, readiness};
 use tower_service::Service;
 
 use super::{Attempt, Held, Out, alarm::Alarm};
-
 use crate::{Ended, Flavor, Judgment, Outgoing, error::Failed, parks::Lift, settings::Hold};
 
 type Rsp<S, Req, F> = <S as Service<Attempt<Req, F>>>::Response;
