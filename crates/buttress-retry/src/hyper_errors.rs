@@ -17,6 +17,10 @@ use crate::{ClassifyError, Judgment};
 /// | the request's own body failed, or the request is one that cannot be sent: without a host, of a version or with fields that the protocol does not have | [`NotRetryable`](Judgment::NotRetryable) |
 /// | anything else, "connection closed before message completed" above all | [`Transient`](Judgment::Transient) |
 ///
+/// A client that follows redirects is not to do so below the layer, as reqwest does unless told otherwise
+/// (`redirect::Policy::none()`): where a POST is answered with a redirect that leads nowhere, its error is the one of
+/// a request that was never sent.
+///
 /// ```
 /// use buttress_retry::{HyperErrors, RetryLayer};
 /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};

@@ -5,7 +5,9 @@
 //! (`retry_canceled_requests`), for which it has no switch: a request that was given to a pooled connection, and that this gave
 //! back unsent since the server had closed it, goes to another one at once. It comes to the server once all the same.
 //!
-//! For the same reason a 307 or 308 is followed only where the request has no body; one that has, gets it as the answer.
+//! Nor does reqwest follow redirects: of a request that failed its errors do not tell whether it was the first, and a POST whose
+//! answer leads nowhere would be taken for one that was never sent. Around the layers each is a request of its own. As a body is a
+//! stream, a 307 or 308 is followed only where the request has none; one that has, gets it as the answer.
 
 use std::{error::Error, time::Duration};
 
@@ -17,6 +19,7 @@ use buttress::{
 };
 use reqwest::{Body, Request, Response};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn, util::BoxCloneSyncService};
+use tower_http::follow_redirect::FollowRedirectLayer;
 
 /// Sends what reqwest builds, and answers as reqwest does. All clones share the pace, the retry budget, and the word of a
 /// server that asked to be left alone.
@@ -42,8 +45,11 @@ impl Client {
     ///
     /// As of [`new`](Self::new), and where reqwest does not like what it is told.
     pub fn with(reqwest: reqwest::ClientBuilder) -> Result<Self, Box<dyn Error>> {
-        // That is the layer's work now.
-        let reqwest = reqwest.retry(reqwest::retry::never()).build()?;
+        // That is the layers' work now.
+        let reqwest = reqwest
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         let stack = stack(reqwest.clone())?;
         Ok(Self { reqwest, stack })
     }
@@ -96,7 +102,11 @@ fn stack(
                 .map(http::Response::<Body>::from)
         }
     });
-    let stack = ServiceBuilder::new().layer(retry).layer(pace).service(send);
+    let stack = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(retry)
+        .layer(pace)
+        .service(send);
     Ok(BoxCloneSyncService::new(stack.map_response(
         |response: http::Response<_>| response.map(Body::wrap),
     )))

@@ -128,3 +128,18 @@ async fn a_redirect_of_a_body_is_handed_on() {
         307
     );
 }
+
+/// It was processed, and what it was to be followed by is another request.
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere_is_not_taken_for_a_request_that_was_not_sent() {
+    // Nobody listens on port 1.
+    let done = "[dialects.done]\nstatus = 303\nheaders = [\"location: http://127.0.0.1:1/\"]";
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let server = RudeServer::start(anywhere, Script::parse(done).unwrap());
+    let server = server.await.unwrap();
+    let client = Client::new().unwrap();
+    let uri = server.uri("/done?refuse=always&id=done");
+    let post = client.reqwest().post(uri).body("once").build().unwrap();
+    let _ = within(client.execute(post)).await;
+    assert_eq!(server.visits("done").len(), 1);
+}
