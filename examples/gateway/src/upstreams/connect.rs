@@ -22,6 +22,8 @@ use super::{last_words::LastWords, tls::Connector};
 pub(super) struct InTime {
     pub(super) connector: Connector,
     pub(super) bound: Duration,
+    /// Whether HTTP/2 is spoken over them.
+    pub(super) http2: bool,
 }
 
 impl Service<Uri> for InTime {
@@ -35,11 +37,15 @@ impl Service<Uri> for InTime {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let connected = time::timeout(self.bound, self.connector.call(to));
-        Box::pin(async {
+        let http2 = self.http2;
+        Box::pin(async move {
             let socket = connected
                 .await
                 .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
-            Ok(LastWords::of(socket))
+            Ok(match http2 {
+                true => LastWords::unheard(socket),
+                false => LastWords::heard(socket),
+            })
         })
     }
 }

@@ -4,6 +4,9 @@
 //! which hyper's client gives the connection up, although the answer is there to be read: to the caller it is a 502, and whoever
 //! sends enough long bodies opens the circuit of an upstream that is well. So a failure to write is kept back until all that the
 //! upstream has said is read.
+//!
+//! Not in HTTP/2, where one call's refusal leaves the connection to the others. Its client reads nothing while what it has to write
+//! first cannot be written, nor after the end: it would be kept waiting for what nobody reads, with all that is asked over it.
 
 use std::{
     future::Future,
@@ -24,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct LastWords<S> {
     socket: S,
+    are_heard: bool,
     unheard: Option<Unheard>,
 }
 
@@ -37,9 +41,20 @@ struct Unheard {
 }
 
 impl<S> LastWords<S> {
-    pub(super) const fn of(socket: S) -> Self {
+    /// Of a connection of HTTP/1.1.
+    pub(super) const fn heard(socket: S) -> Self {
         Self {
             socket,
+            are_heard: true,
+            unheard: None,
+        }
+    }
+
+    /// Of one of HTTP/2, which fails when nothing can be written.
+    pub(super) const fn unheard(socket: S) -> Self {
+        Self {
+            socket,
+            are_heard: false,
             unheard: None,
         }
     }
@@ -51,7 +66,7 @@ impl<S> LastWords<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         match written {
-            Poll::Ready(Err(error)) if is_gone(error.kind()) => {
+            Poll::Ready(Err(error)) if self.are_heard && is_gone(error.kind()) => {
                 let unheard = self.unheard.insert(Unheard {
                     kind: error.kind(),
                     patience: Box::pin(time::sleep(PATIENCE)),
@@ -96,7 +111,9 @@ impl<S: Read + Unpin> Read for LastWords<S> {
         cx: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { socket, unheard } = &mut *self;
+        let Self {
+            socket, unheard, ..
+        } = &mut *self;
         let Some(unheard) = unheard else {
             return Pin::new(socket).poll_read(cx, buffer);
         };
@@ -165,7 +182,11 @@ impl<S: Connection> Connection for LastWords<S> {
 mod tests {
     use std::future::poll_fn;
 
-    use hyper_util::rt::TokioIo;
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Full;
+    use hyper::client::conn::http2;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
@@ -174,7 +195,7 @@ mod tests {
     async fn left(said: &[u8]) -> LastWords<TokioIo<DuplexStream>> {
         let (near, mut far) = duplex(64);
         far.write_all(said).await.unwrap();
-        LastWords::of(TokioIo::new(near))
+        LastWords::heard(TokioIo::new(near))
     }
 
     async fn write(
@@ -204,5 +225,36 @@ mod tests {
         assert_eq!(write(&mut socket, PATIENCE / 2).await, None);
         let gone = write(&mut socket, PATIENCE).await;
         assert_eq!(gone, Some(io::ErrorKind::BrokenPipe));
+    }
+
+    /// The client of HTTP/2 must answer a ping before it reads on, and has no room for that behind a body that is not taken.
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_before_it_has_written_is_not_kept_waiting() {
+        let (near, mut far) = duplex(1_024);
+        let socket = LastWords::unheard(TokioIo::new(near));
+        let handshake = http2::handshake(TokioExecutor::new(), socket);
+        let (mut sender, connection) = handshake.await.unwrap();
+        let connection = tokio::spawn(connection);
+        let body = Full::new(Bytes::from_static(&[0; 32_768]));
+        let answer =
+            tokio::spawn(sender.send_request(Request::post("http://a/").body(body).unwrap()));
+
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        far.write_all(&settings).await.unwrap();
+        // More than comes before the body.
+        far.read_exact(&mut [0; 300]).await.unwrap();
+        time::sleep(Duration::from_secs(1)).await;
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        far.write_all(&ping).await.unwrap();
+        time::sleep(Duration::from_secs(1)).await;
+        drop(far);
+
+        let over = async {
+            (
+                answer.await.unwrap().is_err(),
+                connection.await.unwrap().is_err(),
+            )
+        };
+        assert_eq!(time::timeout(PATIENCE / 2, over).await, Ok((true, true)));
     }
 }
