@@ -44,15 +44,17 @@ pub(crate) fn refuse(failure: Failure) -> Response<Body> {
 /// port (RFC 9110 §9.3.6); the asterisk is that of OPTIONS. Nobody's name stands before a host (RFC 9110 §4.2.4).
 fn is_of(method: &Method, target: &Uri) -> bool {
     let is_connect = *method == Method::CONNECT;
+    let is_paths = |path: &str| !is_connect && (path != "*" || *method == Method::OPTIONS);
     match (
         target.authority(),
         target.path_and_query().map(PathAndQuery::as_str),
     ) {
-        (None, path) => !is_connect && (path != Some("*") || *method == Method::OPTIONS),
+        (None, path) => path.is_some_and(is_paths),
         (Some(authority), None) => {
             is_connect && is_nobodys(authority) && authority.port_u16().is_some_and(|port| port > 0)
         }
-        (Some(authority), Some(_)) => !is_connect && is_nobodys(authority),
+        // In HTTP/2 the asterisk has one, too.
+        (Some(authority), Some(path)) => is_paths(path) && is_nobodys(authority),
     }
 }
 

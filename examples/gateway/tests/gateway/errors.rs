@@ -1,7 +1,7 @@
 //! The gateway's own errors, as the caller speaks.
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
@@ -228,5 +228,48 @@ async fn the_refusal_of_a_head_has_no_body_whatever_the_caller_speaks() {
             let body = within(answer.into_body().collect()).await;
             assert!(body.unwrap().to_bytes().is_empty());
         }
+    }
+}
+
+/// The asterisk is that of OPTIONS in HTTP/2 too (RFC 9113 §8.3.1).
+#[tokio::test]
+async fn a_target_that_is_none_of_its_methods_goes_nowhere_in_http2() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let target = Uri::builder()
+        .scheme("http")
+        .authority("a")
+        .path_and_query("*");
+    let request = Request::get(target.build().unwrap()).body(Empty::<Bytes>::new());
+    let answer = within(sender.send_request(request.unwrap())).await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert!(upstream.is_left_alone().await);
+}
+
+/// A cache between the layer that refuses and the caller keeps nothing of it back.
+#[tokio::test]
+async fn openais_callers_read_through_a_cache_what_a_layer_refuses() {
+    let gateway = Running::from(
+        "limits.per_key = { quota = '1/h', missing = 'share' }\n[[cache.routes]]\npath = '/'\n",
+    )
+    .await;
+    asked(&gateway, "/v1/models", BEARER).await;
+    for _ in 0..2 {
+        let (head, body) = asked(&gateway, "/v1/models", BEARER).await;
+        assert_eq!(head.first_line(), "HTTP/1.1 429 Too Many Requests");
+        assert_eq!(head.one("content-type"), "application/json");
+        assert_eq!(body["error"]["code"], "rate_limit_exceeded");
+        assert!(
+            body["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("Retry-After")
+        );
     }
 }
