@@ -40,7 +40,7 @@ pub use self::{
     admin::AdminConfig,
     cache::{CacheConfig, CacheRouteConfig, SharedBy},
     call_log::CallLogConfig,
-    circuit_breaker::CircuitBreakerConfig,
+    circuit_breaker::{CircuitBreakerConfig, Throttled},
     client_ip::{ClientIpConfig, Source},
     error::{ConfigFileError, Violation},
     errors::ErrorsConfig,

@@ -22,7 +22,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     call::{Call, Decision},
-    config::{RetryConfig, Violation, retry_violation},
+    config::{RetryConfig, Throttled, Violation, retry_violation},
     failure::Failure,
     upstreams::Upstreams,
 };
@@ -35,10 +35,12 @@ pub(crate) fn layer(
     config: &RetryConfig,
     budget: Budget,
     upstreams: &Arc<Upstreams>,
+    about: Throttled,
 ) -> Result<Layer, Violation> {
     let elsewhere = Elsewhere {
         upstreams: Arc::clone(upstreams),
         throttled: config.throttled,
+        about,
     };
     let of_answers = elsewhere.clone();
     config
@@ -58,6 +60,8 @@ pub(crate) fn layer(
 pub(crate) struct Elsewhere {
     upstreams: Arc<Upstreams>,
     throttled: bool,
+    /// Whom it is about when one says "too many".
+    about: Throttled,
 }
 
 impl Elsewhere {
@@ -80,6 +84,9 @@ impl Elsewhere {
                 Judgment::Unprocessed {
                     retry_after: self.wait(),
                 }
+            } else if self.about == Throttled::Caller {
+                // Nor is it ready for him anywhere else, until the time that he is told.
+                return None;
             } else {
                 self.transient()
             });

@@ -86,7 +86,9 @@ impl Stack {
             _ => config.retry.as_ref().map(RetryConfig::budget).transpose()?,
         };
         let retry = config.retry.as_ref().zip(budget.clone());
-        let retry = retry.map(|(retry, budget)| retry::layer(retry, budget, &upstreams));
+        let circuit_breaker = config.circuit_breaker.as_ref();
+        let throttled = circuit_breaker.map(|it| it.throttled).unwrap_or_default();
+        let retry = retry.map(|(retry, budget)| retry::layer(retry, budget, &upstreams, throttled));
         let patience = OfPaths::of(&config.timeouts);
         let proxy = Proxy::to(&upstreams, retry.transpose()?, &config.client_ip, patience);
         let mut service = match &limits.tenants {

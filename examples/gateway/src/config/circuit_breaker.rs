@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use buttress_circuit_breaker::{CircuitBreaker, CircuitBreakerLayer, LayerFor};
-use buttress_circuit_breaker::{CircuitBreakerBuilder, OpenFor, RateTrip, Trip};
+use buttress_circuit_breaker::{CircuitBreakerBuilder, OnThrottled, OpenFor, RateTrip, Trip};
 use buttress_core::ConfigError;
 use serde::{Deserialize, Deserializer};
 
@@ -37,6 +37,20 @@ pub struct CircuitBreakerConfig {
     /// How long each of them may take to answer, before it has failed; see [`probe_deadline`](Self::probe_deadline()).
     #[serde(deserialize_with = "timeouts::some_duration")]
     pub probe_deadline: Option<Duration>,
+    /// Whom it is about when an upstream says "too many".
+    pub throttled: Throttled,
+}
+
+/// Whom it is about when an upstream answers 429, or 503 with `Retry-After`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Throttled {
+    /// All callers: it is left alone until then.
+    #[default]
+    All,
+    /// The one who is answered so. To others it says nothing.
+    Caller,
 }
 
 /// No upstream is given up that soon, for each of its calls may have to wait for its client, too.
@@ -57,6 +71,7 @@ impl Default for CircuitBreakerConfig {
             max_open_for: Duration::from_secs(60),
             probes: 3,
             probe_deadline: None,
+            throttled: Throttled::default(),
         }
     }
 }
@@ -79,6 +94,10 @@ impl CircuitBreakerConfig {
             .open_for(self.open())
             .probes(self.probes)
             .probe_deadline(self.probe_deadline(response))
+            .on_throttled(match self.throttled {
+                Throttled::All => OnThrottled::Park,
+                Throttled::Caller => OnThrottled::Ignore,
+            })
     }
 
     /// Whether that can be built.

@@ -218,6 +218,24 @@ async fn one_too_many_goes_elsewhere_and_the_rest_follows() {
     assert!(a.is_left_alone().await && b.is_left_alone().await);
 }
 
+/// Else whoever uses up a quota of his own takes the upstream away from all others.
+#[tokio::test]
+async fn what_is_said_to_one_caller_is_no_word_about_others() {
+    let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
+    let gateway = before(&[&a, &b], "circuit_breaker.throttled = 'caller'").await;
+    for _ in 0..2 {
+        let mut client = asked(&gateway, GET).await;
+        answers(&a, THROTTLED).await;
+        let head = client.head().await;
+        assert_eq!(head.first_line(), "HTTP/1.1 429 Too Many Requests");
+        assert_eq!(head.one("retry-after"), "60");
+    }
+    let mut client = asked(&gateway, GET).await;
+    answers(&a, OK).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    assert!(b.is_left_alone().await);
+}
+
 #[tokio::test]
 async fn a_post_goes_elsewhere_where_the_operator_says_so() {
     let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);

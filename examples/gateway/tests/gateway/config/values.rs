@@ -242,6 +242,10 @@ const WRONG: &[Wrong] = &[
         "gateway.toml:2: circuit_breaker.probe_deadline: `",
     ),
     (
+        "[circuit_breaker]\nthrottled = 'nobody'",
+        "gateway.toml:2: circuit_breaker.throttled: unknown variant `nobody`",
+    ),
+    (
         "[circuit_breaker]\nopen_for = '2m'",
         "gateway.toml:2: circuit_breaker.open_for: ",
     ),
