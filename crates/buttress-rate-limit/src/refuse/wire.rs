@@ -163,7 +163,7 @@ impl Wire {
         }
         if let Some(missing) = refusal.missing_key() {
             let detail = format!(
-                "The rate limit {:?} needs to know: {}.",
+                "The rate limit {:?} needs to know whose the request is: {}.",
                 refusal.policy(),
                 missing.why()
             );
