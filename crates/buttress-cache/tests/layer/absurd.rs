@@ -71,7 +71,7 @@ async fn fields_do_not_pile_up() {
     let mut setup = Setup::shared();
     setup.fill("/a", answer(&[FRESH, ETAG], "body")).await;
     let mut validations = 0;
-    loop {
+    while validations < 10 {
         setup.wall.pass(61);
         let asked = setup.get("/a");
         let call = setup.call().await;
