@@ -288,6 +288,14 @@ mod tests {
         assert!(room.as_mut().poll(&mut cx).is_ready(), "there may be two");
     }
 
+    /// However slow that is, it takes no second for each.
+    #[test]
+    fn a_flood_of_them_is_none_of_the_log() {
+        let connections = Connections::none();
+        let logged = (0..1_000).filter(|_| connections.0.told.may_log()).count();
+        assert!((1..1_000).contains(&logged), "{logged}");
+    }
+
     #[test]
     fn whose_it_is() {
         let mut config = Config::default();

@@ -75,7 +75,7 @@ fn is_origin(text: &str) -> bool {
     };
     let (scheme, _) = text.split_once("://").unwrap_or_default();
     format!("{scheme}://{authority}") == text
-        && !authority.is_empty()
+        && uri.host().is_some_and(|host| !host.is_empty())
         && authority.chars().all(is_of_an_authority)
         && !authority.ends_with(':')
         && uri.port_u16() != Some(usual)
@@ -107,6 +107,7 @@ mod tests {
             ("https://me@app.example", false),
             ("https://*.example", false),
             ("https://", false),
+            ("https://:8443", false),
             ("app.example", false),
             ("null", false),
         ] {
