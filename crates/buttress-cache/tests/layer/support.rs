@@ -165,7 +165,8 @@ impl Setup {
         &self,
         request: Request<Full<Bytes>>,
     ) -> JoinHandle<Result<Cached, Unreachable>> {
-        tokio::spawn(self.service.clone().oneshot(request))
+        let answer = self.service.clone().oneshot(request);
+        tokio::spawn(in_time("an answer", answer))
     }
 
     pub(crate) fn get(&self, path: &str) -> JoinHandle<Result<Cached, Unreachable>> {
@@ -218,7 +219,7 @@ impl Setup {
 }
 
 /// What does not come in a day of the paused clock, which goes on where everybody waits, never does.
-async fn in_time<F: Future>(what: &str, comes: F) -> F::Output {
+async fn in_time<F: Future>(what: &'static str, comes: F) -> F::Output {
     let a_day = Duration::from_secs(86_400);
     let comes = tokio::time::timeout(a_day, comes).await;
     comes.unwrap_or_else(|_| panic!("there never is {what}"))
@@ -300,8 +301,7 @@ impl Read {
 }
 
 pub(crate) async fn read(asked: JoinHandle<Result<Cached, Unreachable>>) -> Read {
-    let answer = in_time("an answer", asked).await;
-    collect(answer.unwrap().unwrap()).await
+    collect(asked.await.unwrap().unwrap()).await
 }
 
 pub(crate) async fn collect(response: Cached) -> Read {
