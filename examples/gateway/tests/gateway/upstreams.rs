@@ -1,5 +1,7 @@
 //! Several upstreams, in order of preference.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -175,6 +177,33 @@ async fn an_upstream_can_have_patience_of_its_own() {
         client.head().await.first_line(),
         "HTTP/1.1 504 Gateway Timeout"
     );
+}
+
+/// Else a few clients that send slowly would take an upstream that is fast away from all others.
+#[tokio::test]
+async fn a_client_that_sends_slowly_makes_no_slow_upstream() {
+    let a = RawUpstream::bind().await;
+    let gateway = Running::from(&format!(
+        "upstream = 'http://{}'\n[circuit_breaker]\nminimum_calls = 1\nslow_after = '1s'\n",
+        a.address()
+    ))
+    .await;
+    let (mut client, mut server) = gateway
+        .ask(
+            &a,
+            "POST / HTTP/1.1\nHost: a\nConnection: close\nTransfer-Encoding: chunked\n\n2\nhi\n",
+        )
+        .await;
+    server.expect("2\nhi\n").await;
+    // What it takes is measured.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    client.send("0\n\n").await;
+    server.expect("0\n\n").await;
+    server.send(OK).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+    client.rest().await;
+    let breaker = &gateway.state().await["upstreams"][0]["breaker"];
+    assert_eq!(breaker["state"], "closed", "{breaker}");
 }
 
 #[tokio::test]
