@@ -13,7 +13,7 @@
 //!    §6), and the header fields before the body.
 //! 2. A limit makes the caller wait only if nothing of it remains; that something remains is no grant.
 //!    Of several that are used up the longest reset counts. A reset of zero says nothing, and a wait of zero
-//!    no more than whatever else there is: only gRPC's is exact.
+//!    gives way to any other word: only gRPC's zero is exact.
 //! 3. Dates are reckoned on the sender's clock, which `Date` tells, so that skew does not matter.
 //! 4. Of a response from a cache (`Age` above 0) the limits are ignored: they are not this caller's, or
 //!    not present; and from a wait the time in the cache is taken off.
