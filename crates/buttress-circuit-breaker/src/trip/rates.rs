@@ -82,6 +82,8 @@ impl RateTrip {
 
     /// Opens when this share of the calls, more than 0.0 and at most 1.0, took `slow_after` or longer to
     /// answer: to the headers of the response, not to its end. Failures count as well as successes.
+    /// What somebody else was waited for is not counted, where that is told: [`Waited`](crate::Waited),
+    /// [`Permit::waited`](crate::Permit::waited).
     pub const fn slow_call_rate(mut self, share: f64, slow_after: Duration) -> Self {
         self.slow = Some((share, slow_after));
         self
