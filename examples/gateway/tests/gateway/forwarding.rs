@@ -236,6 +236,28 @@ async fn an_answer_has_one_length_too() {
     }
 }
 
+/// RFC 9112 §6.3: said twice it is one length, and not everybody reads it so.
+#[tokio::test]
+async fn an_answer_says_its_length_once() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    for lines in [
+        "Content-Length: 2, 2",
+        "Content-Length: 2\nContent-Length: 2",
+    ] {
+        let (mut client, mut server) = gateway
+            .ask(&upstream, "GET / HTTP/1.1\nHost: a\nConnection: close\n\n")
+            .await;
+        server
+            .send(&format!(
+                "HTTP/1.1 200 OK\n{lines}\nConnection: close\n\nhi"
+            ))
+            .await;
+        assert_eq!(client.head().await.one("content-length"), "2", "{lines}");
+        client.expect("hi").await;
+    }
+}
+
 #[tokio::test]
 async fn the_authority_that_a_client_names_is_not_where_it_goes() {
     let upstream = RawUpstream::bind().await;
