@@ -271,6 +271,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct Narrow {
         takes: usize,
+        asked: usize,
         has: Vec<u8>,
     }
 
@@ -280,6 +281,8 @@ mod tests {
             _: &mut Context<'_>,
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
+            self.asked += 1;
+            assert!(self.asked < 100, "it is asked for ever");
             let taken = bytes.len().min(self.takes);
             self.has.extend(bytes.iter().take(taken));
             Poll::Ready(Ok(taken))
