@@ -1,8 +1,19 @@
 //! Several upstreams, in order of preference.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time,
+};
 
 use crate::{
     raw::{Head, Raw, RawUpstream},
@@ -196,7 +207,7 @@ async fn a_client_that_sends_slowly_makes_no_slow_upstream() {
         .await;
     server.expect("2\nhi\n").await;
     // What it takes is measured.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    time::sleep(Duration::from_millis(1_200)).await;
     client.send("0\n\n").await;
     server.expect("0\n\n").await;
     server.send(OK).await;
@@ -241,4 +252,51 @@ async fn http_2_is_spoken_where_it_is_configured() {
     assert_eq!(client.rest().await, "HTTP/2.0 None hi");
 
     server.abort();
+}
+
+/// Its last words are not waited for: behind a body that is not taken no ping is answered, before which nothing is read.
+#[tokio::test]
+async fn an_upstream_of_http_2_that_dies_in_mid_body_is_missed_at_once() {
+    let a = RawUpstream::bind().await;
+    let gateway = Running::from(&format!(
+        "retry.attempts = 1\n[[upstreams]]\nurl = 'http://{}'\nhttp2 = true\n",
+        a.address()
+    ))
+    .await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (answer, mut upload) = stream.into_split();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    upload.write_all(head.as_bytes()).await.unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let uploading = tokio::spawn({
+        let taken = Arc::clone(&taken);
+        async move {
+            while upload.write_all(&[b'x'; 16_384]).await.is_ok() {
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let mut server = a.accept().await;
+    server.read(100).await;
+    let all = [0x7f, 0xff, 0xff, 0xff];
+    let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..], &all].concat();
+    let window = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0];
+    server.send_bytes(&settings).await;
+    server.send_bytes(&window).await;
+    // Until nothing is taken any more.
+    let mut before = usize::MAX;
+    while before != taken.load(Ordering::Relaxed) {
+        before = taken.load(Ordering::Relaxed);
+        time::sleep(Duration::from_millis(300)).await;
+    }
+    server
+        .send_bytes(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+        .await;
+    time::sleep(Duration::from_millis(100)).await;
+    drop(server);
+    let mut lines = BufReader::new(answer).lines();
+    let line = time::timeout(Duration::from_secs(15), lines.next_line()).await;
+    let line = line.expect("it is waited for").unwrap();
+    assert_eq!(line.as_deref(), Some("HTTP/1.1 502 Bad Gateway"));
+    uploading.abort();
 }
