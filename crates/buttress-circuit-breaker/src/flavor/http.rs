@@ -57,6 +57,9 @@ pub struct Http(Arc<Shared>);
 /// An extension of a response by which a service inside of the circuit breaker tells for how long it waited for somebody else than
 /// the upstream, such as for a client that sends its request slowly. So long is not counted where
 /// [slow calls](crate::RateTrip::slow_call_rate) are: else any such client could open the circuit for all others.
+///
+/// Before the answer nobody hears of it, so a probe's [deadline](crate::CircuitBreakerBuilder::probe_deadline) goes on meanwhile: it has
+/// to be long enough for what such clients send, or they keep an open circuit from closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waited(pub Duration);
 
