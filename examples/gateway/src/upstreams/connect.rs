@@ -22,8 +22,8 @@ use super::{last_words::LastWords, tls::Connector};
 pub(super) struct InTime {
     pub(super) connector: Connector,
     pub(super) bound: Duration,
-    /// Whether HTTP/2 is spoken over them.
-    pub(super) http2: bool,
+    /// Whether the [last words](super::last_words) over them are heard.
+    pub(super) hears: bool,
 }
 
 impl Service<Uri> for InTime {
@@ -37,14 +37,14 @@ impl Service<Uri> for InTime {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         let connected = time::timeout(self.bound, self.connector.call(to));
-        let http2 = self.http2;
+        let hears = self.hears;
         Box::pin(async move {
             let socket = connected
                 .await
                 .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
-            Ok(match http2 {
-                true => LastWords::unheard(socket),
-                false => LastWords::heard(socket),
+            Ok(match hears {
+                true => LastWords::heard(socket),
+                false => LastWords::unheard(socket),
             })
         })
     }

@@ -7,6 +7,7 @@
 //!
 //! Not in HTTP/2, where one call's refusal leaves the connection to the others. Its client reads nothing while what it has to write
 //! first cannot be written, nor after the end: it would be kept waiting for what nobody reads, with all that is asked over it.
+//! Nor in tunnels, of which the upstream may have ended its half long before.
 
 use std::{
     future::Future,
@@ -41,7 +42,7 @@ struct Unheard {
 }
 
 impl<S> LastWords<S> {
-    /// Of a connection of HTTP/1.1.
+    /// Of a connection that calls of HTTP/1.1 go over, one after another.
     pub(super) const fn heard(socket: S) -> Self {
         Self {
             socket,
@@ -50,7 +51,7 @@ impl<S> LastWords<S> {
         }
     }
 
-    /// Of one of HTTP/2, which fails when nothing can be written.
+    /// Of any other, which fails when nothing can be written.
     pub(super) const fn unheard(socket: S) -> Self {
         Self {
             socket,

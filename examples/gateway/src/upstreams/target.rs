@@ -50,12 +50,12 @@ impl Target {
         connect: Duration,
     ) -> Result<Self, String> {
         let (pooled, alone) = tls::connectors(config, ca.as_deref())?;
-        let in_time = |connector, http2| InTime {
+        let in_time = |connector, hears| InTime {
             connector,
             bound: connect,
-            http2,
+            hears,
         };
-        let (pooled, alone) = (in_time(pooled, config.http2), in_time(alone, false));
+        let (pooled, alone) = (in_time(pooled, !config.http2), in_time(alone, false));
         let pooled = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
@@ -5,6 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time,
 };
 
 use crate::{
@@ -94,6 +97,22 @@ async fn who_asks_for_tunnels_of_http2_alone_opens_no_circuit() {
     let breaker = &state["upstreams"][0]["breaker"];
     assert_eq!(breaker["state"], "closed");
     assert_eq!(breaker["calls"], 0, "nor does it speak for the upstream");
+}
+
+/// The client need not look for the end to hear of it.
+#[tokio::test]
+async fn a_tunnel_whose_upstream_is_gone_takes_nothing_any_more() {
+    let upstream = RawUpstream::bind().await;
+    let gateway = Running::before(upstream.address()).await;
+    let (mut client, mut server) = gateway.ask(&upstream, UPGRADE).await;
+    server
+        .send("HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\n")
+        .await;
+    client.head().await;
+    drop(server);
+    client.expect_end().await;
+    let pouring = time::timeout(Duration::from_secs(15), client.pour()).await;
+    assert!(pouring.is_ok(), "it is waited for");
 }
 
 #[tokio::test]
