@@ -2,8 +2,9 @@
 //!
 //! A retry goes elsewhere: to the upstream that is preferred of those that the call has not been to, and back to
 //! one of these only where no other may be called. So what an upstream asked for (429, `Retry-After`) binds that
-//! one, which its circuit sees to, and not the retry; that waits for the upstream that is ready first. Where
-//! this is too long, the answer in hand is handed on, at once and with the upstream's own words.
+//! one, which its circuit sees to, and not the retry; that waits for the upstream that is ready first. Where there is
+//! one upstream, without a circuit, the retry keeps to its word itself. Where the wait is too long, the answer in hand
+//! is handed on, at once and with the upstream's own words.
 //!
 //! Nothing is repeated once an answer's head is handed on: the first byte is the last word.
 
@@ -79,17 +80,20 @@ impl Elsewhere {
             return None;
         }
         if info.verdict().is_some() {
-            return Some(if self.throttled {
+            // What is asked of the caller, or where there is nowhere else and no circuit that sees to it, binds the retry, too.
+            let binds = self.about == Throttled::Caller || self.upstreams.is_one_without_circuit();
+            return match (self.throttled, binds) {
                 // The operator's word that nothing was done.
-                Judgment::Unprocessed {
-                    retry_after: self.wait(),
-                }
-            } else if self.about == Throttled::Caller {
-                // Nor is it ready for him anywhere else, until the time that he is told.
-                return None;
-            } else {
-                self.transient()
-            });
+                (true, binds) => Some(Judgment::Unprocessed {
+                    retry_after: if binds {
+                        info.retry_after()
+                    } else {
+                        self.wait()
+                    },
+                }),
+                (false, true) => None,
+                (false, false) => Some(self.transient()),
+            };
         }
         is_failure(status).then(|| self.transient())
     }

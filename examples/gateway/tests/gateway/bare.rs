@@ -121,3 +121,37 @@ async fn a_reload_adds_layers_and_takes_them_away() {
         assert_eq!(head.first_line(), "HTTP/1.1 200 OK");
     }
 }
+
+#[tokio::test]
+async fn retry_without_a_circuit_keeps_to_the_word_of_the_only_upstream() {
+    let post = "POST / HTTP/1.1\nHost: a\nConnection: close\nContent-Length: 2\n\nhi";
+    for (layers, request) in [
+        ("retry.backoff = '1ms'", GET),
+        ("retry.backoff = '1ms'\nretry.throttled = true", post),
+    ] {
+        let a = RawUpstream::bind().await;
+        let gateway = Running::of(&file(&[&a], layers)).await;
+        let (mut client, mut server) = gateway.ask(&a, request).await;
+        server.send(BUSY).await;
+        let head = client.head().await;
+        assert_eq!(
+            head.first_line(),
+            "HTTP/1.1 429 Too Many Requests",
+            "{layers}"
+        );
+        assert_eq!(head.one("retry-after"), "60");
+        assert!(a.is_left_alone().await, "{layers}");
+    }
+}
+
+#[tokio::test]
+async fn retry_without_a_circuit_goes_to_another_upstream_at_once() {
+    let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
+    let gateway = Running::of(&file(&[&a, &b], "retry.backoff = '1ms'")).await;
+    let (mut client, mut server) = gateway.ask(&a, GET).await;
+    server.send(BUSY).await;
+    let mut server = b.accept().await;
+    server.head().await;
+    server.send(OK).await;
+    assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
+}

@@ -120,8 +120,7 @@ async fn a_body_beyond_the_cap_is_sent_once() {
 async fn what_may_not_be_done_twice_is_not() {
     let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
     let gateway = before(&[&a, &b], "").await;
-    let post = "POST / HTTP/1.1\nHost: a\nConnection: close\nContent-Length: 2\n\nhi";
-    let mut client = asked(&gateway, post).await;
+    let mut client = asked(&gateway, POST).await;
     answers(&a, BROKEN).await;
     let head = client.head().await;
     assert_eq!(head.first_line(), "HTTP/1.1 500 Internal Server Error");
@@ -197,6 +196,8 @@ async fn nothing_is_sent_again_after_the_first_byte() {
     assert!(b.is_left_alone().await);
 }
 
+const POST: &str = "POST / HTTP/1.1\nHost: a\nConnection: close\nContent-Length: 2\n\nhi";
+
 const THROTTLED: &str =
     "HTTP/1.1 429 Too Many Requests\nRetry-After: 60\nContent-Length: 0\nConnection: close\n\n";
 
@@ -239,9 +240,8 @@ async fn what_is_said_to_one_caller_is_no_word_about_others() {
 #[tokio::test]
 async fn a_post_goes_elsewhere_where_the_operator_says_so() {
     let (a, b) = (RawUpstream::bind().await, RawUpstream::bind().await);
-    let post = "POST / HTTP/1.1\nHost: a\nConnection: close\nContent-Length: 2\n\nhi";
     let gateway = before(&[&a, &b], "").await;
-    let mut client = asked(&gateway, post).await;
+    let mut client = asked(&gateway, POST).await;
     answers(&a, THROTTLED).await;
     assert_eq!(
         client.head().await.first_line(),
@@ -249,7 +249,7 @@ async fn a_post_goes_elsewhere_where_the_operator_says_so() {
     );
 
     let gateway = before(&[&a, &b], "retry.throttled = true").await;
-    let mut client = asked(&gateway, post).await;
+    let mut client = asked(&gateway, POST).await;
     answers(&a, THROTTLED).await;
     answers(&b, OK).await;
     assert_eq!(client.head().await.first_line(), "HTTP/1.1 200 OK");
