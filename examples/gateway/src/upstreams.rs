@@ -94,12 +94,12 @@ impl Upstreams {
         Ok(Arc::new(Self(built)))
     }
 
-    /// They, in order of preference.
     /// Whether there is nowhere else to go, and nothing that remembers what it asked for.
     pub(crate) fn is_one_without_circuit(&self) -> bool {
         matches!(&*self.0, [one] if one.circuit.is_none())
     }
 
+    /// They, in order of preference.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Upstream> {
         self.0.iter()
     }
