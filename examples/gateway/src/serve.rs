@@ -14,6 +14,8 @@ use std::{
 };
 
 use axum::serve::Listener;
+use buttress_core::BoxFuture;
+use http::Version;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -132,7 +134,16 @@ async fn connection(
             if let Some(exchange) = &exchange {
                 request.extensions_mut().insert(exchange.clone());
             }
-            let answer = in_force.stack().answer(in_force.telemetry(), peer, request);
+            let answer: BoxFuture<'static, _> = if request.version() == Version::HTTP_2 {
+                // In the stream's own task, and not in the connection's, for which all its streams would wait.
+                let in_force = in_force.clone();
+                Box::pin(async move {
+                    let stack = in_force.stack();
+                    stack.answer(in_force.telemetry(), peer, request).await
+                })
+            } else {
+                Box::pin(in_force.stack().answer(in_force.telemetry(), peer, request))
+            };
             Before::of(exchange, answer)
         }
     });
