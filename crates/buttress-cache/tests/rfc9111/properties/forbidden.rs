@@ -30,6 +30,8 @@ struct Said {
     request: HeaderMap,
     /// It may have other fields since.
     updated: bool,
+    /// It may be outdated since, and is asked about before it is used, although it may be fresh.
+    suspect: bool,
 }
 
 fn play(options: &Options, scenes: &[Scene]) -> Result<(), TestCaseError> {
@@ -78,12 +80,16 @@ fn play(options: &Options, scenes: &[Scene]) -> Result<(), TestCaseError> {
         if scene.method == "HEAD" {
             said.values_mut().for_each(|said| said.updated = true);
         }
+        if !method.is_safe() && matches!(scene.status, None | Some(502 | 504)) {
+            said.values_mut().for_each(|said| said.suspect = true);
+        }
         said.insert(
             number.to_string(),
             Said {
                 scene,
                 request,
                 updated: false,
+                suspect: false,
             },
         );
     }
@@ -125,10 +131,12 @@ fn may_be_used(
             "another's Authorization"
         );
     }
-    let stale = matches!(
-        outcome.how.as_str(),
-        "max-stale" | "stale-while-revalidate" | "stale-if-error" | "unreachable"
-    );
+    let stale = match outcome.how.as_str() {
+        "max-stale" | "stale-while-revalidate" => true,
+        // What is suspect stands in as if it were not; `functions` compares the two.
+        "stale-if-error" | "unreachable" => !stored.suspect,
+        _ => false,
+    };
     let forbidden = has("must-revalidate")
         || has("no-cache")
         || (options.shared && (has("proxy-revalidate") || has("s-maxage")));

@@ -58,7 +58,6 @@ proptest! {
         suspect.mark_suspect();
         let reused = reuse(&options, &head, &suspect, now);
         prop_assert!(!matches!(reused, Reuse::Serve(_) | Reuse::ServeAndRevalidate));
-        let _ = unreachable(&options, &head, &stored, now);
         // Where the origin fails, it stands in as if there were no doubt.
         if let Reuse::Serve(_) | Reuse::ServeAndRevalidate = reuse(&options, &head, &stored, now) {
             let failed = unreachable(&options, &head, &suspect, now);
@@ -66,6 +65,9 @@ proptest! {
             let (times, code) = (Times { requested, responded: now }, StatusCode::BAD_GATEWAY);
             let failed = validated(&options, &head, &suspect, code, &update, times);
             prop_assert!(matches!(failed, Validated::Stale));
+        } else {
+            let failed = unreachable(&options, &head, &suspect, now);
+            prop_assert_eq!(failed, unreachable(&options, &head, &stored, now));
         }
         prop_assert_eq!(suspect.keep_for(&options, now), stored.keep_for(&options, now));
         let _ = (stored.keep_for(&options, now), stored.weight());
