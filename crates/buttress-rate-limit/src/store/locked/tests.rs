@@ -1,3 +1,6 @@
+mod carrying_over;
+mod ones_own;
+
 use std::{
     collections::HashMap,
     sync::atomic::{AtomicUsize, Ordering},
@@ -50,17 +53,6 @@ impl<T> Found<T> {
             Self::Full => None,
             Self::Stale => panic!("no quota was changed"),
         }
-    }
-}
-
-/// As [`at`], under the quota after the first.
-fn changed(first: &Quota, to: &'static str, now: u64) -> Request<'static, SlidingLog> {
-    let (to, quotas) = (to.parse().unwrap(), InForce::new(*first));
-    quotas.change(&LOG, to, Tick::from_nanos(now)).unwrap();
-    Request {
-        quotas: Box::leak(Box::new(quotas)),
-        revision: 1,
-        ..at(Box::leak(Box::new(to)), now)
     }
 }
 
@@ -181,49 +173,6 @@ fn the_one_that_could_be_forgotten_for_the_longest_time_makes_room() {
     }
 }
 
-/// Wherever it stands: some keys find no place in their first bucket, nor in their second.
-#[test]
-fn every_key_is_carried_over_to_another_quota() {
-    let (table, quota) = (table(1_000), quota());
-    let has_place = |&n: &u64| table.acquire(key(n), &at(&quota, 1)).known().is_some();
-    let placed: Vec<_> = (0..1_000).filter(has_place).collect();
-    let later = changed(&quota, "3/min", 2);
-    for n in placed {
-        let standing = table.peek(key(n), &later).known().unwrap();
-        assert_eq!(standing.remaining(), 1, "{n}");
-    }
-}
-
-/// Who looks for room reckons what others have left, and leaves them as they are.
-#[test]
-fn who_looks_for_room_carries_nobody_over() {
-    let quota = "2/s".parse().unwrap();
-    let table = table(1);
-    for n in 0..slots(&table) {
-        assert!(table.acquire(key(n), &at(&quota, 1)).known().is_some());
-    }
-    let later = changed(&quota, "3/s", 2);
-    for n in 0..9 {
-        assert_eq!(table.acquire(key(100 + n), &later).known(), None);
-    }
-    for n in 0..slots(&table) {
-        // Half of two is rounded up to two of three.
-        let standing = table.peek(key(n), &later).known().unwrap();
-        assert!(standing.is_admitted(), "{n}");
-    }
-}
-
-/// It would else become as much as was used once more with each request.
-#[test]
-fn what_keys_without_a_place_share_is_carried_over_once() {
-    let (table, quota) = (table(1), "2/s".parse().unwrap());
-    assert!(table.acquire_shared(&at(&quota, 1)).unwrap().is_admitted());
-    let later = changed(&quota, "3/s", 2);
-    for _ in 0..3 {
-        assert!(table.peek_shared(&later).unwrap().is_admitted());
-    }
-}
-
 #[test]
 fn who_has_no_place_is_told_so() {
     let (table, quota) = (table(1), quota());
@@ -300,33 +249,6 @@ fn a_slot_that_changes_hands_brings_nothing_along() {
     }
 }
 
-/// What an algorithm keeps beside the time at which a state can be forgotten is another key's.
-#[test]
-fn a_new_key_finds_zeros() {
-    #[derive(Debug)]
-    struct FindsZeros;
-    impl Algorithm for FindsZeros {
-        fn words(&self) -> usize {
-            LOG.words()
-        }
-        fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
-            LOG.check(quota, state, now, cost)
-        }
-        fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, cost: i64) {
-            assert!(state.iter().all(|&word| word == 0), "{state:?}");
-            LOG.charge(quota, state, now, cost);
-        }
-        fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
-            LOG.forget_at(quota, state)
-        }
-    }
-    let (table, quota) = (table(1), quota());
-    for n in 0..20 {
-        let request = request_of(&FindsZeros, &quota, 1 + n * SECOND);
-        assert!(table.acquire(key(n), &request).known().is_some());
-    }
-}
-
 #[test]
 fn holds_as_many_busy_keys_as_it_promises() {
     for keys in [1_000, 100_000] {
@@ -384,50 +306,6 @@ fn threads_lose_no_charge() {
     });
     let used = |n| 59_999 - table.peek(key(n), &request).known().unwrap().remaining();
     assert_eq!((used(0), used(1)), (6_000, 6_000));
-}
-
-/// An algorithm of somebody else's that panics leaves neither a lock nor half an entry behind.
-#[test]
-fn an_algorithm_that_panics_harms_nobody_else() {
-    #[derive(Debug)]
-    struct Panics;
-    impl Algorithm for Panics {
-        fn words(&self) -> usize {
-            LOG.words()
-        }
-        fn check(&self, quota: &Quota, state: &[u64], now: Tick, cost: u64) -> Decision {
-            LOG.check(quota, state, now, cost)
-        }
-        fn charge(&self, quota: &Quota, state: &mut [u64], now: Tick, _: i64) {
-            LOG.charge(quota, state, now, 3);
-            panic!("as it was told to");
-        }
-        fn forget_at(&self, quota: &Quota, state: &[u64]) -> Tick {
-            LOG.forget_at(quota, state)
-        }
-    }
-    let (table, quota) = (table(1), quota());
-    let panics = |n, now| {
-        let request = request_of(&Panics, &quota, now);
-        thread::scope(|scope| {
-            let panicked = scope
-                .spawn(|| table.acquire(key(n), &request).known())
-                .join();
-            assert!(panicked.is_err());
-        });
-    };
-    panics(1, 1);
-    for n in 1..=slots(&table) {
-        let decision = table.acquire(key(n), &at(&quota, 1)).known().unwrap();
-        assert_eq!(decision.remaining(), 2);
-    }
-    // Nor with one whose place was to be given away.
-    let later = 2 * SECOND;
-    panics(100, later);
-    for n in 1..=slots(&table) {
-        let decision = table.acquire(key(n), &at(&quota, later)).known().unwrap();
-        assert_eq!(decision.remaining(), 2, "{n}");
-    }
 }
 
 proptest! {
