@@ -125,10 +125,11 @@ fn is_a_layers(response: &Response) -> bool {
 
 /// What a layer of ours said.
 fn translated(response: Response) -> Response {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     // It is here already: nobody is waited for, and no future of an answer has to have room for this.
     let body = pin!(Limited::new(body, LONGEST_PROBLEM).collect());
     let Poll::Ready(Ok(body)) = body.poll(&mut Context::from_waker(Waker::noop())) else {
+        parts.headers.remove(CONTENT_LENGTH);
         return Response::from_parts(parts, Body::empty());
     };
     let body = body.to_bytes();
@@ -192,4 +193,22 @@ fn openai(mut response: Response, error: &Error<'_>) -> Response {
     }
     *response.body_mut() = Body::from(Bytes::from(body));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::channel::Channel;
+
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_not_here_has_no_length() {
+        let (_sender, body) = Channel::<Bytes>::new(1);
+        let mut response = Response::new(Body::new(body));
+        let length = HeaderValue::from_static("17");
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+        let mut response = translated(response);
+        assert!(!response.headers().contains_key(CONTENT_LENGTH));
+        assert!(http_body::Body::is_end_stream(response.body_mut()));
+    }
 }
